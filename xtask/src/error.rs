@@ -1,0 +1,104 @@
+//! Errors that know their exit code and their mend.
+//!
+//! Everything fallible returns [`anyhow::Result`]. A [`Fault`] anywhere in the
+//! chain decides the exit code and carries the `help:` lines; anything else is
+//! a plain failure. [`report`] and [`exit_code`] are the only places that look.
+
+use std::fmt;
+
+/// The exit codes of the tool (see `docs/reference.md`): 0 done, 1 failed, 2 invalid input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The work was attempted and failed.
+    Failed,
+    /// The arguments, `matrix.toml`, a plan or a record are invalid; nothing was attempted.
+    Invalid,
+}
+
+impl Exit {
+    /// The process exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Invalid => 2,
+        }
+    }
+}
+
+/// An error with an exit code and, where there is one, the way out.
+#[derive(Debug)]
+pub struct Fault {
+    exit: Exit,
+    message: String,
+    help: Vec<String>,
+}
+
+impl Fault {
+    /// The work was attempted and failed: exit code 1.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, message: message.into(), help: Vec::new() }
+    }
+
+    /// What was given is invalid: exit code 2.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Invalid, message: message.into(), help: Vec::new() }
+    }
+
+    /// Adds a line that says how to mend it. May be called several times.
+    #[must_use]
+    pub fn help(mut self, line: impl Into<String>) -> Self {
+        self.help.push(line.into());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The exit code of an error: that of the outermost [`Fault`] in its chain, else 1.
+pub fn exit_code(error: &anyhow::Error) -> Exit {
+    faults(error).next().map_or(Exit::Failed, |fault| fault.exit)
+}
+
+/// The text for people: the chain on one line, then one `help:` line per mend.
+/// An error that is a block of diagnostics of its own is printed as it is.
+pub fn report(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    let mut out = if text.starts_with("error: ") { text } else { format!("error: {text}") };
+    for line in faults(error).flat_map(|fault| &fault.help) {
+        out.push_str("\nhelp: ");
+        out.push_str(line);
+    }
+    out
+}
+
+fn faults(error: &anyhow::Error) -> impl Iterator<Item = &Fault> {
+    error.chain().filter_map(|cause| cause.downcast_ref::<Fault>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn an_invalid_input_keeps_its_code_and_help_under_context() {
+        let error = Err::<(), _>(Fault::invalid("no such cell: x").help("see `cargo xtask plan`"))
+            .context("choosing cells")
+            .unwrap_err();
+        assert_eq!(exit_code(&error), Exit::Invalid);
+        assert_eq!(report(&error), "error: choosing cells: no such cell: x\nhelp: see `cargo xtask plan`");
+    }
+
+    #[test]
+    fn a_foreign_error_is_a_failure() {
+        let error = anyhow::anyhow!("disk full");
+        assert_eq!(exit_code(&error), Exit::Failed);
+        assert_eq!(report(&error), "error: disk full");
+    }
+}

@@ -1,0 +1,84 @@
+//! Files that are either whole or not there.
+
+use anyhow::{Context as _, Result};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+/// The largest JSON file that we read: plans and records are far smaller.
+const READ_LIMIT: u64 = 64 << 20;
+
+/// Writes a file by way of a temporary one beside it: a reader, a full disk or
+/// a killed process never leaves half of it behind.
+///
+/// # Errors
+/// If the folder or the file cannot be written; what was there before stays.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("writing {}", path.display()))
+}
+
+/// [`write_atomic`] of a value as indented JSON with a final newline.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    write_atomic(path, text.as_bytes())
+}
+
+/// Reads a file of bounded size. `None` if there is none.
+///
+/// # Errors
+/// If it exists and cannot be read, or is larger than any file of ours.
+pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        Ok(found) if found.len() > READ_LIMIT => {
+            anyhow::bail!(
+                "reading {}: {} bytes is more than the limit of {READ_LIMIT}",
+                path.display(),
+                found.len()
+            )
+        }
+        Ok(_) => {}
+    }
+    fs::read(path).map(Some).with_context(|| format!("reading {}", path.display()))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_leaves_nothing_behind() {
+        let folder = std::env::temp_dir().join(format!("xtask-files-{}", std::process::id()));
+        let path = folder.join("record.json");
+        write_atomic(&path, b"old").unwrap();
+        // A folder in the place of the target makes the rename fail.
+        let blocked = folder.join("blocked");
+        fs::create_dir_all(blocked.join("x")).unwrap();
+        assert!(write_atomic(&blocked, b"new").is_err());
+        let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["blocked", "record.json"]);
+        assert_eq!(read_optional(&path).unwrap().unwrap(), b"old");
+        assert!(read_optional(&folder.join("none")).unwrap().is_none());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,273 @@
+//! The only place that spawns processes.
+//!
+//! Every child leads a process group of its own, so that stopping it stops all
+//! that it started. Ctrl-C reaches only us; we pass it on, wait, and insist.
+
+mod signals;
+
+use anyhow::{Context as _, Result};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+pub use signals::Signals;
+
+use crate::argv::{Argv, EnvValue};
+use crate::error::Fault;
+
+/// The most that is kept of what a command prints on one stream, in bytes.
+const CAPTURE_LIMIT: u64 = 16 << 20;
+
+/// How long a stopped command may take to clean up before it is killed.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Where the output of a command goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Output<'a> {
+    /// To the terminal, as it comes.
+    Inherit,
+    /// Into [`Finished`].
+    Capture,
+    /// Both streams into this file, which is created or truncated; the end of it into [`Finished::stderr`].
+    Log(&'a Path),
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code, `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output, if captured.
+    pub stdout: Vec<u8>,
+    /// Standard error as text, if captured or logged.
+    pub stderr: String,
+    /// Whether its time limit ended it.
+    pub timed_out: bool,
+}
+
+impl Finished {
+    /// Whether the exit code is 0.
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// The error for a command that did not succeed: purpose, how it ended, the end of its stderr.
+    pub fn fault(&self, argv: &Argv) -> Fault {
+        let how = match (self.timed_out, self.code) {
+            (true, _) => format!("no answer within {} s", argv.time_limit.unwrap_or_default().as_secs()),
+            (false, Some(code)) => format!("exit code {code}"),
+            (false, None) => "ended by a signal".to_owned(),
+        };
+        let tail = tail(&self.stderr, 12);
+        let detail = if tail.is_empty() { String::new() } else { format!("\n{tail}") };
+        Fault::failed(format!("{}: `{}` failed: {how}{detail}", argv.purpose, name(argv)))
+    }
+}
+
+/// The last `lines` lines that are not blank, indented, for an error message.
+pub fn tail(text: &str, lines: usize) -> String {
+    let kept: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let from = kept.len().saturating_sub(lines);
+    kept.iter().skip(from).map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Program and sub-commands, without options: enough to recognise a command in an error.
+fn name(argv: &Argv) -> String {
+    let program = Path::new(&argv.program)
+        .file_name()
+        .map_or(argv.program.clone(), |n| n.to_string_lossy().into_owned());
+    let words = argv.args.iter().take_while(|arg| !arg.starts_with('-')).take(3);
+    std::iter::once(&program).chain(words).cloned().collect::<Vec<_>>().join(" ")
+}
+
+/// Runs commands and knows which of them are alive.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    signals: Signals,
+}
+
+impl Runner {
+    /// A runner that passes on what `signals` hears.
+    pub fn new(signals: Signals) -> Self {
+        Self { signals }
+    }
+
+    /// Fails if somebody has asked us to stop.
+    pub fn check_interrupted(&self) -> Result<()> {
+        if self.signals.interrupted() { Err(Fault::failed("interrupted").into()) } else { Ok(()) }
+    }
+
+    /// Runs a command to its end, whatever that is.
+    ///
+    /// # Errors
+    /// If it cannot be started, if its log cannot be written, or if we were asked to stop meanwhile.
+    pub fn run(&self, argv: &Argv, output: Output<'_>) -> Result<Finished> {
+        self.check_interrupted()?;
+        let mut command = command(argv)?;
+        command.stdin(Stdio::null()).process_group(0);
+        match output {
+            Output::Inherit => {}
+            Output::Capture => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            }
+            Output::Log(path) => {
+                let file = File::create(path)
+                    .with_context(|| format!("{}: writing {}", argv.purpose, path.display()))?;
+                command.stdout(file.try_clone()?).stderr(file);
+            }
+        }
+        let child = command.spawn().map_err(|error| cannot_start(argv, &error))?;
+        let mut finished = self.supervise(child, argv)?;
+        if let Output::Log(path) = output {
+            finished.stderr = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+        }
+        self.check_interrupted()?;
+        Ok(finished)
+    }
+
+    /// Runs a command that must succeed.
+    ///
+    /// # Errors
+    /// As [`Runner::run`], and if the command fails: its purpose, its exit code and the end of its stderr.
+    pub fn check(&self, argv: &Argv, output: Output<'_>) -> Result<Finished> {
+        let finished = self.run(argv, output)?;
+        if finished.success() { Ok(finished) } else { Err(finished.fault(argv).into()) }
+    }
+
+    /// Runs a command that must succeed and returns what it printed, as text.
+    ///
+    /// # Errors
+    /// As [`Runner::check`].
+    pub fn text(&self, argv: &Argv) -> Result<String> {
+        let finished = self.check(argv, Output::Capture)?;
+        Ok(String::from_utf8_lossy(&finished.stdout).trim_end().to_owned())
+    }
+
+    fn supervise(&self, mut child: Child, argv: &Argv) -> Result<Finished> {
+        let group = child.id();
+        self.signals.register(group);
+        let stdout = child.stdout.take().map(|pipe| thread::spawn(move || read_bounded(pipe)));
+        let stderr = child.stderr.take().map(|pipe| thread::spawn(move || read_bounded(pipe)));
+        let (done, watch) = mpsc::channel::<()>();
+        let watchdog = argv.time_limit.map(|limit| {
+            let signals = self.signals.clone();
+            thread::spawn(move || watch_over(&signals, group, limit, &watch))
+        });
+        let status = child.wait();
+        drop(done);
+        let timed_out = watchdog.is_some_and(|thread| thread.join().unwrap_or(false));
+        self.signals.unregister(group);
+        let collect = |reader: Option<thread::JoinHandle<Vec<u8>>>| {
+            reader.and_then(|t| t.join().ok()).unwrap_or_default()
+        };
+        let (stdout, stderr) = (collect(stdout), collect(stderr));
+        Ok(Finished {
+            code: status.with_context(|| argv.purpose.clone())?.code(),
+            stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            timed_out,
+        })
+    }
+}
+
+/// Starts a command that outlives us, in a process group of its own, both streams into `log`. Returns its pid.
+///
+/// # Errors
+/// If the log cannot be created or the command cannot be started.
+pub fn spawn_detached(argv: &Argv, log: &Path) -> Result<u32> {
+    let file = File::create(log).with_context(|| format!("{}: writing {}", argv.purpose, log.display()))?;
+    let child = command(argv)?
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| cannot_start(argv, &error))?;
+    Ok(child.id())
+}
+
+/// The command as the standard library wants it, secrets read from their files.
+fn command(argv: &Argv) -> Result<Command> {
+    let mut command = Command::new(&argv.program);
+    command.args(&argv.args);
+    for (name, value) in &argv.env {
+        match value {
+            EnvValue::Plain(value) => command.env(name, value),
+            EnvValue::FromFile(path) => {
+                let secret = std::fs::read_to_string(path)
+                    .with_context(|| format!("{}: reading {name} from {}", argv.purpose, path.display()))?;
+                command.env(name, secret.trim_end())
+            }
+        };
+    }
+    Ok(command)
+}
+
+fn cannot_start(argv: &Argv, error: &std::io::Error) -> anyhow::Error {
+    let fault = Fault::failed(format!("{}: cannot start `{}`: {error}", argv.purpose, argv.program));
+    fault.help("run `cargo xtask doctor` to see what is missing").into()
+}
+
+/// Ends the group when the limit passes before `done` closes. Says whether it had to.
+fn watch_over(signals: &Signals, group: u32, limit: Duration, done: &mpsc::Receiver<()>) -> bool {
+    if done.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout) {
+        return false;
+    }
+    signals.terminate(group);
+    if done.recv_timeout(GRACE) == Err(mpsc::RecvTimeoutError::Timeout) {
+        signals.kill(group);
+    }
+    true
+}
+
+/// Reads up to [`CAPTURE_LIMIT`] bytes and throws the rest away, so that the writer never blocks.
+fn read_bounded(mut pipe: impl Read) -> Vec<u8> {
+    let mut kept = Vec::new();
+    // A pipe that breaks ends the text; the exit code tells what happened.
+    let _ = pipe.by_ref().take(CAPTURE_LIMIT).read_to_end(&mut kept);
+    let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::argv::Program;
+    use std::time::Instant;
+
+    fn sh(script: &str) -> Argv {
+        Argv::new("try the shell", &Program::new("sh")).args(["-c", script])
+    }
+
+    fn runner() -> Runner {
+        Runner::new(Signals::default())
+    }
+
+    #[test]
+    fn captures_both_streams_and_the_code() {
+        let finished = runner().run(&sh("echo out; echo err >&2; exit 3"), Output::Capture).unwrap();
+        assert_eq!((finished.code, &*finished.stdout, &*finished.stderr), (Some(3), &b"out\n"[..], "err\n"));
+        let text = finished.fault(&sh("")).to_string();
+        assert_eq!(text, "try the shell: `sh` failed: exit code 3\n    err");
+    }
+
+    #[test]
+    fn a_time_limit_ends_the_whole_group() {
+        let began = Instant::now();
+        let finished = runner().run(&sh("sleep 30 & sleep 30; wait").limit(1), Output::Capture).unwrap();
+        assert!(finished.timed_out && finished.code.is_none());
+        assert!(began.elapsed() < Duration::from_secs(25), "the grandchild kept the pipe open");
+    }
+
+    #[test]
+    fn a_missing_program_names_itself() {
+        let error =
+            runner().run(&Argv::new("sign", &Program::new("no-such-cosign")), Output::Capture).unwrap_err();
+        assert!(format!("{error:#}").starts_with("sign: cannot start `no-such-cosign`"), "{error:#}");
+    }
+}

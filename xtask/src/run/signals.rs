@@ -1,0 +1,90 @@
+//! SIGINT, SIGTERM and SIGHUP: passed on to every running child, once politely, then for good.
+
+use anyhow::Result;
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals as Heard;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How long children may take to end after a first signal.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The process groups that run for us, and whether we were asked to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    interrupted: Arc<AtomicBool>,
+    groups: Arc<Mutex<BTreeSet<u32>>>,
+}
+
+impl Signals {
+    /// Listens from now on, in a thread of its own.
+    ///
+    /// # Errors
+    /// If the handlers cannot be installed.
+    pub fn listen() -> Result<Self> {
+        let signals = Self::default();
+        let mut heard = Heard::new([SIGINT, SIGTERM, SIGHUP])?;
+        let listener = signals.clone();
+        thread::spawn(move || {
+            for _ in heard.forever() {
+                listener.stop_all();
+            }
+        });
+        Ok(signals)
+    }
+
+    /// Whether we were asked to stop.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// A first signal asks every group to end and kills it after a while; a second one kills at once.
+    fn stop_all(&self) {
+        let again = self.interrupted.swap(true, Ordering::SeqCst);
+        let groups: Vec<u32> = self.groups().iter().copied().collect();
+        for group in &groups {
+            if again { self.kill(*group) } else { send(*group, Signal::INT) }
+        }
+        let signals = self.clone();
+        thread::spawn(move || {
+            thread::sleep(GRACE);
+            let alive: Vec<u32> = signals.groups().iter().copied().collect();
+            alive.into_iter().for_each(|group| signals.kill(group));
+        });
+    }
+
+    /// A child has started. If we were asked to stop just before, it is asked too.
+    pub(super) fn register(&self, group: u32) {
+        self.groups().insert(group);
+        if self.interrupted() {
+            send(group, Signal::INT);
+        }
+    }
+
+    pub(super) fn unregister(&self, group: u32) {
+        self.groups().remove(&group);
+    }
+
+    pub(super) fn terminate(&self, group: u32) {
+        send(group, Signal::TERM);
+    }
+
+    pub(super) fn kill(&self, group: u32) {
+        send(group, Signal::KILL);
+    }
+
+    fn groups(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A group that has ended already is no error.
+fn send(group: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(pid, signal);
+    }
+}
