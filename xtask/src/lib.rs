@@ -4,9 +4,22 @@
 //! before [`run`] is pure. `docs/architecture.md` has the map.
 
 pub mod argv;
+pub mod builder;
+pub mod commands;
 pub mod context;
 pub mod error;
 pub mod files;
+pub mod github;
 pub mod ids;
+pub mod local;
+pub mod matrix;
+pub mod metadata;
+pub mod oci;
+pub mod plan;
+pub mod publication;
+pub mod record;
+pub mod registry;
 pub mod run;
+pub mod template;
+pub mod tools;
 pub mod ui;

@@ -1,2 +1,98 @@
-//! Entry point.
-fn main() {}
+//! Parse, find the checkout, dispatch, exit code. The only reader of the process's environment.
+
+mod cli;
+
+use anyhow::Result;
+use clap::Parser as _;
+use std::process::ExitCode;
+
+use xtask::commands::session::{PlanOptions, Session, To};
+use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, verify};
+use xtask::context::{Context, Layout};
+use xtask::error::{self, Fault};
+use xtask::plan::filter::Filter;
+use xtask::run::{Runner, Signals};
+use xtask::ui::Ui;
+
+fn main() -> ExitCode {
+    // A wrong option ends here: clap prints its own message and exits with 2.
+    let cli = cli::Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Ui.note(error::report(&error));
+            ExitCode::from(error::exit_code(&error).code())
+        }
+    }
+}
+
+fn run(cli: cli::Cli) -> Result<()> {
+    let context = Context::from_process()?;
+    let layout = Layout::find(&context.current, cli.matrix.as_deref())?;
+    let runner = Runner::new(Signals::listen()?);
+    let session = Session::new(context, layout, runner, Ui);
+    match cli.command {
+        cli::Command::Plan(args) => plan::run(&session, &plan_options(args)?),
+        cli::Command::Build(args) => build::run(&session, &build_options(args)?),
+        cli::Command::Merge(args) => merge::run(&session, &merge_options(args)?),
+        cli::Command::Verify(args) => verify::run(&session, &verify_options(args)?),
+        cli::Command::Local(args) => local::run(&session, local_options(args)),
+        cli::Command::Quickstart => quickstart::run(&session),
+        cli::Command::Doctor => doctor::run(&session),
+        cli::Command::Ci => ci::run(&session),
+    }
+}
+
+fn plan_options(args: cli::Plan) -> Result<plan::Options> {
+    let cli::Plan { plan, cells, json, save } = args;
+    Ok(plan::Options { plan: how(plan)?, filter: filter(cells, Vec::new())?, json, save })
+}
+
+fn build_options(args: cli::Build) -> Result<build::Options> {
+    let cli::Build { plan, cells, arch, emulate, no_push, dry_run, builder, digests, jobs } = args;
+    Ok(build::Options { plan: how(plan)?, filter: filter(cells, arch)?, emulate, no_push, dry_run, builder, digests, jobs })
+}
+
+fn merge_options(args: cli::Merge) -> Result<merge::Options> {
+    let cli::Merge { plan, cells, dry_run, allow_downgrade, builder, digests, publications, jobs } = args;
+    let (plan, filter) = (how(plan)?, filter(cells, Vec::new())?);
+    Ok(merge::Options { plan, filter, dry_run, allow_downgrade, builder, digests, publications, jobs })
+}
+
+fn verify_options(args: cli::Verify) -> Result<verify::Options> {
+    let cli::Verify { reference, plan, cells, key, publications } = args;
+    Ok(verify::Options { plan: how(plan)?, filter: filter(cells, Vec::new())?, reference, key, publications })
+}
+
+fn local_options(args: cli::Local) -> local::Options {
+    match args {
+        cli::Local::Up => local::Options::Up,
+        cli::Local::Down { purge } => local::Options::Down { purge },
+        cli::Local::Status { json } => local::Options::Status { json },
+    }
+}
+
+fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
+    let cli::PlanArgs { plan, to, fresh, set_version, allow_dirty } = args;
+    let to = to.map(|to| match to.as_str() {
+        "local" => Ok(To::Local),
+        "publish" => Ok(To::Publish),
+        other => other.parse().map(To::Repository),
+    });
+    let versions = set_version.iter().map(|text| {
+        let (track, version) = text
+            .split_once('=')
+            .filter(|(_, version)| !version.is_empty() && !version.contains(char::is_whitespace))
+            .ok_or_else(|| Fault::invalid(format!("--set-version {text}: expected TRACK=VERSION")))?;
+        Ok((track.parse()?, version.to_owned()))
+    });
+    Ok(PlanOptions { file: plan, to: to.transpose()?, fresh, allow_dirty, versions: versions.collect::<Result<_>>()? })
+}
+
+fn filter(args: cli::CellArgs, arches: Vec<String>) -> Result<Filter> {
+    fn parse<T: std::str::FromStr<Err = anyhow::Error>>(texts: &[String]) -> Result<Vec<T>> {
+        texts.iter().map(|text| text.parse()).collect()
+    }
+    let cli::CellArgs { image, track, composer, cell } = args;
+    Ok(Filter { images: parse(&image)?, tracks: parse(&track)?, composers: parse(&composer)?, cells: parse(&cell)?, arches })
+}

@@ -1,1 +1,90 @@
+//! `docker buildx bake`, for builds that stand on each other and push nothing.
+//!
+//! A needed image that is not pushed cannot be named by digest. Bake links it as
+//! `target:NAME` instead, so that a change to the base is built into what stands on it.
 
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+use super::buildx::{BuildSpec, Buildx, PROVENANCE};
+use super::Argv;
+
+/// The definition: one target per spec, in bake's JSON form.
+///
+/// Source: <https://docs.docker.com/build/bake/reference/>.
+pub fn definition(specs: &[BuildSpec]) -> Value {
+    let targets: Map<String, Value> = specs.iter().map(|spec| (target_name(&spec.name), target(spec))).collect();
+    json!({ "target": targets })
+}
+
+/// Bake's target names may not hold a dot.
+pub fn target_name(name: &str) -> String {
+    name.replace('.', "_")
+}
+
+fn target(spec: &BuildSpec) -> Value {
+    let BuildSpec {
+        name: _,
+        context,
+        dockerfile,
+        target,
+        platform,
+        build_args,
+        labels,
+        annotations: _,
+        index_annotations: _,
+        contexts,
+        repositories: _,
+        push: _,
+    } = spec;
+    let map = |pairs: &[(String, String)]| -> Map<String, Value> {
+        // Bake expands `${…}`; what we give is meant as it is.
+        pairs.iter().map(|(key, value)| (key.clone(), Value::String(value.replace("${", "$${")))).collect()
+    };
+    let contexts: Map<String, Value> =
+        contexts.iter().map(|(context, source)| (context.clone(), Value::String(source.value()))).collect();
+    json!({
+        "context": context,
+        // A relative Dockerfile would be looked for below the context.
+        "dockerfile": dockerfile,
+        "target": target,
+        "platforms": [platform],
+        "args": map(build_args),
+        "labels": map(labels),
+        "annotations": spec.annotation_list(),
+        "contexts": contexts,
+        "attest": [PROVENANCE],
+        "output": [spec.output()],
+    })
+}
+
+/// One call that builds `targets` of the definition in `file`.
+pub fn bake(buildx: &Buildx, purpose: &str, file: &Path, targets: &[String], metadata: &Path) -> Argv {
+    buildx
+        .argv(purpose)
+        .arg("bake")
+        .args(buildx.builder_args())
+        .args(["--allow", "fs.read=*", "--progress", "plain", "--metadata-file"])
+        .path(metadata)
+        .arg("--file")
+        .path(file)
+        .args(targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::argv::buildx::{NamedContext, tests::spec};
+
+    #[test]
+    fn a_linked_target_is_named_in_the_contexts() {
+        let mut spec = spec();
+        spec.contexts = vec![("base".into(), NamedContext::Target(target_name("base.arm64")))];
+        spec.build_args = vec![("PRICE".into(), "${HOME}".into())];
+        let definition = definition(&[spec]);
+        let target = &definition["target"]["app_tag_pinned_arm64"];
+        assert_eq!(target["contexts"]["base"], "target:base_arm64");
+        assert_eq!(target["args"]["PRICE"], "$${HOME}");
+        assert_eq!(target["platforms"], json!(["linux/arm64"]));
+    }
+}

@@ -1,1 +1,205 @@
+//! `docker buildx build` and `docker buildx inspect`.
 
+use std::path::{Path, PathBuf};
+
+use super::{Argv, Program};
+use crate::ids::{Digest, Platform, Repository};
+
+/// Which buildx, and which builder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buildx {
+    /// buildx itself.
+    pub program: Program,
+    /// `--builder`; without it buildx uses the one that is selected.
+    pub builder: Option<String>,
+    /// `BUILDX_CONFIG`, where the builder is registered privately.
+    pub config: Option<PathBuf>,
+}
+
+impl Buildx {
+    /// A buildx command line without sub-command yet.
+    pub fn argv(&self, purpose: impl Into<String>) -> Argv {
+        let argv = Argv::new(purpose, &self.program);
+        match &self.config {
+            Some(config) => argv.env("BUILDX_CONFIG", config.display().to_string()),
+            None => argv,
+        }
+    }
+
+    /// `inspect --bootstrap`: the driver, the nodes and their platforms.
+    pub fn inspect(&self) -> Argv {
+        let argv = self.argv("look at the builder").arg("inspect").args(&self.builder).arg("--bootstrap");
+        argv.limit(180)
+    }
+
+    /// The options that choose the builder.
+    pub fn builder_args(&self) -> Vec<String> {
+        self.builder.iter().flat_map(|name| ["--builder".to_owned(), name.clone()]).collect()
+    }
+}
+
+/// A named context of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// An image that this run has pushed, by digest.
+    Image {
+        /// Its repository.
+        repository: Repository,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// Another target of the same bake call.
+    Target(String),
+}
+
+impl NamedContext {
+    /// As `--build-context NAME=VALUE` and bake's `contexts` spell it.
+    pub fn value(&self) -> String {
+        match self {
+            Self::Image { repository, digest } => format!("docker-image://{}", repository.at(digest)),
+            Self::Target(target) => format!("target:{target}"),
+        }
+    }
+}
+
+/// Everything that decides what one build makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSpec {
+    /// `<cell>.<arch>`: unique, and a valid bake target.
+    pub name: String,
+    /// The context, relative to the root or absolute.
+    pub context: PathBuf,
+    /// The Dockerfile, likewise.
+    pub dockerfile: PathBuf,
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--platform`.
+    pub platform: Platform,
+    /// `--build-arg`.
+    pub build_args: Vec<(String, String)>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+    /// Annotations of the image manifest.
+    pub annotations: Vec<(String, String)>,
+    /// Annotations of the index that joins the image and its attestations.
+    pub index_annotations: Vec<(String, String)>,
+    /// `--build-context`.
+    pub contexts: Vec<(String, NamedContext)>,
+    /// Where the digest goes.
+    pub repositories: Vec<Repository>,
+    /// Whether it is pushed.
+    pub push: bool,
+}
+
+impl BuildSpec {
+    /// `--output`: by digest, canonical name, OCI media types; one field may hold several names.
+    pub fn output(&self) -> String {
+        let names: Vec<&str> = self.repositories.iter().map(Repository::as_str).collect();
+        let name = match names.as_slice() {
+            [one] => format!("name={one}"),
+            // A comma inside a CSV field asks for quotes around the field.
+            many => format!("\"name={}\"", many.join(",")),
+        };
+        if self.push {
+            format!("type=image,{name},push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true")
+        } else {
+            format!("type=image,{name},push=false,oci-mediatypes=true")
+        }
+    }
+
+    /// `--annotation` values: of the manifest as they are, of the index with the prefix that buildx wants.
+    fn annotation_args(&self) -> impl Iterator<Item = String> + '_ {
+        let manifest = self.annotations.iter().map(|(key, value)| format!("manifest:{key}={value}"));
+        let index = self.index_annotations.iter().map(|(key, value)| format!("index:{key}={value}"));
+        manifest.chain(index)
+    }
+
+    /// All annotations, for the definition of bake.
+    pub fn annotation_list(&self) -> Vec<String> {
+        self.annotation_args().collect()
+    }
+}
+
+/// One plain build. `metadata` receives the digest and the provenance.
+pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
+    let BuildSpec {
+        name,
+        context,
+        dockerfile,
+        target,
+        platform,
+        build_args,
+        labels,
+        annotations: _,
+        index_annotations: _,
+        contexts,
+        repositories: _,
+        push: _,
+    } = spec;
+    let pair = |flag: &str, (key, value): &(String, String)| [flag.to_owned(), format!("{key}={value}")];
+    let mut argv = buildx
+        .argv(format!("build {name}"))
+        .arg("build")
+        .args(buildx.builder_args())
+        .args(["--progress", "plain", "--platform", platform.as_str(), "--file"])
+        .path(dockerfile);
+    if let Some(target) = target {
+        argv = argv.args(["--target", target]);
+    }
+    argv = argv
+        .args(build_args.iter().flat_map(|arg| pair("--build-arg", arg)))
+        .args(labels.iter().flat_map(|label| pair("--label", label)))
+        .args(spec.annotation_args().flat_map(|annotation| ["--annotation".to_owned(), annotation]));
+    for (context, source) in contexts {
+        argv = argv.args(["--build-context".to_owned(), format!("{context}={}", source.value())]);
+    }
+    argv.args(["--attest", PROVENANCE, "--output", &spec.output(), "--metadata-file"]).path(metadata).path(context)
+}
+
+/// Full provenance: materials, build arguments, source map (SLSA, `mode=max`).
+pub const PROVENANCE: &str = "type=provenance,mode=max";
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    pub(in crate::argv) fn spec() -> BuildSpec {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        BuildSpec {
+            name: "app.tag.pinned.arm64".into(),
+            context: "images/app".into(),
+            dockerfile: "images/app/Dockerfile".into(),
+            target: Some("runtime".into()),
+            platform: "linux/arm64".parse().unwrap(),
+            build_args: vec![pair("VERSION", "1.2.3")],
+            labels: vec![pair("org.opencontainers.image.version", "1.2.3")],
+            annotations: vec![],
+            index_annotations: vec![pair("io.xtask.cell", "app.tag.pinned")],
+            contexts: vec![(
+                "base".into(),
+                NamedContext::Image { repository: "ghcr.io/acme/base".parse().unwrap(), digest: Digest::of(b"") },
+            )],
+            repositories: vec!["ghcr.io/acme/app".parse().unwrap()],
+            push: true,
+        }
+    }
+
+    #[test]
+    fn one_build() {
+        let buildx = Buildx {
+            program: Program { path: "docker".into(), prefix: vec!["buildx".into()] },
+            builder: Some("b".into()),
+            config: None,
+        };
+        let argv = build(&buildx, &spec(), Path::new("/tmp/m.json"));
+        expect![[r#"docker buildx build --builder b --progress plain --platform linux/arm64 --file images/app/Dockerfile --target runtime --build-arg VERSION=1.2.3 --label org.opencontainers.image.version=1.2.3 --annotation index:io.xtask.cell=app.tag.pinned --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --attest type=provenance,mode=max --output type=image,name=ghcr.io/acme/app,push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true --metadata-file /tmp/m.json images/app"#]].assert_eq(&argv.to_string());
+    }
+
+    #[test]
+    fn several_repositories_share_one_field() {
+        let mut spec = spec();
+        spec.repositories.push("docker.io/acme/app".parse().unwrap());
+        assert!(spec.output().contains("\"name=ghcr.io/acme/app,docker.io/acme/app\""), "{}", spec.output());
+    }
+}

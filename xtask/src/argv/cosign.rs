@@ -1,1 +1,168 @@
+//! `cosign sign` and `cosign verify`, for cosign 2.4 and later and for cosign 3.
 
+use semver::Version;
+use std::path::PathBuf;
+
+use super::{Argv, Program};
+use crate::ids::{Digest, Repository};
+
+/// Signing talks to an OIDC provider, a certificate authority and a log: generous, but bounded. In seconds.
+const LIMIT: u64 = 180;
+
+/// Which cosign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cosign {
+    /// cosign itself.
+    pub program: Program,
+    /// Its version: the flags of 2 and 3 differ.
+    pub version: Version,
+}
+
+/// How the images of a run are signed, and what a consumer has to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signer {
+    /// By the identity of the workflow, through OIDC.
+    Keyless {
+        /// A regular expression, anchored at both ends, that the certificate's identity must match.
+        identity: String,
+        /// The OIDC issuer, exactly.
+        issuer: String,
+    },
+    /// By a key: a file, `env://NAME` or a KMS address.
+    Key {
+        /// The private key, as cosign's `--key` wants it.
+        key: String,
+        /// The public key; the address itself where cosign can derive it.
+        public: String,
+        /// The file that holds the password of the key. Without it, `COSIGN_PASSWORD` is inherited.
+        password: Option<PathBuf>,
+    },
+    /// The throw-away key of the local stack: nothing leaves the machine, so there is no transparency log.
+    Offline {
+        /// The private key.
+        key: PathBuf,
+        /// The public key.
+        public: PathBuf,
+        /// The file that holds the password.
+        password: PathBuf,
+        /// cosign 3: a signing configuration without any service.
+        signing_config: Option<PathBuf>,
+    },
+}
+
+impl Cosign {
+    fn argv(&self, purpose: String, command: &str) -> Argv {
+        // cosign must never wait for a person: no prompt, no device flow.
+        Argv::new(purpose, &self.program).arg(command).limit(LIMIT)
+    }
+
+    /// Signs a digest and, below an index, everything that it lists.
+    pub fn sign(&self, signer: &Signer, repository: &Repository, digest: &Digest) -> Argv {
+        let argv = self.argv(format!("sign {repository}"), "sign").args(["--yes", "--recursive"]);
+        let argv = match signer {
+            Signer::Keyless { .. } => argv,
+            Signer::Key { key, password, .. } => {
+                let argv = argv.args(["--key", key]);
+                match password {
+                    Some(file) => argv.secret_env("COSIGN_PASSWORD", file),
+                    None => argv,
+                }
+            }
+            Signer::Offline { key, password, signing_config, .. } => {
+                let argv = argv.arg("--key").path(key).secret_env("COSIGN_PASSWORD", password);
+                match signing_config {
+                    Some(config) if self.version.major >= 3 => argv.arg("--signing-config").path(config),
+                    _ => argv.arg("--tlog-upload=false"),
+                }
+            }
+        };
+        argv.arg(repository.at(digest))
+    }
+
+    /// Checks the signature of every digest, as a consumer would. All of them must be signed.
+    pub fn verify(&self, signer: &Signer, repository: &Repository, digests: &[Digest]) -> Argv {
+        let argv = self.argv(format!("verify the signatures of {repository}"), "verify");
+        let argv = argv.args(verify_args(signer)).args(["--output", "json"]);
+        argv.args(digests.iter().map(|digest| repository.at(digest)))
+    }
+
+    /// The command that a reader can paste to check one reference.
+    pub fn verify_plain(signer: &Signer, reference: &str) -> Argv {
+        let cosign = Program::new("cosign");
+        Argv::new("verify", &cosign).arg("verify").args(verify_args(signer)).arg(reference)
+    }
+}
+
+/// What `cosign verify` demands of a signature.
+fn verify_args(signer: &Signer) -> Vec<String> {
+    match signer {
+        Signer::Keyless { identity, issuer } => vec![
+            "--certificate-identity-regexp".to_owned(),
+            identity.clone(),
+            "--certificate-oidc-issuer".to_owned(),
+            issuer.clone(),
+        ],
+        Signer::Key { public, .. } => vec!["--key".to_owned(), public.clone()],
+        Signer::Offline { public, .. } => {
+            vec!["--key".to_owned(), public.display().to_string(), "--insecure-ignore-tlog=true".to_owned()]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(version: &str, signer: &Signer, expected: &Expect) {
+        let cosign = Cosign { program: Program::new("cosign"), version: version.parse().unwrap() };
+        let repository: Repository = "127.0.0.1:5000/app".parse().unwrap();
+        let digest = Digest::of(b"");
+        let sign = cosign.sign(signer, &repository, &digest).to_string();
+        let verify = cosign.verify(signer, &repository, &[digest]).to_string();
+        let text = format!("{sign}\n{verify}").replace("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "D");
+        expected.assert_eq(&text);
+    }
+
+    fn offline() -> Signer {
+        Signer::Offline {
+            key: "k/cosign.key".into(),
+            public: "k/cosign.pub".into(),
+            password: "k/password".into(),
+            signing_config: Some("k/sc.json".into()),
+        }
+    }
+
+    #[test]
+    fn offline_with_cosign_3() {
+        check("3.1.3", &offline(), &expect![[r#"
+            COSIGN_PASSWORD="$(cat k/password)" cosign sign --yes --recursive --key k/cosign.key --signing-config k/sc.json 127.0.0.1:5000/app@sha256:D
+            cosign verify --key k/cosign.pub --insecure-ignore-tlog=true --output json 127.0.0.1:5000/app@sha256:D"#]]);
+    }
+
+    #[test]
+    fn offline_with_cosign_2() {
+        check("2.4.1", &offline(), &expect![[r#"
+            COSIGN_PASSWORD="$(cat k/password)" cosign sign --yes --recursive --key k/cosign.key --tlog-upload=false 127.0.0.1:5000/app@sha256:D
+            cosign verify --key k/cosign.pub --insecure-ignore-tlog=true --output json 127.0.0.1:5000/app@sha256:D"#]]);
+    }
+
+    #[test]
+    fn keyless() {
+        let signer = Signer::Keyless {
+            identity: "^https://github\\.com/acme/images/\\.github/workflows/images\\.yml@refs/heads/main$".into(),
+            issuer: "https://token.actions.githubusercontent.com".into(),
+        };
+        check("3.1.3", &signer, &expect![[r#"
+            cosign sign --yes --recursive 127.0.0.1:5000/app@sha256:D
+            cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/\.github/workflows/images\.yml@refs/heads/main$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --output json 127.0.0.1:5000/app@sha256:D"#]]);
+    }
+
+    #[test]
+    fn by_key() {
+        let signer = Signer::Key { key: "env://COSIGN_PRIVATE_KEY".into(), public: "cosign.pub".into(), password: None };
+        check("3.1.3", &signer, &expect![[r#"
+            cosign sign --yes --recursive --key env://COSIGN_PRIVATE_KEY 127.0.0.1:5000/app@sha256:D
+            cosign verify --key cosign.pub --output json 127.0.0.1:5000/app@sha256:D"#]]);
+    }
+}

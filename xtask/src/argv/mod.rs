@@ -50,6 +50,8 @@ pub struct Argv {
     pub program: String,
     /// The arguments, one element each.
     pub args: Vec<String>,
+    /// The folder it runs in, where that is not the current one.
+    pub folder: Option<PathBuf>,
     /// The command is stopped after this time. `None`: it may take as long as it wants (a build).
     pub time_limit: Option<Duration>,
 }
@@ -62,6 +64,7 @@ impl Argv {
             env: Vec::new(),
             program: program.path.clone(),
             args: program.prefix.clone(),
+            folder: None,
             time_limit: None,
         }
     }
@@ -104,6 +107,13 @@ impl Argv {
         self
     }
 
+    /// Runs the command in a folder.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
     /// Stops the command after `seconds`.
     #[must_use]
     pub fn limit(mut self, seconds: u64) -> Self {
@@ -114,6 +124,9 @@ impl Argv {
 
 impl fmt::Display for Argv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(folder) = &self.folder {
+            write!(f, "cd {} && ", quote(&folder.display().to_string()))?;
+        }
         for (name, value) in &self.env {
             match value {
                 EnvValue::Plain(value) => write!(f, "{name}={} ", quote(value))?,

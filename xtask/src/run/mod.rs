@@ -3,6 +3,7 @@
 //! Every child leads a process group of its own, so that stopping it stops all
 //! that it started. Ctrl-C reaches only us; we pass it on, wait, and insist.
 
+pub mod retry;
 mod signals;
 
 use anyhow::{Context as _, Result};
@@ -195,6 +196,9 @@ pub fn spawn_detached(argv: &Argv, log: &Path) -> Result<u32> {
 fn command(argv: &Argv) -> Result<Command> {
     let mut command = Command::new(&argv.program);
     command.args(&argv.args);
+    if let Some(folder) = &argv.folder {
+        command.current_dir(folder);
+    }
     for (name, value) in &argv.env {
         match value {
             EnvValue::Plain(value) => command.env(name, value),

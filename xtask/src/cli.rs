@@ -1,0 +1,177 @@
+//! What can be typed, and its help. Nothing here knows what it means.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Build, sign and publish multi-architecture container images from one matrix.toml.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Use this matrix.toml instead of the nearest one above the current folder.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) matrix: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what a run would build and publish.
+    Plan(Plan),
+    /// Build cells by digest and write one digest record for each.
+    Build(Build),
+    /// Join the records of each cell into one index; sign, verify, then tag it.
+    Merge(Merge),
+    /// Check published images as a consumer would.
+    Verify(Verify),
+    /// Start, stop or show the local registry and builder.
+    #[command(subcommand)]
+    Local(Local),
+    /// From a fresh clone to signed, verified images in the local registry.
+    Quickstart,
+    /// Check tools, Docker Engine, local stack and matrix.toml.
+    Doctor,
+    /// Run what CI runs: format, lints, unit tests, tests on the real stack.
+    Ci,
+}
+
+/// How the plan is found.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Use this plan instead of resolving matrix.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Where the images go: local, publish, or a repository [default: local; in CI: publish].
+    #[arg(long, value_name = "local|publish|HOST/PATH")]
+    pub(crate) to: Option<String>,
+    /// Resolve anew instead of using the current plan.
+    #[arg(long, conflicts_with = "plan")]
+    pub(crate) fresh: bool,
+    /// Override the version of a track.
+    #[arg(long, value_name = "TRACK=X", conflicts_with = "plan")]
+    pub(crate) set_version: Vec<String>,
+    /// Publish although the checkout has uncommitted changes.
+    #[arg(long)]
+    pub(crate) allow_dirty: bool,
+}
+
+/// Which cells are meant. Every option may be repeated.
+#[derive(Debug, Args)]
+pub(crate) struct CellArgs {
+    /// Only cells of this image.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Vec<String>,
+    /// Only cells of this track.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) track: Vec<String>,
+    /// Only cells of this composer mode.
+    #[arg(long, value_name = "MODE")]
+    pub(crate) composer: Vec<String>,
+    /// Only this cell, e.g. app.tag.pinned.
+    #[arg(long, value_name = "ID")]
+    pub(crate) cell: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) cells: CellArgs,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the plan to a file, for --plan.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) cells: CellArgs,
+    /// Only this architecture or platform, e.g. arm64 or linux/arm64 [default: what the builder has natively].
+    #[arg(long, value_name = "ARCH")]
+    pub(crate) arch: Vec<String>,
+    /// Build platforms that the builder has to emulate.
+    #[arg(long)]
+    pub(crate) emulate: bool,
+    /// Build completely but push nothing.
+    #[arg(long)]
+    pub(crate) no_push: bool,
+    /// Print the commands instead of running them.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Use this buildx builder.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) builder: Option<String>,
+    /// Write the digest records here [default: target/xtask/digests].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) digests: Option<PathBuf>,
+    /// Build this many cells side by side.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) cells: CellArgs,
+    /// Print the commands instead of running them.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Let tags move back to an older publication.
+    #[arg(long)]
+    pub(crate) allow_downgrade: bool,
+    /// Use this buildx builder.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) builder: Option<String>,
+    /// Read the digest records from here [default: target/xtask/digests].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) digests: Option<PathBuf>,
+    /// Write the publication records here [default: target/xtask/publications].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) publications: Option<PathBuf>,
+    /// Publish this many cells side by side.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A reference, e.g. ghcr.io/acme/app:latest [default: every tag of the plan].
+    #[arg(value_name = "REF")]
+    pub(crate) reference: Option<String>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) cells: CellArgs,
+    /// Check against this public key.
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    pub(crate) key: Option<PathBuf>,
+    /// Read the publication records from here [default: target/xtask/publications].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) publications: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Local {
+    /// Start the registry and the builder. Quick when they run.
+    Up,
+    /// Stop them.
+    Down {
+        /// Remove their data and the signing key too.
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Show whether and where they run.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask ci`: what CI runs.
+
+use anyhow::Result;
+
+use super::session::Session;
+use crate::argv::{Argv, Program};
+use crate::error::Fault;
+use crate::run::Output;
+use crate::tools::Tool;
+
+/// Runs the command: format, lints, unit tests, then the tests on the real stack.
+///
+/// # Errors
+/// At the first part that fails. A stack that cannot be had is a failure, not a skip.
+pub fn run(session: &Session) -> Result<()> {
+    let parts = [
+        ("formatting", vec!["fmt", "--all", "--check"]),
+        ("lints", vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
+        ("unit tests", vec!["test", "--workspace", "--locked"]),
+    ];
+    for (name, args) in parts {
+        cargo(session, name, &args)?;
+    }
+    session.ui.note("\n== tools");
+    for tool in Tool::ALL {
+        let found = session.tools.get(tool)?;
+        session.ui.note(format!("{} {}  {}", tool.binary(), found.version, found.program.path));
+    }
+    // One test at a time: each starts a stack of its own, and the machine may be small.
+    let real = ["test", "--workspace", "--locked", "--test", "real", "--", "--ignored", "--test-threads=1", "--nocapture"];
+    cargo(session, "tests on the real stack", &real)
+}
+
+fn cargo(session: &Session, name: &str, args: &[&str]) -> Result<()> {
+    session.ui.note(format!("\n== {name}"));
+    let argv = Argv::new(name, &Program::new("cargo")).args(args.iter().copied()).folder(&session.layout.workspace);
+    let finished = session.runner.run(&argv, Output::Inherit)?;
+    if finished.success() { Ok(()) } else { Err(Fault::failed(format!("{name}: `{argv}` failed")).into()) }
+}

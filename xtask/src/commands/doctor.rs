@@ -1,0 +1,97 @@
+//! `cargo xtask doctor`: what is here, what is missing, how to mend it.
+
+use anyhow::Result;
+
+use super::session::Session;
+use crate::error::Fault;
+use crate::local::engine;
+use crate::tools::{Origin, Tool};
+use crate::ui::columns;
+
+/// One finding.
+struct Finding {
+    what: String,
+    /// `ok`, `note` or `FAIL`.
+    state: &'static str,
+    detail: String,
+    mend: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If something that every build needs is missing.
+pub fn run(session: &Session) -> Result<()> {
+    let mut findings = vec![matrix(session)];
+    let go = which::which("go").is_ok();
+    for tool in Tool::ALL {
+        findings.push(tool_finding(session, tool, go)?);
+    }
+    findings.push(docker(session)?);
+    findings.push(local(session)?);
+    let rows: Vec<Vec<String>> =
+        findings.iter().map(|finding| vec![finding.state.to_owned(), finding.what.clone(), finding.detail.clone()]).collect();
+    session.ui.out(columns(&rows));
+    for finding in &findings {
+        if let Some(mend) = &finding.mend {
+            session.ui.out(format!("help: {}: {mend}", finding.what));
+        }
+    }
+    match findings.iter().filter(|finding| finding.state == "FAIL").count() {
+        0 => Ok(()),
+        1 => Err(Fault::failed("1 finding needs mending").into()),
+        more => Err(Fault::failed(format!("{more} findings need mending")).into()),
+    }
+}
+
+fn matrix(session: &Session) -> Finding {
+    let what = "matrix.toml".to_owned();
+    match session.matrix() {
+        Ok(matrix) => {
+            let detail = format!("{} images, {} platforms", matrix.images.len(), matrix.platforms.len());
+            Finding { what, state: "ok", detail, mend: None }
+        }
+        Err(_) => Finding { what, state: "FAIL", detail: "invalid".to_owned(), mend: Some("`cargo xtask plan` lists every error".to_owned()) },
+    }
+}
+
+fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {
+    let what = tool.binary().to_owned();
+    let pinned = tool.pinned(&session.layout).map_or_else(|_| "nothing".to_owned(), |version| version.to_string());
+    if let Some(found) = session.tools.look(tool)? {
+        let origin = match found.origin {
+            Origin::Path => "on PATH",
+            Origin::Built => "built from tools/",
+        };
+        let detail = format!("{} {origin} (minimum {}, pinned {pinned})", found.version, tool.minimum());
+        return Ok(Finding { what, state: "ok", detail, mend: None });
+    }
+    let old: Vec<String> = session.tools.on_path(tool)?.into_iter().filter_map(|(_, version)| version).map(|v| v.to_string()).collect();
+    let found = if old.is_empty() { "not found".to_owned() } else { format!("{} is too old", old.join(", ")) };
+    let detail = format!("{found} (minimum {}, pinned {pinned})", tool.minimum());
+    if go {
+        let mend = format!("nothing to do: {pinned} is built from tools/ when it is needed");
+        return Ok(Finding { what, state: "note", detail, mend: Some(mend) });
+    }
+    let needed = matches!(tool, Tool::Buildx | Tool::Cosign);
+    let mend = "install it, or install Go (https://go.dev/doc/install): it is built from tools/ then".to_owned();
+    Ok(Finding { what, state: if needed { "FAIL" } else { "note" }, detail, mend: Some(mend) })
+}
+
+fn docker(session: &Session) -> Result<Finding> {
+    let what = "docker engine".to_owned();
+    Ok(match engine::usable(&session.context.environment, &session.runner, &[])? {
+        Ok(()) => Finding { what, state: "ok", detail: "answers".to_owned(), mend: None },
+        Err(None) => Finding { what, state: "note", detail: "no docker CLI: the local stack runs as processes".to_owned(), mend: None },
+        Err(Some(trouble)) => Finding { what, state: "note", detail: trouble.what, mend: Some(trouble.mend) },
+    })
+}
+
+fn local(session: &Session) -> Result<Finding> {
+    let status = session.local().status()?;
+    let detail = match status.mode {
+        Some(mode) => format!("{} as {mode}", status.registry),
+        None => format!("{}, not running", status.registry),
+    };
+    Ok(Finding { what: "local stack".to_owned(), state: if status.running { "ok" } else { "note" }, detail, mend: None })
+}

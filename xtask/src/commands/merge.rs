@@ -1,0 +1,342 @@
+//! `cargo xtask merge`: records to one signed, verified, tagged index per cell, in that order.
+
+use anyhow::{Context as _, Result};
+use std::path::PathBuf;
+
+use super::parallel;
+use super::session::{PlanOptions, Session};
+use crate::argv::buildx::Buildx;
+use crate::argv::cosign::{Cosign, Signer};
+use crate::argv::imagetools::{self, Join};
+use crate::error::Fault;
+use crate::ids::{Digest, Repository, Tag};
+use crate::oci::Manifest;
+use crate::plan::filter::Filter;
+use crate::plan::{Cell, DestinationKind, Pair, Plan, Sign};
+use crate::publication::{index, records, sources, tags};
+use crate::record::{self, DigestRecord, Publication, PublishedTag, Signature};
+use crate::registry::Registry;
+use crate::run::{Output, retry};
+use crate::ui::columns;
+
+/// What was typed.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How the plan is found.
+    pub plan: PlanOptions,
+    /// Which cells.
+    pub filter: Filter,
+    /// `--dry-run`.
+    pub dry_run: bool,
+    /// `--allow-downgrade`.
+    pub allow_downgrade: bool,
+    /// `--builder`.
+    pub builder: Option<String>,
+    /// `--digests`.
+    pub digests: Option<PathBuf>,
+    /// `--publications`.
+    pub publications: Option<PathBuf>,
+    /// `--jobs`.
+    pub jobs: Option<usize>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the plan cannot be had, or if a cell that may not fail is not published.
+pub fn run(session: &Session, options: &Options) -> Result<()> {
+    let plan = session.plan(&options.plan)?;
+    if !plan.pushes() {
+        return Err(Fault::invalid("a pull request publishes nothing, so there is nothing to merge").into());
+    }
+    let digests = options.digests.as_ref().map_or_else(|| session.layout.digests(), |path| session.typed(path));
+    let cells = options.filter.cells(&plan)?;
+    // Every cell's records are looked at before any cell is published.
+    let read: Vec<Result<Vec<DigestRecord>>> = cells.iter().map(|cell| records::read_all(&digests, &plan, cell)).collect();
+    if options.dry_run {
+        return dry_run(session, &plan, options, &cells, read);
+    }
+    refuse_incomplete(session, &cells, &read)?;
+    let (buildx, _) = session.buildx(&plan, options.builder.as_deref())?;
+    let signer = session.signer(&plan.sign)?;
+    let merge = Merge {
+        session,
+        plan: &plan,
+        registry: session.registry(&buildx),
+        buildx,
+        cosign: session.cosign()?,
+        ordered: session.tools.get(crate::tools::Tool::Buildx)?.version >= ORDERED_TAGS,
+        signer,
+        allow_downgrade: options.allow_downgrade,
+    };
+    let work: Vec<(&Cell, Result<Vec<DigestRecord>>)> = cells.into_iter().zip(read).collect();
+    let publications = options.publications.as_ref().map_or_else(|| session.layout.publications(), |path| session.typed(path));
+    let results = parallel::map(&work, options.jobs.unwrap_or_else(parallel::default_jobs), |(cell, records)| {
+        let records = records.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let published = merge.cell(cell, records)?;
+        crate::files::write_json(&record::publication_path(&publications, &cell.id), &published)
+            .with_context(|| format!("record the publication of {}", cell.id))?;
+        Ok(published)
+    });
+    session.runner.check_interrupted()?;
+    let cells: Vec<&Cell> = work.iter().map(|(cell, _)| *cell).collect();
+    outputs(session, &results)?;
+    summary(session, &cells, &results)
+}
+
+/// The first buildx that sets several tags in the given order and stops at the first error.
+/// Older ones set them all at once; those get one call per tag.
+const ORDERED_TAGS: semver::Version = semver::Version::new(0, 36, 0);
+
+/// Records that are wrong stop everything, unless only cells that may fail are concerned.
+fn refuse_incomplete(session: &Session, cells: &[&Cell], read: &[Result<Vec<DigestRecord>>]) -> Result<()> {
+    let mut fatal: Vec<String> = Vec::new();
+    for (cell, result) in cells.iter().zip(read) {
+        if let Err(error) = result {
+            if cell.allow_failure {
+                session.ui.warn(format!("{} may fail: {error:#}", cell.id));
+            } else {
+                fatal.push(format!("{error:#}"));
+            }
+        }
+    }
+    if fatal.is_empty() {
+        return Ok(());
+    }
+    let missing = fatal.iter().any(|text| text.contains(": missing"));
+    let fault = Fault::invalid(fatal.join("\n")).help("nothing was pushed, signed or tagged");
+    let build = "build what is missing or stale with this plan: cargo xtask build --arch ARCH";
+    Err(if missing { fault.help(build) } else { fault }.into())
+}
+
+/// Everything that the cells of one call share.
+struct Merge<'a> {
+    session: &'a Session,
+    plan: &'a Plan,
+    buildx: Buildx,
+    registry: Registry,
+    cosign: Cosign,
+    ordered: bool,
+    signer: Option<Signer>,
+    allow_downgrade: bool,
+}
+
+impl Merge<'_> {
+    /// Publishes one cell in every repository.
+    fn cell(&self, cell: &Cell, records: &[DigestRecord]) -> Result<Publication> {
+        let mut published: Option<Publication> = None;
+        for repository in &cell.repositories {
+            let one = self.repository(cell, records, repository).with_context(|| format!("publish {} to {repository}", cell.id))?;
+            match &mut published {
+                None => published = Some(one),
+                Some(first) if first.digest != one.digest => {
+                    return Err(Fault::failed(format!("{repository} got {}, the others {}", one.digest, first.digest)).into());
+                }
+                Some(first) => first.repositories.push(repository.clone()),
+            }
+        }
+        published.context("a cell has a repository")
+    }
+
+    fn repository(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<Publication> {
+        self.check_sources(cell, records, repository)?;
+        let join = join(cell, records, repository);
+        let (digest, index, pushed) = self.push(&join, cell)?;
+        let children = index::children(&index, cell)?;
+        if let Some(signer) = &self.signer {
+            self.sign(signer, repository, &digest, &index, pushed)?;
+        }
+        let tags = self.tag(cell, repository, &digest)?;
+        Ok(Publication {
+            schema: record::SCHEMA,
+            plan: self.plan.id.clone(),
+            cell: cell.id.clone(),
+            version: cell.version.clone(),
+            commit: cell.commit.clone(),
+            revision: self.plan.revision.clone(),
+            repositories: vec![repository.clone()],
+            digest,
+            children,
+            tags,
+            signature: signature(&self.plan.sign, self.signer.as_ref()),
+            published: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        })
+    }
+
+    /// Step 2.
+    fn check_sources(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
+        for record in records {
+            let held = self.registry.expect(repository, &record.digest)?;
+            sources::check(&held, &cell.id, &record.platform).with_context(|| format!("check the record of {}", record.arch))?;
+        }
+        Ok(())
+    }
+
+    /// Step 3. Says also whether the index is new in the repository.
+    fn push(&self, join: &Join, cell: &Cell) -> Result<(Digest, Manifest, bool)> {
+        let dry = join.dry_run(&self.buildx);
+        let printed = self.retry(&dry)?;
+        let digest = index::digest_of_dry_run(&printed.stdout);
+        // What is wrong is refused before it is pushed.
+        index::children(&Manifest::parse(&printed.stdout)?, cell)?;
+        if let Some(held) = self.registry.read(&join.repository.at(&digest))?
+            && held.digest == digest
+        {
+            return Ok((digest, held.manifest, false));
+        }
+        self.retry(&join.push_untagged(&self.buildx, &digest))?;
+        // imagetools ignores a wrong digest in the place of a tag: only what can be read back is true.
+        let held = self.registry.expect(&join.repository, &digest)?;
+        self.session.ui.note(format!("{}: pushed the index {} untagged", cell.id, digest.short()));
+        Ok((digest, held.manifest, true))
+    }
+
+    /// Steps 5 and 6. What is signed already is not signed again.
+    fn sign(&self, signer: &Signer, repository: &Repository, digest: &Digest, index: &Manifest, new: bool) -> Result<()> {
+        let all = index::all_digests(digest, index);
+        let verify = self.cosign.verify(signer, repository, &all);
+        if !new && self.session.runner.run(&verify, Output::Capture)?.success() {
+            self.session.ui.note(format!("{repository}: {} is signed already", digest.short()));
+            return Ok(());
+        }
+        self.retry(&self.cosign.sign(signer, repository, digest))?;
+        self.retry(&verify)?;
+        self.session.ui.note(format!("{repository}: signed and verified {} and {} below it", digest.short(), all.len() - 1));
+        Ok(())
+    }
+
+    /// Steps 7 and 8.
+    fn tag(&self, cell: &Cell, repository: &Repository, digest: &Digest) -> Result<Vec<PublishedTag>> {
+        let moves = self.moves(cell, repository, digest)?;
+        for remark in &moves.remarks {
+            self.session.ui.note(format!("{repository}: {remark}"));
+        }
+        for (tag, planned) in &moves.newer {
+            self.session.ui.warn(format!("{repository}:{tag} stays: it holds a newer publication, planned {planned} (--allow-downgrade moves it all the same)"));
+        }
+        let names: Vec<&Tag> = moves.set.iter().map(|(tag, _)| tag).collect();
+        let calls: Vec<&[&Tag]> = if self.ordered { names.chunks(names.len().max(1)).collect() } else { names.chunks(1).collect() };
+        for tags in calls {
+            self.retry(&imagetools::tag(&self.buildx, repository, digest, tags))?;
+        }
+        let set = moves.set.iter().map(|(tag, from)| PublishedTag { name: tag.clone(), moved_from: from.clone() });
+        let kept = moves.kept.iter().map(|tag| PublishedTag { name: tag.clone(), moved_from: None });
+        let tags: Vec<PublishedTag> = set.chain(kept).collect();
+        for tag in &tags {
+            self.read_back(repository, &tag.name, digest)?;
+        }
+        Ok(tags)
+    }
+
+    fn moves(&self, cell: &Cell, repository: &Repository, digest: &Digest) -> Result<tags::Moves> {
+        let mut moves = tags::Moves::default();
+        for tag in &cell.tags {
+            let held = self.registry.read(&repository.tagged(&tag.name))?;
+            let state = held.as_ref().map(tags::TagState::from);
+            let decision = tags::decide(tag, &cell.id, digest, &self.plan.created, state.as_ref(), self.allow_downgrade)?;
+            moves.add(&tag.name, decision);
+        }
+        Ok(moves)
+    }
+
+    fn read_back(&self, repository: &Repository, tag: &Tag, digest: &Digest) -> Result<()> {
+        match self.registry.read(&repository.tagged(tag))? {
+            Some(held) if held.digest == *digest => Ok(()),
+            Some(held) => Err(Fault::failed(format!("{} was set to {digest} and holds {}", repository.tagged(tag), held.digest))
+                .help("another publication may have moved it meanwhile; run merge again to see")
+                .into()),
+            None => Err(Fault::failed(format!("{} was set and is not there", repository.tagged(tag))).into()),
+        }
+    }
+
+    fn retry(&self, argv: &crate::argv::Argv) -> Result<crate::run::Finished> {
+        let finished = retry::run(&self.session.runner, self.session.ui, argv, retry::is_temporary)?;
+        if finished.success() { Ok(finished) } else { Err(finished.fault(argv).into()) }
+    }
+}
+
+/// The index of a cell in one repository.
+fn join(cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Join {
+    Join {
+        repository: repository.clone(),
+        sources: records.iter().map(|record| record.digest.clone()).collect(),
+        annotations: Pair::tuples(&cell.annotations),
+    }
+}
+
+/// The facts about the signatures, for the record.
+pub(super) fn signature(sign: &Sign, signer: Option<&Signer>) -> Signature {
+    let method = match sign {
+        Sign::Local => "local",
+        Sign::Keyless { .. } => "keyless",
+        Sign::Key { .. } => "key",
+        Sign::None { .. } => "none",
+    };
+    let (identity, key) = match signer {
+        Some(Signer::Keyless { identity, .. }) => (Some(identity.clone()), None),
+        Some(Signer::Key { public, .. }) => (None, Some(public.clone())),
+        Some(Signer::Offline { public, .. }) => (None, Some(public.display().to_string())),
+        None => (None, None),
+    };
+    Signature { method: method.to_owned(), identity, key }
+}
+
+/// Prints what would run. The digest of the index is not known before the registry has been asked.
+fn dry_run(session: &Session, plan: &Plan, options: &Options, cells: &[&Cell], read: Vec<Result<Vec<DigestRecord>>>) -> Result<()> {
+    let program = session.tools.look(crate::tools::Tool::Buildx)?.map_or_else(
+        || crate::argv::Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] },
+        |found| found.program,
+    );
+    let local = plan.destination.kind == DestinationKind::Local && options.builder.is_none();
+    let status = session.local().status()?;
+    let buildx = Buildx {
+        program,
+        builder: options.builder.clone().or_else(|| local.then(|| status.builder.clone())),
+        config: local.then(|| status.buildx_config.clone()),
+    };
+    for (cell, records) in cells.iter().zip(read) {
+        let records = records?;
+        for repository in &cell.repositories {
+            let digest = Digest::of(b"not computed yet");
+            let join = join(cell, &records, repository);
+            session.ui.out(join.dry_run(&buildx).to_string());
+            session.ui.out(join.push_untagged(&buildx, &digest).to_string());
+            let names: Vec<&Tag> = cell.tags.iter().map(|tag| &tag.name).collect();
+            session.ui.out(imagetools::tag(&buildx, repository, &digest, &names).to_string());
+        }
+    }
+    Ok(())
+}
+
+/// What the attest action wants to know, for a job that publishes one cell.
+fn outputs(session: &Session, results: &[Result<Publication>]) -> Result<()> {
+    let (Some(file), [Ok(published)]) = (session.context.environment.get("GITHUB_OUTPUT"), results) else { return Ok(()) };
+    let Some(repository) = published.repositories.first() else { return Ok(()) };
+    crate::github::write_output(file.as_ref(), &[("subject-name", repository.as_str()), ("subject-digest", published.digest.as_str())])
+}
+
+fn summary(session: &Session, cells: &[&Cell], results: &[Result<Publication>]) -> Result<()> {
+    let mut rows = vec![["CELL", "RESULT", "DIGEST", "TAGS"].map(str::to_owned).to_vec()];
+    let mut fatal = 0;
+    for (cell, result) in cells.iter().zip(results) {
+        let row = match result {
+            Ok(published) => {
+                let tags: Vec<&str> = published.tags.iter().map(|tag| tag.name.as_str()).collect();
+                ["published".to_owned(), published.digest.to_string(), tags.join(" ")]
+            }
+            Err(error) => {
+                session.ui.note(format!("\n{}: {}", cell.id, crate::error::report(error)));
+                fatal += usize::from(!cell.allow_failure);
+                [if cell.allow_failure { "failed (allowed)" } else { "failed" }.to_owned(), String::new(), String::new()]
+            }
+        };
+        rows.push(std::iter::once(cell.id.to_string()).chain(row).collect());
+    }
+    session.ui.out(columns(&rows));
+    if fatal == 0 {
+        return Ok(());
+    }
+    Err(Fault::failed(format!("{fatal} of {} cells are not published", cells.len()))
+        .help("run the same command again: it goes on where it stopped")
+        .into())
+}

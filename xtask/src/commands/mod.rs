@@ -1,0 +1,13 @@
+//! The commands, one file each under its name. They ask, decide by the pure modules, run and report.
+
+pub mod build;
+pub mod ci;
+pub mod doctor;
+pub mod local;
+pub mod merge;
+mod parallel;
+pub mod plan;
+pub mod quickstart;
+pub mod session;
+mod specs;
+pub mod verify;

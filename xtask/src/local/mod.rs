@@ -1,0 +1,289 @@
+//! The local stack: a registry, BuildKit and a signing key for this checkout only.
+//!
+//! All of its data lies under `target/xtask/local`. With a Docker Engine that can
+//! pull, the two services are containers; else they are processes of our own.
+
+mod containers;
+pub mod engine;
+mod keys;
+pub mod offline;
+mod process;
+mod processes;
+mod state;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::argv::buildx::Buildx;
+use crate::context::{Environment, Layout};
+use crate::error::Fault;
+use crate::ids::Platform;
+use crate::run::Runner;
+use crate::tools::{Tool, Toolbox};
+use crate::ui::Ui;
+use offline::Base;
+use state::{Mode, State};
+
+pub use keys::Keys;
+
+/// A running stack.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    /// `127.0.0.1:PORT`.
+    pub registry: String,
+    /// The name of the builder.
+    pub builder: String,
+    /// `BUILDX_CONFIG`: the builder is registered there, not with the user's own.
+    pub buildx_config: PathBuf,
+    /// The signing key.
+    pub keys: Keys,
+}
+
+/// What `local status --json` prints.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// The version of this form.
+    pub schema: u32,
+    /// Whether both services answer.
+    pub running: bool,
+    /// `127.0.0.1:PORT`.
+    pub registry: String,
+    /// The name of the builder.
+    pub builder: String,
+    /// The folder to put into `BUILDX_CONFIG` to use the builder by hand.
+    pub buildx_config: PathBuf,
+    /// The public key that verifies what this stack signs.
+    pub public_key: PathBuf,
+    /// `processes` or `containers`, while it runs.
+    pub mode: Option<&'static str>,
+    /// Whether Docker Hub's images are replaced by stand-ins from Debian packages.
+    pub offline_bases: bool,
+    /// The folder of the data and logs.
+    pub data: PathBuf,
+}
+
+/// Starts, stops and describes the stack of one checkout.
+pub struct Local<'a> {
+    /// The checkout.
+    pub layout: &'a Layout,
+    /// For `DOCKER_HOST` and PATH.
+    pub environment: &'a Environment,
+    /// Runs commands.
+    pub runner: &'a Runner,
+    /// Finds the tools.
+    pub tools: &'a Toolbox,
+    /// For remarks.
+    pub ui: Ui,
+}
+
+/// What the stack has to serve beside what is pushed to it.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Stand-ins for official images, for where those cannot be pulled.
+    pub bases: Vec<Base>,
+    /// The platforms that they are needed for.
+    pub platforms: Vec<Platform>,
+}
+
+impl Local<'_> {
+    /// The registry's address. It is chosen once and kept, so that a plan can name it before the stack runs.
+    ///
+    /// # Errors
+    /// If no port is free, or if the choice cannot be written down.
+    pub fn address(&self) -> Result<String> {
+        let _lock = state::lock(self.layout)?;
+        let state = self.state_with_port(State::read(self.layout)?)?;
+        Ok(state.registry())
+    }
+
+    /// The stack, if it runs.
+    ///
+    /// # Errors
+    /// If its state cannot be read.
+    pub fn running(&self) -> Result<Option<Stack>> {
+        let state = State::read(self.layout)?;
+        Ok(state.filter(|state| self.answers(state)).map(|state| self.stack(&state)))
+    }
+
+    /// Starts what does not run. Quick when all of it does.
+    ///
+    /// # Errors
+    /// If neither a Docker Engine nor the tools for processes of our own can be had, or if a service does not come up.
+    pub fn up(&self, wanted: &Wanted) -> Result<Stack> {
+        let _lock = state::lock(self.layout)?;
+        let mut state = self.state_with_port(State::read(self.layout)?)?;
+        if self.answers(&state) {
+            return Ok(self.stack(&state));
+        }
+        self.halt(&state)?;
+        if !is_free(state.port) {
+            let taken = state.port;
+            state = self.state_with_port(None)?;
+            self.ui.warn(format!("port {taken} was taken by another program: the local registry is now {}", state.registry()));
+        }
+        fs::create_dir_all(self.layout.local()).with_context(|| format!("creating {}", self.layout.local().display()))?;
+        let keys = keys::ensure(self.layout, self.runner, &self.tools.get(Tool::Cosign)?)?;
+        state.offline = !wanted.bases.is_empty() && offline::needed(&wanted.bases, &self.buildx()?, self.runner)?;
+        state.mode = Some(self.choose_mode()?);
+        // What is started is written down first: a killed `up` leaves nothing that `down` cannot find.
+        match state.mode {
+            Some(Mode::Containers) => containers::start(self, &mut state)?,
+            Some(Mode::Processes) | None => processes::start(self, &mut state)?,
+        }
+        state.write(self.layout)?;
+        let stack = Stack { keys, ..self.stack(&state) };
+        if state.offline {
+            offline::serve(self, &stack, wanted)?;
+        }
+        Ok(stack)
+    }
+
+    /// Stops what [`Local::up`] started, and nothing else. With `purge` its data goes too.
+    ///
+    /// # Errors
+    /// If something does not stop, or if the data cannot be removed.
+    pub fn down(&self, purge: bool) -> Result<bool> {
+        let _lock = state::lock(self.layout)?;
+        let Some(mut state) = State::read(self.layout)? else { return Ok(false) };
+        let ran = state.mode.is_some();
+        self.halt(&state)?;
+        state.mode = None;
+        state.processes.clear();
+        state.write(self.layout)?;
+        if purge {
+            fs::remove_dir_all(self.layout.local()).with_context(|| format!("removing {}", self.layout.local().display()))?;
+        }
+        Ok(ran)
+    }
+
+    /// What there is.
+    ///
+    /// # Errors
+    /// As [`Local::address`].
+    pub fn status(&self) -> Result<Status> {
+        let state = {
+            let _lock = state::lock(self.layout)?;
+            self.state_with_port(State::read(self.layout)?)?
+        };
+        let running = self.answers(&state);
+        let stack = self.stack(&state);
+        let mode = state.mode.filter(|_| running).map(|mode| match mode {
+            Mode::Containers => "containers",
+            Mode::Processes => "processes",
+        });
+        Ok(Status {
+            schema: 1,
+            running,
+            registry: stack.registry,
+            builder: stack.builder,
+            buildx_config: stack.buildx_config,
+            public_key: stack.keys.public,
+            mode,
+            offline_bases: running && state.offline,
+            data: self.layout.local(),
+        })
+    }
+
+    /// buildx without a builder, with our own configuration.
+    fn buildx(&self) -> Result<Buildx> {
+        Ok(Buildx { program: self.tools.get(Tool::Buildx)?.program, builder: None, config: Some(self.buildx_config()) })
+    }
+
+    fn buildx_config(&self) -> PathBuf {
+        self.layout.local().join("buildx")
+    }
+
+    /// One name per checkout: containers of two checkouts share an engine.
+    fn builder(&self) -> String {
+        let path = self.layout.root.display().to_string();
+        let hash: String = crate::ids::Digest::of(path.as_bytes()).hex().chars().take(10).collect();
+        format!("xtask-{hash}")
+    }
+
+    fn stack(&self, state: &State) -> Stack {
+        Stack {
+            registry: state.registry(),
+            builder: self.builder(),
+            buildx_config: self.buildx_config(),
+            keys: keys::paths(self.layout),
+        }
+    }
+
+    fn answers(&self, state: &State) -> bool {
+        match state.mode {
+            None => false,
+            Some(Mode::Processes) => state.processes.len() == 2 && state.processes.iter().all(process::Id::alive) && registry_answers(state.port),
+            Some(Mode::Containers) => registry_answers(state.port),
+        }
+    }
+
+    /// Stops whatever is left of a stack.
+    fn halt(&self, state: &State) -> Result<()> {
+        match state.mode {
+            Some(Mode::Containers) => containers::stop(self),
+            Some(Mode::Processes) | None => state.processes.iter().try_for_each(process::Id::stop),
+        }
+    }
+
+    fn choose_mode(&self) -> Result<Mode> {
+        match engine::usable(self.environment, self.runner, &containers::images(self.layout)?)? {
+            Ok(()) => Ok(Mode::Containers),
+            Err(trouble) => {
+                if let Some(trouble) = &trouble {
+                    self.ui.note(format!("the Docker Engine cannot be used ({}): starting processes instead", trouble.what));
+                }
+                processes::possible(self, trouble.as_ref())?;
+                Ok(Mode::Processes)
+            }
+        }
+    }
+
+    fn state_with_port(&self, state: Option<State>) -> Result<State> {
+        if let Some(state) = state {
+            return Ok(state);
+        }
+        let listener = TcpListener::bind(("127.0.0.1", 0)).context("looking for a free port on loopback")?;
+        let state = State::new(listener.local_addr()?.port());
+        state.write(self.layout)?;
+        Ok(state)
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+/// Asks for `/v2/`, as every registry client does first.
+fn registry_answers(port: u16) -> bool {
+    use std::io::{Read as _, Write as _};
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let ask = || -> std::io::Result<bool> {
+        let limit = Duration::from_secs(2);
+        let mut stream = std::net::TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(b"GET /v2/ HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let mut head = [0; 12];
+        stream.read_exact(&mut head)?;
+        Ok(head.ends_with(b" 200"))
+    };
+    ask().unwrap_or(false)
+}
+
+/// Waits until `ready`, asking ten times a second.
+fn wait_for(what: &str, limit: Duration, runner: &Runner, log: &std::path::Path, mut ready: impl FnMut() -> bool) -> Result<()> {
+    let began = Instant::now();
+    while !ready() {
+        runner.check_interrupted()?;
+        if began.elapsed() > limit {
+            let text = fs::read_to_string(log).unwrap_or_default();
+            let fault = Fault::failed(format!("{what} does not answer after {} s:\n{}", limit.as_secs(), crate::run::tail(&text, 8)));
+            return Err(fault.help(format!("its log is {}", log.display())).into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}

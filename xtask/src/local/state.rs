@@ -1,0 +1,59 @@
+//! What is written down about the stack: `target/xtask/local/state.json`.
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+
+use super::process;
+use crate::context::Layout;
+use crate::files;
+
+/// How the services run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mode {
+    Processes,
+    Containers,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    /// The registry's port on loopback.
+    pub(super) port: u16,
+    /// Set from the moment that something is started.
+    pub(super) mode: Option<Mode>,
+    pub(super) processes: Vec<process::Id>,
+    /// Whether BuildKit looks for Docker Hub's images among our stand-ins first.
+    pub(super) offline: bool,
+}
+
+impl State {
+    pub(super) fn new(port: u16) -> Self {
+        Self { port, mode: None, processes: Vec::new(), offline: false }
+    }
+
+    pub(super) fn registry(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A state that cannot be understood counts as none: its services, if any, keep their port, and we take another.
+    pub(super) fn read(layout: &Layout) -> Result<Option<Self>> {
+        let bytes = files::read_optional(&layout.local().join("state.json"))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    pub(super) fn write(&self, layout: &Layout) -> Result<()> {
+        files::write_json(&layout.local().join("state.json"), self)
+    }
+}
+
+/// Only one process at a time changes the stack. Released when dropped, or when the process dies.
+pub(super) fn lock(layout: &Layout) -> Result<File> {
+    // Beside the data, not in it: `down --purge` removes that.
+    let path = layout.state().join("local.lock");
+    fs::create_dir_all(layout.state()).with_context(|| format!("creating {}", layout.state().display()))?;
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    file.lock().context("waiting for another command to finish with the local stack")?;
+    Ok(file)
+}

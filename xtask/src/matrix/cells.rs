@@ -1,0 +1,136 @@
+//! Image x track x composer mode, less what is excluded.
+
+use std::collections::BTreeMap;
+
+use super::{ComposerMode, Exclude, Image, Located, Matrix, Need, PlatformDef, RefSpec, TagSpec, Track};
+use crate::ids::{CellId, Name};
+
+/// A cell before anything of it is resolved.
+#[derive(Debug, Clone)]
+pub struct CellSpec<'m> {
+    /// Its id.
+    pub id: CellId,
+    /// The image.
+    pub image: &'m Image,
+    /// The track, unless the image has its own version.
+    pub track: Option<&'m Track>,
+    /// The composer mode, if it has one.
+    pub composer: Option<&'m ComposerMode>,
+    /// Its platforms.
+    pub platforms: Vec<&'m PlatformDef>,
+    /// The context's name and the cell that it is made from.
+    pub needs: Vec<(Name, CellId)>,
+    /// 0 needs nothing, 1 needs something of wave 0, and so on.
+    pub wave: usize,
+}
+
+/// A cell that is left out.
+#[derive(Debug, Clone)]
+pub struct ExcludedSpec<'m> {
+    /// Its id.
+    pub id: CellId,
+    /// Why.
+    pub reason: &'m str,
+}
+
+impl<'m> CellSpec<'m> {
+    /// Where its version comes from.
+    pub fn reference(&self) -> &'m Located<RefSpec> {
+        static NOTHING: Located<RefSpec> = Located { value: RefSpec::SelfRef, span: 0..0 };
+        let own = self.image.own.as_ref().map(|own| &own.reference);
+        own.or_else(|| self.track.map(|track| &track.reference)).unwrap_or(&NOTHING)
+    }
+
+    /// Its tags as written.
+    pub fn tags(&self) -> &'m [TagSpec] {
+        let own = self.image.own.as_ref().map(|own| own.tags.as_slice());
+        own.or_else(|| self.track.map(|track| track.tags.as_slice())).unwrap_or_default()
+    }
+}
+
+/// All cells of a valid matrix in the order of waves, then of the file; and those that are excluded.
+pub fn cells(matrix: &Matrix) -> (Vec<CellSpec<'_>>, Vec<ExcludedSpec<'_>>) {
+    let mut excluded = Vec::new();
+    let mut kept = Vec::new();
+    for cell in combinations(matrix) {
+        match matrix.excludes.iter().find(|exclude| matches(exclude, &cell)) {
+            Some(exclude) => excluded.push(ExcludedSpec { id: cell.id, reason: &exclude.reason }),
+            None => kept.push(cell),
+        }
+    }
+    let waves: BTreeMap<&Name, usize> = matrix.images.iter().map(|image| (&image.name, wave(matrix, image, 0))).collect();
+    for cell in &mut kept {
+        cell.wave = waves.get(&cell.image.name).copied().unwrap_or_default();
+    }
+    kept.sort_by_key(|cell| cell.wave);
+    (kept, excluded)
+}
+
+/// Every combination, excluded or not.
+pub(super) fn combinations(matrix: &Matrix) -> Vec<CellSpec<'_>> {
+    let mut cells = Vec::new();
+    for image in &matrix.images {
+        for track in optional(&image.tracks, &matrix.tracks, |track| &track.name) {
+            for composer in optional(&image.composers, &matrix.composers, |mode| &mode.name) {
+                cells.push(cell(matrix, image, track, composer));
+            }
+        }
+    }
+    cells
+}
+
+/// What an image uses of a list; `None` once if it uses nothing of it.
+fn optional<'m, T>(wanted: &[Name], all: &'m [T], name: impl Fn(&T) -> &Name) -> Vec<Option<&'m T>> {
+    let chosen: Vec<Option<&'m T>> = all.iter().filter(|item| wanted.contains(name(item))).map(Some).collect();
+    if chosen.is_empty() { vec![None] } else { chosen }
+}
+
+fn cell<'m>(matrix: &'m Matrix, image: &'m Image, track: Option<&'m Track>, composer: Option<&'m ComposerMode>) -> CellSpec<'m> {
+    let platforms = matrix.platforms.iter().filter(|platform| image.platforms.contains(&platform.name));
+    let (track_name, composer_name) = (track.map(|track| &track.name), composer.map(|mode| &mode.name));
+    let needs = image.needs.iter().filter_map(|need| {
+        let needed = matrix.images.iter().find(|other| other.name == need.image)?;
+        Some((need.context.clone(), needed_id(need, needed, track_name, composer_name)))
+    });
+    CellSpec {
+        id: id(&image.name, track_name, composer_name),
+        image,
+        track,
+        composer,
+        platforms: platforms.collect(),
+        needs: needs.collect(),
+        wave: 0,
+    }
+}
+
+fn id(image: &Name, track: Option<&Name>, composer: Option<&Name>) -> CellId {
+    CellId::from_parts([Some(image), track, composer].into_iter().flatten())
+}
+
+/// The cell of a needed image that goes with a cell: of the same track and mode, as far as it has any.
+fn needed_id(need: &Need, needed: &Image, track: Option<&Name>, composer: Option<&Name>) -> CellId {
+    let track = need.track.as_ref().or(if needed.tracks.is_empty() { None } else { track });
+    let composer = need.composer.as_ref().or(if needed.composers.is_empty() { None } else { composer });
+    id(&needed.name, track, composer)
+}
+
+fn matches(exclude: &Exclude, cell: &CellSpec<'_>) -> bool {
+    let fits = |wanted: &Option<Name>, found: Option<&Name>| wanted.as_ref().is_none_or(|wanted| found == Some(wanted));
+    fits(&exclude.image, Some(&cell.image.name))
+        && fits(&exclude.track, cell.track.map(|track| &track.name))
+        && fits(&exclude.composer, cell.composer.map(|mode| &mode.name))
+}
+
+/// Whether an exclude leaves anything out.
+pub(super) fn is_reachable(exclude: &Exclude, cells: &[CellSpec<'_>]) -> bool {
+    cells.iter().any(|cell| matches(exclude, cell))
+}
+
+/// One more than the highest wave of what an image needs. A cycle, which validation refuses, ends the count.
+fn wave(matrix: &Matrix, image: &Image, depth: usize) -> usize {
+    if depth > matrix.images.len() {
+        return depth;
+    }
+    let needed = image.needs.iter().filter_map(|need| matrix.images.iter().find(|other| other.name == need.image));
+    needed.map(|other| wave(matrix, other, depth + 1) + 1).max().unwrap_or_default()
+}

@@ -1,0 +1,190 @@
+//! Tables of a TOML document, read key by key: what is wrong is written down and reading goes on.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::str::FromStr;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Diagnostic, Located, Source, suggest};
+use crate::template::Template;
+
+/// The errors found so far.
+pub(super) struct Errors<'s> {
+    pub(super) source: &'s Source,
+    pub(super) found: RefCell<Vec<Diagnostic>>,
+}
+
+impl Errors<'_> {
+    pub(super) fn add(&self, diagnostic: Diagnostic) {
+        self.found.borrow_mut().push(diagnostic);
+    }
+
+    /// Parses a text; an error points at it.
+    pub(super) fn parse<T: FromStr<Err = anyhow::Error>>(&self, text: &Located<String>) -> Option<T> {
+        text.value.parse().map_err(|error: anyhow::Error| self.add(Diagnostic::new(text.span.clone(), error.to_string()))).ok()
+    }
+
+    /// Parses a template; an error points at the placeholder where the string is written without escapes.
+    pub(super) fn template(&self, text: &Located<String>) -> Option<Template> {
+        let error = match Template::parse(&text.value) {
+            Ok(template) => return Some(template),
+            Err(error) => error,
+        };
+        let inner = text.span.start + 1..text.span.end.saturating_sub(1);
+        let plain = self.source.text.get(inner.clone()) == Some(text.value.as_str());
+        let span = if plain { inner.start + error.range.start..inner.start + error.range.end } else { text.span.clone() };
+        self.add(Diagnostic { span, message: error.message, help: error.help.into_iter().collect() });
+        None
+    }
+}
+
+/// One table and what has been asked of it.
+pub(super) struct Table<'t> {
+    table: &'t DeTable<'t>,
+    /// As people write it: `[tracks.tag]`.
+    name: String,
+    /// Where an error about what is missing points.
+    pub(super) span: Range<usize>,
+    errors: &'t Errors<'t>,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn new(table: &'t DeTable<'t>, name: impl Into<String>, span: Range<usize>, errors: &'t Errors<'t>) -> Self {
+        Self { table, name: name.into(), span, errors, asked: RefCell::default() }
+    }
+
+    /// A value as a table. Anything else is an error.
+    pub(super) fn of(value: &'t Spanned<DeValue<'t>>, name: impl Into<String>, span: Range<usize>, errors: &'t Errors<'t>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Self::new(table, name, span, errors)),
+            other => {
+                let message = format!("{} must be a table, not {}", name.into(), kind(other));
+                errors.add(Diagnostic::new(value.span(), message));
+                None
+            }
+        }
+    }
+
+    pub(super) fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.asked.borrow_mut().push(key);
+        self.table.get(key)
+    }
+
+    /// A value that must be there.
+    pub(super) fn require(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        let found = self.get(key);
+        if found.is_none() {
+            self.errors.add(Diagnostic::new(self.span.clone(), format!("{} lacks `{key}`", self.name)));
+        }
+        found
+    }
+
+    pub(super) fn string(&self, key: &'static str) -> Option<Located<String>> {
+        self.get(key).and_then(|value| self.as_string(key, value))
+    }
+
+    pub(super) fn required_string(&self, key: &'static str) -> Option<Located<String>> {
+        self.require(key).and_then(|value| self.as_string(key, value))
+    }
+
+    /// A string that is not empty and has one line.
+    pub(super) fn as_string(&self, key: &str, value: &Spanned<DeValue<'t>>) -> Option<Located<String>> {
+        match value.get_ref() {
+            DeValue::String(text) if !text.trim().is_empty() && !text.contains(char::is_control) => {
+                Some(Located { value: text.clone().into_owned(), span: value.span() })
+            }
+            DeValue::String(_) => self.wrong(value, format!("`{key}` must be one line of text, not empty")),
+            other => self.wrong(value, format!("`{key}` must be a string, not {}", kind(other))),
+        }
+    }
+
+    pub(super) fn bool(&self, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            other => self.wrong(value, format!("`{key}` must be true or false, not {}", kind(other))),
+        }
+    }
+
+    /// The elements of an array. Anything else is an error and counts as none.
+    pub(super) fn array(&self, key: &'static str) -> Option<Vec<&'t Spanned<DeValue<'t>>>> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Array(array) => Some(array.iter().collect()),
+            other => self.wrong(value, format!("`{key}` must be an array, not {}", kind(other))),
+        }
+    }
+
+    pub(super) fn strings(&self, key: &'static str) -> Option<Vec<Located<String>>> {
+        let array = self.array(key)?;
+        Some(array.into_iter().filter_map(|value| self.as_string(key, value)).collect())
+    }
+
+    /// The tables below a key, by name, in the order of the file. The third part is where the name stands.
+    pub(super) fn tables(&self, key: &'static str) -> Vec<(Located<String>, Table<'t>)> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(outer) = Table::of(value, format!("[{key}]"), value.span(), self.errors) else { return Vec::new() };
+        let tables = outer.entries().into_iter().filter_map(|(name, value)| {
+            let table = Table::of(value, format!("[{key}.{}]", name.value), name.span.clone(), self.errors)?;
+            Some((name, table))
+        });
+        tables.collect()
+    }
+
+    /// A table of strings that are templates, e.g. `build-args`.
+    pub(super) fn templates(&self, key: &'static str) -> Vec<(String, Template)> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(table) = Table::of(value, format!("`{key}`"), value.span(), self.errors) else { return Vec::new() };
+        let pairs = table.entries().into_iter().filter_map(|(name, value)| {
+            if name.value.is_empty() || name.value.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
+                return self.wrong(value, format!("`{}` is no name for an entry of `{key}`", name.value));
+            }
+            let text = match value.get_ref() {
+                DeValue::String(text) => Located { value: text.clone().into_owned(), span: value.span() },
+                other => return self.wrong(value, format!("`{}` must be a string, not {}", name.value, kind(other))),
+            };
+            Some((name.value, self.errors.template(&text)?))
+        });
+        pairs.collect()
+    }
+
+    /// All entries, in the order of the file.
+    pub(super) fn entries(&self) -> Vec<(Located<String>, &'t Spanned<DeValue<'t>>)> {
+        let entry = |(key, value): (&Spanned<_>, &'t Spanned<DeValue<'t>>)| {
+            let text: &std::borrow::Cow<'_, str> = key.get_ref();
+            (Located { value: text.clone().into_owned(), span: key.span() }, value)
+        };
+        let mut entries: Vec<_> = self.table.iter().map(entry).collect();
+        entries.sort_by_key(|(key, _)| key.span.start);
+        entries
+    }
+
+    /// Every key that nobody has asked for is an error.
+    pub(super) fn finish(self) {
+        let asked = self.asked.borrow();
+        for (key, _) in self.entries().into_iter().filter(|(key, _)| !asked.contains(&key.value.as_str())) {
+            let help = suggest::nearest(&key.value, asked.iter().copied())
+                .map_or_else(|| format!("it may have: {}", asked.join(", ")), |near| format!("did you mean `{near}`?"));
+            self.errors.add(Diagnostic::new(key.span, format!("unknown key `{}` in {}", key.value, self.name)).help(help));
+        }
+    }
+
+    fn wrong<T>(&self, value: &Spanned<DeValue<'_>>, message: String) -> Option<T> {
+        self.errors.add(Diagnostic::new(value.span(), message));
+        None
+    }
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}

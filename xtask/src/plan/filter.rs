@@ -1,0 +1,117 @@
+//! `--image`, `--track`, `--composer`, `--cell`, `--arch`: which part of a plan is meant.
+
+use anyhow::Result;
+
+use super::{Build, Cell, Plan};
+use crate::error::Fault;
+use crate::ids::{CellId, Name};
+
+/// What was asked for. An empty list asks for all; several values of one kind are alternatives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Images.
+    pub images: Vec<Name>,
+    /// Tracks.
+    pub tracks: Vec<Name>,
+    /// Composer modes.
+    pub composers: Vec<Name>,
+    /// Cells.
+    pub cells: Vec<CellId>,
+    /// Short names or platforms.
+    pub arches: Vec<String>,
+}
+
+impl Filter {
+    /// Whether a cell is meant.
+    pub fn wants(&self, cell: &Cell) -> bool {
+        let one_of = |wanted: &[Name], found: Option<&Name>| wanted.is_empty() || found.is_some_and(|name| wanted.contains(name));
+        one_of(&self.images, Some(&cell.image))
+            && one_of(&self.tracks, cell.track.as_ref())
+            && one_of(&self.composers, cell.composer.as_ref())
+            && (self.cells.is_empty() || self.cells.contains(&cell.id))
+    }
+
+    /// Whether a build is one of those that `--arch` names. Without `--arch`, every one is.
+    pub fn wants_arch(&self, build: &Build) -> bool {
+        self.arches.is_empty() || self.arches.iter().any(|arch| arch == build.arch.as_str() || arch == build.platform.as_str())
+    }
+
+    /// The cells that are meant.
+    ///
+    /// # Errors
+    /// If there is none, or if a name occurs nowhere in the plan.
+    pub fn cells<'p>(&self, plan: &'p Plan) -> Result<Vec<&'p Cell>> {
+        self.check_names(plan)?;
+        let cells: Vec<&Cell> = plan.cells.iter().filter(|cell| self.wants(cell)).collect();
+        if cells.is_empty() && !plan.cells.is_empty() {
+            return Err(Fault::invalid("no cell matches all of the filters together")
+                .help(format!("the plan's cells: {}", join(plan.cells.iter().map(|cell| &cell.id))))
+                .into());
+        }
+        Ok(cells)
+    }
+
+    /// The plan with nothing but the cells that are meant and what they need.
+    ///
+    /// # Errors
+    /// As [`Filter::cells`].
+    pub fn narrow(&self, plan: &Plan) -> Result<Plan> {
+        let mut kept: Vec<&CellId> = self.cells(plan)?.into_iter().map(|cell| &cell.id).collect();
+        // Cells come in the order of waves, so one walk from the end meets everything that is needed.
+        for cell in plan.cells.iter().rev().filter(|cell| self.wants(cell) || plan.cells.is_empty()) {
+            kept.extend(needed(plan, cell));
+        }
+        let mut narrow = plan.clone();
+        narrow.cells.retain(|cell| kept.contains(&&cell.id));
+        narrow.seal()
+    }
+
+    fn check_names(&self, plan: &Plan) -> Result<()> {
+        let known = |kind: &str, wanted: &[Name], found: Vec<&Name>| -> Result<()> {
+            match wanted.iter().find(|name| !found.contains(name)) {
+                None => Ok(()),
+                Some(name) => Err(unknown(kind, name.as_str(), &join(found.into_iter()))),
+            }
+        };
+        known("image", &self.images, plan.cells.iter().map(|cell| &cell.image).collect())?;
+        known("track", &self.tracks, plan.cells.iter().filter_map(|cell| cell.track.as_ref()).collect())?;
+        known("composer mode", &self.composers, plan.cells.iter().filter_map(|cell| cell.composer.as_ref()).collect())?;
+        for id in &self.cells {
+            if plan.cell(id).is_none() {
+                return Err(unknown("cell", id.as_str(), &join(plan.cells.iter().map(|cell| &cell.id))));
+            }
+        }
+        let builds = || plan.cells.iter().flat_map(|cell| &cell.builds);
+        for arch in &self.arches {
+            if !builds().any(|build| build.arch.as_str() == arch || build.platform.as_str() == arch) {
+                return Err(unknown("architecture", arch, &join(builds().map(|build| &build.arch))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All cells on which a cell stands, directly or not.
+pub fn needed<'p>(plan: &'p Plan, cell: &'p Cell) -> Vec<&'p CellId> {
+    let direct: Vec<&CellId> = cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell).collect();
+    let below = direct.iter().filter_map(|id| plan.cell(id)).flat_map(|cell| needed(plan, cell));
+    let mut all: Vec<&CellId> = direct.iter().copied().chain(below).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn unknown(kind: &str, name: &str, known: &str) -> anyhow::Error {
+    Fault::invalid(format!("the plan has no {kind} `{name}`")).help(format!("it has: {known}")).into()
+}
+
+/// The distinct names, in order, joined by commas.
+fn join<T: ToString>(names: impl Iterator<Item = T>) -> String {
+    let mut seen: Vec<String> = Vec::new();
+    for name in names.map(|name| name.to_string()) {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen.join(", ")
+}

@@ -1,0 +1,286 @@
+//! Matrix and context to plan. Pure: files, git state and the clock come in from outside.
+
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::event::Event;
+use super::git::Git;
+use super::tags::{Situation, tags};
+use super::values::{Upstream, Values};
+use super::{Build, Cell, Destination, Excluded, Need, Pair, Plan, PlannedTag, SCHEMA, Sign};
+use crate::error::Fault;
+use crate::ids::{CellId, Digest, Name, Repository, Tag};
+use crate::matrix::cells::{CellSpec, cells};
+use crate::matrix::{Diagnostic, Diagnostics, Matrix, PlatformDef, RefSpec, TagSpec};
+use crate::template::Template;
+
+/// The clock of the plan as an annotation of the index: what makes one publication newer than another.
+pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";
+/// The plan's id as an annotation of the index.
+pub const ANNOTATION_PLAN: &str = "io.xtask.plan";
+/// The cell as an annotation of the index, and of each build's own index.
+pub const ANNOTATION_CELL: &str = "io.xtask.cell";
+/// The revision as an annotation of the index.
+pub const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision";
+/// The version as an annotation of the index.
+pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
+
+/// What a plan is made from, beside the matrix.
+pub struct Inputs<'a> {
+    /// The plan's clock.
+    pub now: SystemTime,
+    /// What started the run.
+    pub event: Event,
+    /// The state of this repository.
+    pub git: Git,
+    /// Where the images go.
+    pub destination: Destination,
+    /// How they are signed there.
+    pub sign: Sign,
+    /// `--set-version TRACK=X`.
+    pub versions: BTreeMap<Name, String>,
+    /// Reads a file below the folder of `matrix.toml`.
+    pub read: &'a dyn Fn(&str) -> Result<String>,
+}
+
+/// Resolves a matrix.
+///
+/// # Errors
+/// If a version cannot be read, a placeholder has no value, two cells share a tag, or a cell has none: all of them, with file and line.
+pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
+    let created = humantime::format_rfc3339_seconds(inputs.now).to_string();
+    let revision = inputs.git.revision();
+    check_overrides(matrix, &inputs.versions)?;
+    let (specs, left_out) = cells(matrix);
+    let resolver = Resolver { inputs, created: &created, revision: &revision };
+    let mut errors = Vec::new();
+    let mut taken: BTreeMap<(Name, Tag), CellId> = BTreeMap::new();
+    let mut planned = Vec::new();
+    for spec in specs.iter().filter(|spec| resolver.belongs_to_event(spec)) {
+        match resolver.cell(spec) {
+            Ok((cell, origins)) => {
+                errors.extend(collisions(&cell, &origins, &mut taken));
+                planned.push(cell);
+            }
+            Err(found) => errors.extend(found),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Diagnostics(errors).into_error(&matrix.source));
+    }
+    let excluded = left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
+    let plan = Plan {
+        schema: SCHEMA,
+        id: Digest::of(b""),
+        created,
+        event: inputs.event.clone(),
+        revision,
+        source: inputs.git.source.clone(),
+        matrix: Digest::of(matrix.source.text.as_bytes()),
+        destination: inputs.destination.clone(),
+        sign: inputs.sign.clone(),
+        cells: planned,
+        excluded: excluded.collect(),
+    };
+    plan.seal()
+}
+
+fn check_overrides(matrix: &Matrix, versions: &BTreeMap<Name, String>) -> Result<()> {
+    match versions.keys().find(|name| !matrix.tracks.iter().any(|track| track.name == **name)) {
+        None => Ok(()),
+        Some(name) => {
+            let known: Vec<&str> = matrix.tracks.iter().map(|track| track.name.as_str()).collect();
+            let fault = Fault::invalid(format!("--set-version names the track `{name}`, which matrix.toml does not have"));
+            Err(fault.help(format!("it has: {}", known.join(", "))).into())
+        }
+    }
+}
+
+/// Two cells of one image that want the same tag: the later of them is the error.
+fn collisions(cell: &Cell, origins: &[TagSpec], taken: &mut BTreeMap<(Name, Tag), CellId>) -> Vec<Diagnostic> {
+    let mut errors = Vec::new();
+    for (tag, origin) in cell.tags.iter().zip(origins) {
+        let key = (cell.image.clone(), tag.name.clone());
+        if let Some(other) = taken.get(&key) {
+            errors.push(Diagnostic {
+                span: origin.span.clone(),
+                message: format!("duplicate tag `{}`: both {other} and {} would set it", tag.name, cell.id),
+                help: vec!["tell them apart with {suffix}, {composer} or {track}, or exclude one of them".to_owned()],
+            });
+        } else {
+            taken.insert(key, cell.id.clone());
+        }
+    }
+    errors
+}
+
+struct Resolver<'a> {
+    inputs: &'a Inputs<'a>,
+    created: &'a str,
+    revision: &'a str,
+}
+
+impl<'a> Resolver<'a> {
+    /// A pull request builds only the tracks that say so, and what those stand on.
+    fn belongs_to_event(&self, spec: &CellSpec<'_>) -> bool {
+        match self.inputs.event {
+            Event::PullRequest { .. } => spec.track.is_none_or(|track| track.pull_request),
+            _ => true,
+        }
+    }
+
+    fn cell<'m>(&self, spec: &CellSpec<'m>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>>
+    where
+        'a: 'm,
+    {
+        let set = spec.track.and_then(|track| self.inputs.versions.get(&track.name));
+        let upstream = self.upstream(spec, set).map_err(|error| vec![error])?;
+        let values = Values {
+            image: spec.image,
+            track: spec.track,
+            composer: spec.composer,
+            upstream,
+            commit: &self.inputs.git.commit,
+            revision: self.revision,
+            created: self.created,
+            arch: None,
+        };
+        let situation = Situation { event: &self.inputs.event, reference: &spec.reference().value, overridden: set.is_some() };
+        let tagged = tags(spec.tags(), &values, situation)?;
+        if tagged.is_empty() {
+            return Err(vec![untagged(spec, &self.inputs.event)]);
+        }
+        let builds = self.builds(spec, &values)?;
+        let (tags, origins): (Vec<PlannedTag>, Vec<TagSpec>) = tagged.into_iter().unzip();
+        let repositories: Vec<Repository> =
+            self.inputs.destination.repositories.iter().map(|repository| repository.join(&spec.image.name)).collect();
+        let Upstream { version, reference, commit } = values.upstream.clone();
+        let cell = Cell {
+            id: spec.id.clone(),
+            image: spec.image.name.clone(),
+            track: spec.track.map(|track| track.name.clone()),
+            composer: spec.composer.map(|mode| mode.name.clone()),
+            annotations: self.index_annotations(spec, &values),
+            version,
+            reference,
+            commit,
+            repositories,
+            tags,
+            allow_failure: spec.track.is_some_and(|track| track.allow_failure) || spec.composer.is_some_and(|mode| mode.allow_failure),
+            wave: spec.wave,
+            builds,
+        };
+        Ok((cell, origins))
+    }
+
+    fn upstream(&self, spec: &CellSpec<'_>, set: Option<&String>) -> Result<Upstream, Diagnostic> {
+        let reference = spec.reference();
+        if let Some(version) = set {
+            return Ok(Upstream { version: Some(version.clone()), ..Upstream::default() });
+        }
+        let error = |message: String| Diagnostic { span: reference.span.clone(), message, help: Vec::new() };
+        let file = match &reference.value {
+            RefSpec::File(path) => Some(self.version_file(path).map_err(|e| error(format!("{e:#}")))?),
+            RefSpec::Value(_) | RefSpec::SelfRef => None,
+        };
+        Ok(Upstream::new(&reference.value, file.as_deref(), &self.inputs.event, &self.inputs.git.commit))
+    }
+
+    /// A version file holds one line: the version.
+    fn version_file(&self, path: &str) -> Result<String> {
+        let text = (self.inputs.read)(path)?;
+        let version = super::values::without_v(text.trim());
+        if version.is_empty() || version.lines().count() != 1 || version.contains(char::is_whitespace) {
+            anyhow::bail!("the version file {path} must hold one version and nothing else");
+        }
+        Ok(version.to_owned())
+    }
+
+    fn builds<'m>(&self, spec: &CellSpec<'m>, values: &Values<'m>) -> Result<Vec<Build>, Vec<Diagnostic>> {
+        let mut errors = Vec::new();
+        let mut builds = Vec::new();
+        for platform in &spec.platforms {
+            let values = Values { arch: Some((&platform.name, &platform.platform)), ..values.clone() };
+            match self.build(spec, platform, &values) {
+                Ok(build) => builds.push(build),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(builds) } else { Err(errors) }
+    }
+
+    fn build(&self, spec: &CellSpec<'_>, platform: &PlatformDef, values: &Values<'_>) -> Result<Build, Diagnostic> {
+        let image = spec.image;
+        let expand = |templates: &[(String, Template)]| pairs(templates, values, &image.span);
+        // What is set for the composer mode is overridden by what is set for the image: the more specific wins.
+        let mut build_args = match spec.composer {
+            Some(mode) => expand(&mode.build_args)?,
+            None => Vec::new(),
+        };
+        merge(&mut build_args, expand(&image.build_args)?);
+        let mut labels = self.standard_labels(values);
+        merge(&mut labels, expand(&image.labels)?);
+        Ok(Build {
+            arch: platform.name.clone(),
+            platform: platform.platform.clone(),
+            runner: platform.runner.clone(),
+            context: image.context.clone(),
+            dockerfile: image.dockerfile.clone(),
+            target: image.target.clone(),
+            emulate: image.emulate,
+            build_args,
+            labels,
+            annotations: expand(&image.annotations)?,
+            needs: spec.needs.iter().map(|(context, cell)| Need { context: context.clone(), cell: cell.clone() }).collect(),
+        })
+    }
+
+    /// The labels that every image carries, see <https://github.com/opencontainers/image-spec/blob/main/annotations.md>.
+    fn standard_labels(&self, values: &Values<'_>) -> Vec<Pair> {
+        let version = values.upstream.version.clone();
+        let entries = [
+            ("org.opencontainers.image.created", Some(self.created.to_owned())),
+            ("org.opencontainers.image.revision", Some(self.revision.to_owned())),
+            ("org.opencontainers.image.source", self.inputs.git.source.clone()),
+            ("org.opencontainers.image.title", Some(values.image.name.to_string())),
+            ("org.opencontainers.image.version", version),
+        ];
+        entries.into_iter().filter_map(|(key, value)| Some(Pair { key: key.to_owned(), value: value? })).collect()
+    }
+
+    fn index_annotations(&self, spec: &CellSpec<'_>, values: &Values<'_>) -> Vec<Pair> {
+        let mut annotations = self.standard_labels(values);
+        annotations.push(Pair { key: ANNOTATION_CELL.to_owned(), value: spec.id.to_string() });
+        annotations.push(Pair { key: ANNOTATION_PLANNED.to_owned(), value: self.created.to_owned() });
+        annotations.sort();
+        annotations
+    }
+}
+
+fn pairs(templates: &[(String, Template)], values: &Values<'_>, span: &std::ops::Range<usize>) -> Result<Vec<Pair>, Diagnostic> {
+    let expand = |(key, template): &(String, Template)| {
+        let value = template.expand(|name| values.get(name)).map_err(|missing| Diagnostic {
+            span: span.clone(),
+            message: format!("`{{{}}}` in {key} has no value for {}", missing.placeholder, values.image.name),
+            help: Vec::new(),
+        })?;
+        Ok(Pair { key: key.clone(), value })
+    };
+    templates.iter().map(expand).collect()
+}
+
+/// Later values replace earlier ones under the same key; the result is sorted by key.
+fn merge(into: &mut Vec<Pair>, more: Vec<Pair>) {
+    into.retain(|pair| !more.iter().any(|new| new.key == pair.key));
+    into.extend(more);
+    into.sort();
+}
+
+fn untagged(spec: &CellSpec<'_>, event: &Event) -> Diagnostic {
+    Diagnostic {
+        span: spec.reference().span.clone(),
+        message: format!("the cell {} gets no tag: no condition of its tags holds for this run ({event})", spec.id),
+        help: vec!["give it at least one tag without `when`".to_owned()],
+    }
+}

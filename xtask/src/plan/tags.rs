@@ -1,0 +1,110 @@
+//! Which tags a cell gets, and in which order they are set.
+
+use super::PlannedTag;
+use super::event::Event;
+use super::values::{Numbers, Values};
+use crate::ids::Tag;
+use crate::matrix::{Condition, Diagnostic, EventName, RefSpec, TagSpec};
+use crate::template::Template;
+
+/// What the conditions of tags look at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Situation<'a> {
+    pub(super) event: &'a Event,
+    pub(super) reference: &'a RefSpec,
+    /// Whether `--set-version` replaced the version.
+    pub(super) overridden: bool,
+}
+
+/// The tags of a cell, immutable ones first, then from the most to the least specific, `{latest}` last.
+///
+/// An error is a placeholder without a value, or a name that no tag may have.
+pub(super) fn tags(specs: &[TagSpec], values: &Values<'_>, situation: Situation<'_>) -> Result<Vec<(PlannedTag, TagSpec)>, Vec<Diagnostic>> {
+    let numbers = values.get("version").as_deref().map(Numbers::of).unwrap_or_default();
+    let mut errors = Vec::new();
+    let mut ranked: Vec<(u8, PlannedTag, TagSpec)> = Vec::new();
+    for spec in specs.iter().filter(|spec| applies(spec, &numbers, situation)) {
+        match expand(spec, values) {
+            Ok(name) if ranked.iter().any(|(_, tag, _)| tag.name == name) => {}
+            Ok(name) => ranked.push((rank(spec), PlannedTag { name, immutable: spec.immutable }, spec.clone())),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    ranked.sort_by_key(|(rank, ..)| *rank);
+    Ok(ranked.into_iter().map(|(_, tag, spec)| (tag, spec)).collect())
+}
+
+fn applies(spec: &TagSpec, numbers: &Numbers, situation: Situation<'_>) -> bool {
+    let always = spec.when.contains(&Condition::Always);
+    let prerelease = numbers.prerelease.is_some();
+    if prerelease && moves_with_releases(&spec.template) && !always {
+        return false;
+    }
+    spec.when.is_empty() || spec.when.iter().any(|condition| holds(*condition, prerelease, situation))
+}
+
+/// `{major}`, `{major}.{minor}` and `{latest}` promise a stable version.
+fn moves_with_releases(template: &Template) -> bool {
+    let names = |wanted: &[&str]| template.placeholders().any(|name| wanted.contains(&name));
+    names(&["latest"]) || (names(&["major", "minor"]) && !names(&["version", "patch", "prerelease"]))
+}
+
+fn holds(condition: Condition, prerelease: bool, situation: Situation<'_>) -> bool {
+    let Situation { event, reference, overridden } = situation;
+    let tagged = matches!(event, Event::Tag { .. });
+    match condition {
+        Condition::Always => true,
+        Condition::Stable => !prerelease,
+        Condition::DefaultBranch => event.on_default_branch(),
+        Condition::Release => {
+            let released = matches!(reference, RefSpec::File(_)) || (tagged && !prerelease);
+            released && !overridden && (event.on_default_branch() || tagged)
+        }
+        Condition::Event(EventName::Push) => matches!(event, Event::Push { .. }),
+        Condition::Event(EventName::Tag) => tagged,
+        Condition::Event(EventName::Schedule) => matches!(event, Event::Schedule { .. }),
+        Condition::Event(EventName::Dispatch) => matches!(event, Event::Dispatch { .. }),
+        Condition::Event(EventName::Local) => matches!(event, Event::Local { .. }),
+    }
+}
+
+/// Smaller ranks are set first: a reader of `latest` must be able to find the version behind it.
+fn rank(spec: &TagSpec) -> u8 {
+    let names = |wanted: &[&str]| spec.template.placeholders().any(|name| wanted.contains(&name));
+    match () {
+        () if spec.immutable => 0,
+        () if names(&["latest"]) => 6,
+        () if names(&["created", "date", "commit", "commit7", "revision", "revision7"]) => 1,
+        () if names(&["version", "patch", "prerelease"]) => 2,
+        () if names(&["minor"]) => 3,
+        () if names(&["major"]) => 4,
+        () => 5,
+    }
+}
+
+fn expand(spec: &TagSpec, values: &Values<'_>) -> Result<Tag, Diagnostic> {
+    let error = |message: String, help: Vec<String>| Diagnostic { span: spec.span.clone(), message, help };
+    // A branch `feature/x` is the tag `feature-x`.
+    let value = |name: &str| {
+        let text = values.get(name)?;
+        Some(if name == "ref" { sanitise(&text) } else { text })
+    };
+    let text = spec.template.expand(value).map_err(|missing| {
+        let help = "leave it out, give the tag a `when`, or use a ref that has it".to_owned();
+        error(format!("`{{{}}}` has no value here: {}", missing.placeholder, describe(values)), vec![help])
+    })?;
+    text.parse().map_err(|invalid: anyhow::Error| error(format!("{} expands to an invalid tag: {invalid}", spec.template.text()), Vec::new()))
+}
+
+fn sanitise(reference: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '-' };
+    reference.chars().map(safe).collect()
+}
+
+fn describe(values: &Values<'_>) -> String {
+    let version = values.get("version").map_or_else(|| "none".to_owned(), |version| format!("`{version}`"));
+    format!("the version of {} is {version}", values.image.name)
+}

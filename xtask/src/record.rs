@@ -1,0 +1,158 @@
+//! Digest records and publication records: what one process leaves for the next.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+
+use crate::error::Fault;
+use crate::files;
+use crate::ids::{CellId, Digest, Name, Platform, Repository, Tag};
+
+/// The version of both records' JSON form.
+pub const SCHEMA: u32 = 1;
+
+/// What one build made: `<digests>/<cell>/<arch>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DigestRecord {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The plan that it was built for.
+    pub plan: Digest,
+    /// The cell.
+    pub cell: CellId,
+    /// The short name of the platform.
+    pub arch: Name,
+    /// The platform.
+    pub platform: Platform,
+    /// Every repository that holds the digest, if it was pushed.
+    pub repositories: Vec<Repository>,
+    /// What the build made: an index of the image and its attestations.
+    pub digest: Digest,
+    /// The media type behind the digest.
+    pub media_type: String,
+    /// The upstream version.
+    pub version: Option<String>,
+    /// The upstream commit.
+    pub commit: Option<String>,
+    /// The commit of this repository.
+    pub revision: String,
+    /// The images that the build started from, as the provenance names them.
+    pub bases: Vec<BaseImage>,
+    /// The key of the build's inputs, where they could be hashed.
+    pub inputs: Option<Digest>,
+    /// The version of buildx.
+    pub buildx: String,
+    /// The version of BuildKit, where the builder told it.
+    pub buildkit: Option<String>,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// RFC 3339, UTC.
+    pub finished: String,
+    /// Whether a registry holds the digest.
+    pub pushed: bool,
+}
+
+/// An image that a build started from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseImage {
+    /// As a package URL, e.g. `pkg:docker/php@8.2-cli?platform=linux%2Farm64`.
+    pub image: String,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// What one merge published: `<publications>/<cell>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The plan.
+    pub plan: Digest,
+    /// The cell.
+    pub cell: CellId,
+    /// The upstream version.
+    pub version: Option<String>,
+    /// The upstream commit.
+    pub commit: Option<String>,
+    /// The commit of this repository.
+    pub revision: String,
+    /// The repositories that are done: index pushed, signed, verified, tagged.
+    pub repositories: Vec<Repository>,
+    /// The digest of the index.
+    pub digest: Digest,
+    /// The image of each platform.
+    pub children: Vec<Child>,
+    /// The tags that hold the digest.
+    pub tags: Vec<PublishedTag>,
+    /// How it is signed.
+    pub signature: Signature,
+    /// RFC 3339, UTC.
+    pub published: String,
+}
+
+/// One platform of an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Child {
+    /// The platform.
+    pub platform: Platform,
+    /// Its image manifest.
+    pub digest: Digest,
+}
+
+/// A tag and what it held before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedTag {
+    /// The tag.
+    pub name: Tag,
+    /// Its digest before this publication; none if it was new.
+    pub moved_from: Option<Digest>,
+}
+
+/// The facts that a consumer can check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// `keyless`, `key`, `local` or `none`.
+    pub method: String,
+    /// The identity that the certificate must bear.
+    pub identity: Option<String>,
+    /// The public key.
+    pub key: Option<String>,
+}
+
+/// Where the record of a build lies.
+pub fn digest_path(folder: &Path, cell: &CellId, arch: &Name) -> PathBuf {
+    folder.join(cell.as_str()).join(format!("{arch}.json"))
+}
+
+/// Where the record of a publication lies.
+pub fn publication_path(folder: &Path, cell: &CellId) -> PathBuf {
+    folder.join(format!("{cell}.json"))
+}
+
+/// Reads a record. `None` if there is none.
+///
+/// # Errors
+/// If it cannot be read or is damaged.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let Some(bytes) = files::read_optional(path)? else { return Ok(None) };
+    let schema: Schema = serde_json::from_slice(&bytes).map_err(|error| damaged(path, &error.to_string()))?;
+    if schema.schema != SCHEMA {
+        return Err(damaged(path, &format!("schema {} is not supported, expected {SCHEMA}", schema.schema)));
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(path, &error.to_string()))
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
+}
+
+fn damaged(path: &Path, why: &str) -> anyhow::Error {
+    Fault::invalid(format!("{} is damaged: {why}", path.display())).into()
+}

@@ -1,0 +1,94 @@
+//! One policy for calls that may fail for a while: bounded, with growing pauses and jitter, and never silent.
+
+use anyhow::Result;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::{Finished, Output, Runner};
+use crate::argv::Argv;
+use crate::ui::Ui;
+
+/// How often a call is made at most.
+const ATTEMPTS: u32 = 4;
+
+/// The first pause; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What registries and the network say when it is worth asking again. Matched in lower case.
+const TEMPORARY: [&str; 16] = [
+    "connection refused",
+    "connection reset",
+    "broken pipe",
+    "i/o timeout",
+    "tls handshake timeout",
+    "context deadline exceeded",
+    "client.timeout",
+    "unexpected eof",
+    ": eof",
+    "too many requests",
+    "toomanyrequests",
+    "500 internal server error",
+    "502 bad gateway",
+    "503 service unavailable",
+    "504 gateway timeout",
+    "temporary failure in name resolution",
+];
+
+/// Whether a failure may be gone the next time.
+pub fn is_temporary(finished: &Finished) -> bool {
+    let text = finished.stderr.to_lowercase();
+    finished.timed_out || TEMPORARY.iter().any(|part| text.contains(part))
+}
+
+/// Runs a command until it succeeds, fails for good, or has been tried often enough. Returns the last result.
+///
+/// `again` says whether a failure deserves another try; [`is_temporary`] is what most callers want.
+///
+/// # Errors
+/// As [`Runner::run`].
+pub fn run(runner: &Runner, ui: Ui, argv: &Argv, again: impl Fn(&Finished) -> bool) -> Result<Finished> {
+    let mut pause = FIRST_PAUSE;
+    for attempt in 1.. {
+        let finished = runner.run(argv, Output::Capture)?;
+        if finished.success() || attempt >= ATTEMPTS || !again(&finished) {
+            return Ok(finished);
+        }
+        let reason = finished.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no answer").trim();
+        ui.note(format!("{}: {reason}; trying again ({attempt} of {})", argv.purpose, ATTEMPTS - 1));
+        sleep(runner, pause + jitter(pause))?;
+        pause *= 2;
+    }
+    runner.run(argv, Output::Capture)
+}
+
+/// Sleeps in small steps, so that Ctrl-C does not wait for it.
+fn sleep(runner: &Runner, pause: Duration) -> Result<()> {
+    let step = Duration::from_millis(50);
+    for _ in 0..(pause.as_millis() / step.as_millis()) {
+        runner.check_interrupted()?;
+        thread::sleep(step);
+    }
+    Ok(())
+}
+
+/// Up to half of the pause: the low bits of the clock are random enough to keep parallel jobs apart.
+fn jitter(pause: Duration) -> Duration {
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+    pause.mul_f64(f64::from(nanos % 1000) / 2000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_pass_is_tried_again() {
+        let finished = |stderr: &str| Finished { code: Some(1), stdout: Vec::new(), stderr: stderr.to_owned(), timed_out: false };
+        for text in ["dial tcp 127.0.0.1:1: connect: connection refused", "unexpected status: 503 Service Unavailable", "Get \"http://x/v2/\": EOF"] {
+            assert!(is_temporary(&finished(text)), "{text}");
+        }
+        for text in ["401 Unauthorized", "denied: permission_denied", "manifest unknown", "not found", "invalid reference format"] {
+            assert!(!is_temporary(&finished(text)), "{text}");
+        }
+    }
+}

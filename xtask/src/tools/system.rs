@@ -1,0 +1,166 @@
+//! What only the system can give: runc with seccomp, an emulator, mmdebstrap.
+//!
+//! Found on PATH, else taken from the distribution's package and unpacked under
+//! `target/tools/system` (nothing is installed), else named with the command that installs it.
+
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::argv::{Argv, Program};
+use crate::context::{Environment, Layout};
+use crate::error::Fault;
+use crate::ids::Platform;
+use crate::run::{Output, Runner};
+use crate::ui::Ui;
+
+/// Where the kernel keeps its interpreters.
+const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
+
+/// Finds what the system gives.
+pub struct System<'a> {
+    /// The checkout.
+    pub layout: &'a Layout,
+    /// For PATH.
+    pub environment: &'a Environment,
+    /// Runs the package tools.
+    pub runner: &'a Runner,
+    /// For remarks.
+    pub ui: Ui,
+}
+
+impl System<'_> {
+    /// A runc that was built with seccomp: without it every `RUN` fails.
+    ///
+    /// # Errors
+    /// If there is none and none can be unpacked.
+    pub fn runc(&self) -> Result<PathBuf> {
+        let path = self.program("runc", &["usr/sbin/runc", "usr/bin/runc"])?;
+        let argv = Argv::new("ask runc for its version", &Program::new(path.display().to_string())).arg("--version").limit(20);
+        if self.runner.text(&argv)?.contains("libseccomp") {
+            return Ok(path);
+        }
+        Err(Fault::failed(format!("{} was built without seccomp, which BuildKit needs", path.display()))
+            .help("install the distribution's own: apt-get install runc, dnf install runc")
+            .into())
+    }
+
+    /// mmdebstrap, which makes a root file system out of Debian packages.
+    ///
+    /// # Errors
+    /// If there is none and none can be unpacked.
+    pub fn mmdebstrap(&self) -> Result<PathBuf> {
+        self.program("mmdebstrap", &["usr/bin/mmdebstrap"])
+    }
+
+    /// Sees to it that this machine can run programs of another platform.
+    ///
+    /// # Errors
+    /// If the kernel has no interpreter for it and we cannot register one.
+    pub fn emulator(&self, platform: &Platform) -> Result<()> {
+        let name = qemu_name(platform);
+        if Path::new(BINFMT).join(format!("qemu-{name}")).exists() {
+            return Ok(());
+        }
+        let cannot = |why: String| {
+            Fault::failed(format!("set up the emulation of {platform}: {why}"))
+                .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
+                .help("on Debian or Ubuntu, as root: apt-get install qemu-user-static")
+        };
+        let program = self.program("qemu-user-static", &["usr/bin/qemu-aarch64-static"]).map_err(|error| cannot(format!("{error:#}")))?;
+        let root = program.ancestors().nth(3).context("an unpacked package has a root")?.to_owned();
+        let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf"))).map_err(|error| cannot(error.to_string()))?;
+        if !Path::new(BINFMT).join("register").exists() {
+            let mount = Argv::new("mount binfmt_misc", &Program::new("mount")).args(["-t", "binfmt_misc", "binfmt_misc", BINFMT]);
+            self.runner.check(&mount, Output::Capture).map_err(|error| cannot(format!("{error:#}")))?;
+        }
+        // The kernel opens the interpreter now (flag F), so its path need not exist inside a build.
+        let line = if root == Path::new("/") { line } else { line.trim().replacen(":/usr/", &format!(":{}/usr/", root.display()), 1) };
+        fs::write(Path::new(BINFMT).join("register"), line.trim()).map_err(|error| cannot(error.to_string()))?;
+        self.ui.note(format!("registered the emulator of {platform} with the kernel; to undo it: echo -1 > {BINFMT}/qemu-{name}"));
+        Ok(())
+    }
+
+    /// A program from PATH, or from the package of the same name.
+    fn program(&self, package: &str, inside: &[&str]) -> Result<PathBuf> {
+        let names = inside.iter().filter_map(|path| Path::new(path).file_name());
+        let path = self.environment.get("PATH").unwrap_or_default().to_owned() + ":/usr/sbin:/sbin";
+        for name in names {
+            if let Ok(found) = which::which_in(name, Some(&path), "/") {
+                return Ok(found);
+            }
+        }
+        let root = self.layout.tools().join("system").join(package);
+        let unpacked = |root: &Path| inside.iter().map(|path| root.join(path)).find(|path| path.exists());
+        if let Some(found) = unpacked(&root) {
+            return Ok(found);
+        }
+        self.unpack(package, &root)?;
+        unpacked(&root).ok_or_else(|| Fault::failed(format!("the package {package} does not hold {}", inside.join(" or "))).into())
+    }
+
+    /// Downloads a Debian package and unpacks it into `root`.
+    fn unpack(&self, package: &str, root: &Path) -> Result<()> {
+        let missing = |why: &str| {
+            Fault::failed(format!("{package} is not installed{why}"))
+                .help(format!("install it: apt-get install {package}, dnf install {package}, apk add {package}"))
+        };
+        if which::which("apt-get").is_err() || which::which("dpkg").is_err() {
+            return Err(missing("").into());
+        }
+        self.ui.note(format!("unpacking the package {package} under target/tools (it is not installed)"));
+        let parent = root.parent().context("a package folder has a parent")?;
+        let scratch = parent.join(format!(".{package}.{}", std::process::id()));
+        fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
+        let result = self.download(package, &scratch).and_then(|deb| {
+            let extract = Argv::new(format!("unpack {package}"), &Program::new("dpkg")).arg("-x").path(&deb).path(&scratch.join("root"));
+            self.runner.check(&extract, Output::Capture)?;
+            // Another process may have been faster: its result is as good.
+            if fs::rename(scratch.join("root"), root).is_err() && !root.exists() {
+                anyhow::bail!("cannot write {}", root.display());
+            }
+            Ok(())
+        });
+        let _ = fs::remove_dir_all(&scratch);
+        result.map_err(|error| missing(&format!(", and its package cannot be had: {error:#}")).into())
+    }
+
+    /// Downloads with the lists of the machine, or, when those are missing or old, with fresh ones of our own.
+    fn download(&self, package: &str, folder: &Path) -> Result<PathBuf> {
+        let get = |options: &[String]| {
+            Argv::new(format!("download the package {package}"), &Program::new("apt-get"))
+                .folder(folder)
+                .args(options.iter().cloned())
+                .args(["-o", "APT::Sandbox::User=root", "download", package])
+                .limit(300)
+        };
+        if self.runner.check(&get(&[]), Output::Capture).is_err() {
+            let state = self.layout.tools().join("apt");
+            fs::create_dir_all(state.join("lists/partial"))?;
+            fs::create_dir_all(state.join("cache/archives/partial"))?;
+            let options: Vec<String> = ["Dir::State::Lists", "Dir::Cache"]
+                .into_iter()
+                .zip(["lists", "cache"])
+                .flat_map(|(key, name)| ["-o".to_owned(), format!("{key}={}", state.join(name).display())])
+                .collect();
+            let update = Argv::new("read the package lists", &Program::new("apt-get"))
+                .args(options.iter().cloned())
+                .args(["-o", "APT::Sandbox::User=root", "update"])
+                .limit(300);
+            self.runner.check(&update, Output::Capture)?;
+            self.runner.check(&get(&options), Output::Capture)?;
+        }
+        let debs = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        debs.into_iter().find(|path| path.extension().is_some_and(|e| e == "deb")).context("apt-get wrote no package")
+    }
+}
+
+/// QEMU's name for an architecture.
+fn qemu_name(platform: &Platform) -> &str {
+    match platform.architecture() {
+        "amd64" => "x86_64",
+        "arm64" => "aarch64",
+        "386" => "i386",
+        other => other,
+    }
+}
