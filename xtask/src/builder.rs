@@ -29,11 +29,14 @@ impl Builder {
         let finished = runner.run(&argv, Output::Capture)?;
         let text = String::from_utf8_lossy(&finished.stdout).into_owned();
         // buildx reports some of a node's troubles in its table and exits with 0.
-        let complaint = text.lines().find_map(|line| line.strip_prefix("Error:")).map(str::trim).unwrap_or_default();
+        let complaint =
+            text.lines().find_map(|line| line.strip_prefix("Error:")).map(str::trim).unwrap_or_default();
         if !finished.success() || !complaint.is_empty() {
             let trouble = engine::trouble(&finished.stderr).or_else(|| engine::trouble(complaint));
             return Err(match trouble {
-                Some(trouble) => Fault::failed(format!("look at the builder: {}", trouble.what)).help(trouble.mend),
+                Some(trouble) => {
+                    Fault::failed(format!("look at the builder: {}", trouble.what)).help(trouble.mend)
+                }
                 None if complaint.is_empty() => finished.fault(&argv),
                 None => Fault::failed(format!("look at the builder: {complaint}")),
             }
@@ -54,9 +57,13 @@ impl Builder {
             let Some((key, value)) = line.split_once(':') else { continue };
             match key.trim() {
                 "Driver" => value.trim().clone_into(&mut builder.driver),
-                "BuildKit version" if builder.buildkit.is_none() => builder.buildkit = Some(value.trim().to_owned()),
+                "BuildKit version" if builder.buildkit.is_none() => {
+                    builder.buildkit = Some(value.trim().to_owned())
+                }
                 // A star marks a platform that was set by hand when the node was added.
-                "Platforms" => builder.nodes.push(value.split(',').filter_map(|p| p.trim().trim_end_matches('*').parse().ok()).collect()),
+                "Platforms" => builder.nodes.push(
+                    value.split(',').filter_map(|p| p.trim().trim_end_matches('*').parse().ok()).collect(),
+                ),
                 _ => {}
             }
         }
@@ -87,7 +94,9 @@ mod tests {
         let builder = Builder::parse(TWO_NODES);
         assert_eq!((builder.driver.as_str(), builder.buildkit.as_deref()), ("remote", Some("v0.33.1")));
         let native = |platform: &str| builder.is_native(&platform.parse().unwrap());
-        assert!(native("linux/amd64") && native("linux/arm64") && native("linux/386") && native("linux/amd64/v2"));
+        assert!(
+            native("linux/amd64") && native("linux/arm64") && native("linux/386") && native("linux/amd64/v2")
+        );
         assert!(!native("linux/arm/v7") && !native("linux/riscv64"));
     }
 }

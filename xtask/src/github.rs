@@ -17,6 +17,10 @@ pub fn write_output(file: &Path, outputs: &[(&str, &str)]) -> Result<()> {
         anyhow::ensure!(!value.contains(['\n', '\r']), "the output {name} has more than one line");
         text += &format!("{name}={value}\n");
     }
-    let mut target = OpenOptions::new().append(true).create(true).open(file).with_context(|| format!("opening {}", file.display()))?;
+    let mut target = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .with_context(|| format!("opening {}", file.display()))?;
     target.write_all(text.as_bytes()).with_context(|| format!("writing {}", file.display()))
 }

@@ -50,7 +50,16 @@ fn plan_options(args: cli::Plan) -> Result<plan::Options> {
 
 fn build_options(args: cli::Build) -> Result<build::Options> {
     let cli::Build { plan, cells, arch, emulate, no_push, dry_run, builder, digests, jobs } = args;
-    Ok(build::Options { plan: how(plan)?, filter: filter(cells, arch)?, emulate, no_push, dry_run, builder, digests, jobs })
+    Ok(build::Options {
+        plan: how(plan)?,
+        filter: filter(cells, arch)?,
+        emulate,
+        no_push,
+        dry_run,
+        builder,
+        digests,
+        jobs,
+    })
 }
 
 fn merge_options(args: cli::Merge) -> Result<merge::Options> {
@@ -86,7 +95,13 @@ fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
             .ok_or_else(|| Fault::invalid(format!("--set-version {text}: expected TRACK=VERSION")))?;
         Ok((track.parse()?, version.to_owned()))
     });
-    Ok(PlanOptions { file: plan, to: to.transpose()?, fresh, allow_dirty, versions: versions.collect::<Result<_>>()? })
+    Ok(PlanOptions {
+        file: plan,
+        to: to.transpose()?,
+        fresh,
+        allow_dirty,
+        versions: versions.collect::<Result<_>>()?,
+    })
 }
 
 fn filter(args: cli::CellArgs, arches: Vec<String>) -> Result<Filter> {
@@ -94,5 +109,11 @@ fn filter(args: cli::CellArgs, arches: Vec<String>) -> Result<Filter> {
         texts.iter().map(|text| text.parse()).collect()
     }
     let cli::CellArgs { image, track, composer, cell } = args;
-    Ok(Filter { images: parse(&image)?, tracks: parse(&track)?, composers: parse(&composer)?, cells: parse(&cell)?, arches })
+    Ok(Filter {
+        images: parse(&image)?,
+        tracks: parse(&track)?,
+        composers: parse(&composer)?,
+        cells: parse(&cell)?,
+        arches,
+    })
 }

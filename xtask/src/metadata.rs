@@ -28,9 +28,12 @@ impl Metadata {
     pub fn read(path: &Path) -> Result<Self> {
         let missing = || Fault::failed(format!("buildx wrote no metadata to {}", path.display()));
         let bytes = files::read_optional(path)?.ok_or_else(missing)?;
-        let value: Value = serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
+        let value: Value =
+            serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
         // bake nests the same fields below the name of each target; we ask for one at a time.
-        let nested = value.as_object().and_then(|targets| targets.values().find(|target| target.get(DIGEST).is_some()));
+        let nested = value
+            .as_object()
+            .and_then(|targets| targets.values().find(|target| target.get(DIGEST).is_some()));
         let value = if value.get(DIGEST).is_some() { &value } else { nested.unwrap_or(&value) };
         Self::parse(value).with_context(|| format!("reading {}", path.display()))
     }
@@ -49,7 +52,10 @@ const DIGEST: &str = "containerimage.digest";
 
 /// A material of the SLSA 0.2 shape, if it is an image.
 fn base(material: &Value) -> Option<BaseImage> {
-    let image = material.get("uri")?.as_str().filter(|uri| uri.starts_with("pkg:docker/") || uri.starts_with("pkg:oci/"))?;
+    let image = material
+        .get("uri")?
+        .as_str()
+        .filter(|uri| uri.starts_with("pkg:docker/") || uri.starts_with("pkg:oci/"))?;
     let digest = format!("sha256:{}", material.pointer("/digest/sha256")?.as_str()?).parse().ok()?;
     Some(BaseImage { image: image.to_owned(), digest })
 }

@@ -57,7 +57,11 @@ impl Manifest {
     /// # Errors
     /// If it is too large or no manifest.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        anyhow::ensure!(bytes.len() <= LIMIT, "a manifest of {} bytes is more than the limit of {LIMIT}", bytes.len());
+        anyhow::ensure!(
+            bytes.len() <= LIMIT,
+            "a manifest of {} bytes is more than the limit of {LIMIT}",
+            bytes.len()
+        );
         serde_json::from_slice(bytes).context("the registry's answer is no manifest")
     }
 
@@ -87,7 +91,9 @@ impl Descriptor {
 
     /// Whether it is for a platform.
     pub fn is_for(&self, platform: &Platform) -> bool {
-        self.platform.as_ref().is_some_and(|found| platform.matches(&found.os, &found.architecture, found.variant.as_deref()))
+        self.platform
+            .as_ref()
+            .is_some_and(|found| platform.matches(&found.os, &found.architecture, found.variant.as_deref()))
     }
 
     /// The platform as text, e.g. `linux/arm/v7`.
@@ -96,7 +102,11 @@ impl Descriptor {
             || "no platform".to_owned(),
             |found| {
                 let variant = found.variant.as_deref().filter(|variant| !variant.is_empty());
-                [Some(found.os.as_str()), Some(found.architecture.as_str()), variant].into_iter().flatten().collect::<Vec<_>>().join("/")
+                [Some(found.os.as_str()), Some(found.architecture.as_str()), variant]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join("/")
             },
         )
     }

@@ -45,7 +45,8 @@ impl Registry {
     /// As [`Registry::read`], and if there is nothing, or something with another digest.
     pub fn expect(&self, repository: &Repository, digest: &Digest) -> Result<Held> {
         let reference = repository.at(digest);
-        let held = self.read_while(&reference, |finished| retry::is_temporary(finished) || is_missing(finished))?;
+        let held =
+            self.read_while(&reference, |finished| retry::is_temporary(finished) || is_missing(finished))?;
         match held {
             None => Err(Fault::failed(format!("{repository} does not hold {digest}"))
                 .help("build it again with the same plan: the registry has lost it, or the record names another repository's digest")
@@ -64,14 +65,21 @@ impl Registry {
             let digest = Digest::of(&finished.stdout);
             return Ok(Some(Held { digest, manifest: Manifest::parse(&finished.stdout)? }));
         }
-        if is_missing(&finished) { Ok(None) } else { Err(explain(&finished, &argv.purpose).unwrap_or_else(|| finished.fault(&argv)).into()) }
+        if is_missing(&finished) {
+            Ok(None)
+        } else {
+            Err(explain(&finished, &argv.purpose).unwrap_or_else(|| finished.fault(&argv)).into())
+        }
     }
 }
 
 /// Whether a registry said that there is no such thing. It says the same of what it does not want to show.
 fn is_missing(finished: &Finished) -> bool {
     let text = finished.stderr.to_lowercase();
-    !finished.timed_out && (text.contains(": not found") || text.contains("manifest unknown") || text.contains("name unknown"))
+    !finished.timed_out
+        && (text.contains(": not found")
+            || text.contains("manifest unknown")
+            || text.contains("name unknown"))
 }
 
 /// Failures that have a known mend.
@@ -79,10 +87,15 @@ fn explain(finished: &Finished, purpose: &str) -> Option<Fault> {
     let text = finished.stderr.to_lowercase();
     let last = finished.stderr.lines().rev().find(|line| !line.trim().is_empty())?.trim();
     if text.contains("unauthorized") || text.contains("authentication required") || text.contains("denied") {
-        return Some(Fault::failed(format!("{purpose}: the registry refuses: {last}")).help("log in: docker login HOST"));
+        return Some(
+            Fault::failed(format!("{purpose}: the registry refuses: {last}"))
+                .help("log in: docker login HOST"),
+        );
     }
     if retry::is_temporary(finished) {
-        return Some(Fault::failed(format!("{purpose}: the registry does not answer: {last}")).help("check that it runs and can be reached from here; `cargo xtask local up` starts the local one"));
+        return Some(Fault::failed(format!("{purpose}: the registry does not answer: {last}")).help(
+            "check that it runs and can be reached from here; `cargo xtask local up` starts the local one",
+        ));
     }
     None
 }

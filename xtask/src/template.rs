@@ -6,8 +6,25 @@ use crate::matrix::suggest;
 
 /// Every placeholder, see the table in `docs/reference.md`.
 pub const PLACEHOLDERS: [&str; 19] = [
-    "version", "major", "minor", "patch", "prerelease", "ref", "commit", "commit7", "revision", "revision7", "date",
-    "created", "track", "composer", "suffix", "latest", "arch", "platform", "image",
+    "version",
+    "major",
+    "minor",
+    "patch",
+    "prerelease",
+    "ref",
+    "commit",
+    "commit7",
+    "revision",
+    "revision7",
+    "date",
+    "created",
+    "track",
+    "composer",
+    "suffix",
+    "latest",
+    "arch",
+    "platform",
+    "image",
 ];
 
 /// A parsed template.
@@ -114,12 +131,24 @@ impl Template {
 
 /// The placeholder at the start of `from`, and what follows it.
 fn placeholder(from: &str, offset: usize) -> Result<(&str, &str), TemplateError> {
-    let error = |length: usize, message: String, help: Option<String>| TemplateError { range: offset..offset + length, message, help };
+    let error = |length: usize, message: String, help: Option<String>| TemplateError {
+        range: offset..offset + length,
+        message,
+        help,
+    };
     let Some(body) = from.strip_prefix('{') else {
-        return Err(error(1, "`}` without `{`".to_owned(), Some("a literal brace is written twice: }}".to_owned())));
+        return Err(error(
+            1,
+            "`}` without `{`".to_owned(),
+            Some("a literal brace is written twice: }}".to_owned()),
+        ));
     };
     let Some((name, after)) = body.split_once('}') else {
-        return Err(error(from.len(), "`{` without `}`".to_owned(), Some("a literal brace is written twice: {{".to_owned())));
+        return Err(error(
+            from.len(),
+            "`{` without `}`".to_owned(),
+            Some("a literal brace is written twice: {{".to_owned()),
+        ));
     };
     if PLACEHOLDERS.contains(&name) {
         return Ok((name, after));

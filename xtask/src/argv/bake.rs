@@ -6,14 +6,15 @@
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-use super::buildx::{BuildSpec, Buildx, PROVENANCE};
 use super::Argv;
+use super::buildx::{BuildSpec, Buildx, PROVENANCE};
 
 /// The definition: one target per spec, in bake's JSON form.
 ///
 /// Source: <https://docs.docker.com/build/bake/reference/>.
 pub fn definition(specs: &[BuildSpec]) -> Value {
-    let targets: Map<String, Value> = specs.iter().map(|spec| (target_name(&spec.name), target(spec))).collect();
+    let targets: Map<String, Value> =
+        specs.iter().map(|spec| (target_name(&spec.name), target(spec))).collect();
     json!({ "target": targets })
 }
 

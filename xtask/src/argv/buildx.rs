@@ -153,7 +153,9 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
     for (context, source) in contexts {
         argv = argv.args(["--build-context".to_owned(), format!("{context}={}", source.value())]);
     }
-    argv.args(["--attest", PROVENANCE, "--output", &spec.output(), "--metadata-file"]).path(metadata).path(context)
+    argv.args(["--attest", PROVENANCE, "--output", &spec.output(), "--metadata-file"])
+        .path(metadata)
+        .path(context)
 }
 
 /// Full provenance: materials, build arguments, source map (SLSA, `mode=max`).
@@ -178,7 +180,10 @@ pub(super) mod tests {
             index_annotations: vec![pair("io.xtask.cell", "app.tag.pinned")],
             contexts: vec![(
                 "base".into(),
-                NamedContext::Image { repository: "ghcr.io/acme/base".parse().unwrap(), digest: Digest::of(b"") },
+                NamedContext::Image {
+                    repository: "ghcr.io/acme/base".parse().unwrap(),
+                    digest: Digest::of(b""),
+                },
             )],
             repositories: vec!["ghcr.io/acme/app".parse().unwrap()],
             push: true,

@@ -120,7 +120,8 @@ mod tests {
         let digest = Digest::of(b"");
         let sign = cosign.sign(signer, &repository, &digest).to_string();
         let verify = cosign.verify(signer, &repository, &[digest]).to_string();
-        let text = format!("{sign}\n{verify}").replace("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "D");
+        let text = format!("{sign}\n{verify}")
+            .replace("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "D");
         expected.assert_eq(&text);
     }
 
@@ -135,34 +136,55 @@ mod tests {
 
     #[test]
     fn offline_with_cosign_3() {
-        check("3.1.3", &offline(), &expect![[r#"
+        check(
+            "3.1.3",
+            &offline(),
+            &expect![[r#"
             COSIGN_PASSWORD="$(cat k/password)" cosign sign --yes --recursive --key k/cosign.key --signing-config k/sc.json 127.0.0.1:5000/app@sha256:D
-            cosign verify --key k/cosign.pub --insecure-ignore-tlog=true --output json 127.0.0.1:5000/app@sha256:D"#]]);
+            cosign verify --key k/cosign.pub --insecure-ignore-tlog=true --output json 127.0.0.1:5000/app@sha256:D"#]],
+        );
     }
 
     #[test]
     fn offline_with_cosign_2() {
-        check("2.4.1", &offline(), &expect![[r#"
+        check(
+            "2.4.1",
+            &offline(),
+            &expect![[r#"
             COSIGN_PASSWORD="$(cat k/password)" cosign sign --yes --recursive --key k/cosign.key --tlog-upload=false 127.0.0.1:5000/app@sha256:D
-            cosign verify --key k/cosign.pub --insecure-ignore-tlog=true --output json 127.0.0.1:5000/app@sha256:D"#]]);
+            cosign verify --key k/cosign.pub --insecure-ignore-tlog=true --output json 127.0.0.1:5000/app@sha256:D"#]],
+        );
     }
 
     #[test]
     fn keyless() {
         let signer = Signer::Keyless {
-            identity: "^https://github\\.com/acme/images/\\.github/workflows/images\\.yml@refs/heads/main$".into(),
+            identity: "^https://github\\.com/acme/images/\\.github/workflows/images\\.yml@refs/heads/main$"
+                .into(),
             issuer: "https://token.actions.githubusercontent.com".into(),
         };
-        check("3.1.3", &signer, &expect![[r#"
+        check(
+            "3.1.3",
+            &signer,
+            &expect![[r#"
             cosign sign --yes --recursive 127.0.0.1:5000/app@sha256:D
-            cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/\.github/workflows/images\.yml@refs/heads/main$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --output json 127.0.0.1:5000/app@sha256:D"#]]);
+            cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/\.github/workflows/images\.yml@refs/heads/main$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --output json 127.0.0.1:5000/app@sha256:D"#]],
+        );
     }
 
     #[test]
     fn by_key() {
-        let signer = Signer::Key { key: "env://COSIGN_PRIVATE_KEY".into(), public: "cosign.pub".into(), password: None };
-        check("3.1.3", &signer, &expect![[r#"
+        let signer = Signer::Key {
+            key: "env://COSIGN_PRIVATE_KEY".into(),
+            public: "cosign.pub".into(),
+            password: None,
+        };
+        check(
+            "3.1.3",
+            &signer,
+            &expect![[r#"
             cosign sign --yes --recursive --key env://COSIGN_PRIVATE_KEY 127.0.0.1:5000/app@sha256:D
-            cosign verify --key cosign.pub --output json 127.0.0.1:5000/app@sha256:D"#]]);
+            cosign verify --key cosign.pub --output json 127.0.0.1:5000/app@sha256:D"#]],
+        );
     }
 }

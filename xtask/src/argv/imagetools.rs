@@ -33,20 +33,24 @@ pub struct Join {
 impl Join {
     fn tail(&self, argv: Argv) -> Argv {
         let annotations = self.annotations.iter();
-        argv.args(annotations.flat_map(|(key, value)| ["--annotation".to_owned(), format!("index:{key}={value}")]))
-            .args(self.sources.iter().map(|digest| self.repository.at(digest)))
-            .limit(LIMIT)
+        argv.args(
+            annotations.flat_map(|(key, value)| ["--annotation".to_owned(), format!("index:{key}={value}")]),
+        )
+        .args(self.sources.iter().map(|digest| self.repository.at(digest)))
+        .limit(LIMIT)
     }
 
     /// Prints the index without pushing it. Fails when a source is missing.
     pub fn dry_run(&self, buildx: &Buildx) -> Argv {
-        let argv = buildx.argv(format!("compute the index of {}", self.repository)).args(["imagetools", "create"]);
+        let argv =
+            buildx.argv(format!("compute the index of {}", self.repository)).args(["imagetools", "create"]);
         self.tail(argv.args(buildx.builder_args()).arg("--dry-run"))
     }
 
     /// Pushes the index under no name but its digest.
     pub fn push_untagged(&self, buildx: &Buildx, digest: &Digest) -> Argv {
-        let argv = buildx.argv(format!("push the index of {}", self.repository)).args(["imagetools", "create"]);
+        let argv =
+            buildx.argv(format!("push the index of {}", self.repository)).args(["imagetools", "create"]);
         let argv = argv.args(buildx.builder_args()).args(["--progress", "plain", "--tag"]);
         self.tail(argv.arg(self.repository.at(digest)))
     }
@@ -55,7 +59,8 @@ impl Join {
 /// Tags a digest by carbon copy, in the order of `tags`.
 pub fn tag(buildx: &Buildx, repository: &Repository, digest: &Digest, tags: &[&Tag]) -> Argv {
     let names: Vec<&str> = tags.iter().map(|tag| tag.as_str()).collect();
-    let argv = buildx.argv(format!("tag {repository} as {}", names.join(", "))).args(["imagetools", "create"]);
+    let argv =
+        buildx.argv(format!("tag {repository} as {}", names.join(", "))).args(["imagetools", "create"]);
     argv.args(buildx.builder_args())
         .args(["--progress", "plain"])
         .args(tags.iter().flat_map(|tag| ["--tag".to_owned(), repository.tagged(tag)]))
@@ -71,7 +76,8 @@ mod tests {
 
     #[test]
     fn join_then_tag() {
-        let buildx = Buildx { program: Program::new("docker-buildx"), builder: None, config: Some("/c".into()) };
+        let buildx =
+            Buildx { program: Program::new("docker-buildx"), builder: None, config: Some("/c".into()) };
         let repository: Repository = "ghcr.io/acme/app".parse().unwrap();
         let join = Join {
             repository: repository.clone(),

@@ -78,7 +78,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             session.local().ensure_emulation(&job.build.platform)?;
         }
     }
-    fs::create_dir_all(session.layout.logs()).with_context(|| format!("creating {}", session.layout.logs().display()))?;
+    fs::create_dir_all(session.layout.logs())
+        .with_context(|| format!("creating {}", session.layout.logs().display()))?;
     let outcomes = run.all(&jobs, options.jobs);
     session.runner.check_interrupted()?;
     summary(session, &jobs, &outcomes)
@@ -97,7 +98,9 @@ fn chosen<'p>(plan: &'p Plan, options: &Options, native: impl Fn(&Platform) -> b
     if options.filter.arches.is_empty() {
         let jobs: Vec<Job<'p>> = all().filter(allowed).collect();
         return if jobs.is_empty() && all().next().is_some() {
-            Err(Fault::failed("the builder has none of the plan's platforms natively").help("build them by emulation: --emulate").into())
+            Err(Fault::failed("the builder has none of the plan's platforms natively")
+                .help("build them by emulation: --emulate")
+                .into())
         } else {
             Ok(jobs)
         };
@@ -120,7 +123,9 @@ fn runner(build: &Build) -> String {
 fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Result<()> {
     // No builder is asked: without --arch, this machine's own platform is meant.
     let host = Platform::host();
-    let jobs = chosen(plan, options, |platform| !options.filter.arches.is_empty() || platform.architecture() == host.architecture())?;
+    let jobs = chosen(plan, options, |platform| {
+        !options.filter.arches.is_empty() || platform.architecture() == host.architecture()
+    })?;
     let program = session.tools.look(crate::tools::Tool::Buildx)?.map_or_else(
         || crate::argv::Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] },
         |found| found.program,
@@ -132,8 +137,15 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
         builder: options.builder.clone().or_else(|| local.then(|| status.builder.clone())),
         config: local.then(|| status.buildx_config.clone()),
     };
-    let run =
-        Run { session, plan, buildx: &buildx, builder: &Builder::default(), version: String::new(), digests: folder(session, options), push };
+    let run = Run {
+        session,
+        plan,
+        buildx: &buildx,
+        builder: &Builder::default(),
+        version: String::new(),
+        digests: folder(session, options),
+        push,
+    };
     for job in run.with_needs(jobs) {
         session.ui.out(run.command(job, true)?.1.to_string());
     }
@@ -154,24 +166,34 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     /// Adds what the builds need and this plan has not built yet, and puts all in the order of waves.
     fn with_needs(&self, jobs: Vec<Job<'a>>) -> Vec<Job<'a>> {
-        let mut wanted: BTreeSet<(&CellId, &Name)> = jobs.iter().map(|job| (&job.cell.id, &job.build.arch)).collect();
+        let mut wanted: BTreeSet<(&CellId, &Name)> =
+            jobs.iter().map(|job| (&job.cell.id, &job.build.arch)).collect();
         if self.push {
             for job in &jobs {
                 for needed in crate::plan::filter::needed(self.plan, job.cell) {
-                    if self.recorded(needed, &job.build.arch).is_none() && wanted.insert((needed, &job.build.arch)) {
-                        self.session.ui.note(format!("{needed} {} is needed and not built yet: it is built first", job.build.arch));
+                    if self.recorded(needed, &job.build.arch).is_none()
+                        && wanted.insert((needed, &job.build.arch))
+                    {
+                        self.session.ui.note(format!(
+                            "{needed} {} is needed and not built yet: it is built first",
+                            job.build.arch
+                        ));
                     }
                 }
             }
         }
-        let all = self.plan.cells.iter().flat_map(|cell| cell.builds.iter().map(move |build| Job { cell, build }));
+        let all =
+            self.plan.cells.iter().flat_map(|cell| cell.builds.iter().map(move |build| Job { cell, build }));
         all.filter(|job| wanted.contains(&(&job.cell.id, &job.build.arch))).collect()
     }
 
     /// The record that this plan already has of a build.
     fn recorded(&self, cell: &CellId, arch: &Name) -> Option<DigestRecord> {
         let path = record::digest_path(&self.digests, cell, arch);
-        record::read::<DigestRecord>(&path).ok().flatten().filter(|record| record.plan == self.plan.id && record.pushed)
+        record::read::<DigestRecord>(&path)
+            .ok()
+            .flatten()
+            .filter(|record| record.plan == self.plan.id && record.pushed)
     }
 
     /// Wave after wave, side by side within a wave.
@@ -201,7 +223,9 @@ impl<'a> Run<'a> {
     fn unmet(&self, job: Job<'_>, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Option<String> {
         let needs = crate::plan::filter::needed(self.plan, job.cell);
         let failed = jobs.iter().zip(outcomes).find(|(other, outcome)| {
-            needs.contains(&&other.cell.id) && other.build.arch == job.build.arch && !matches!(outcome, Outcome::Built(..))
+            needs.contains(&&other.cell.id)
+                && other.build.arch == job.build.arch
+                && !matches!(outcome, Outcome::Built(..))
         });
         failed.map(|(other, _)| format!("it needs {} {}", other.cell.id, other.build.arch))
     }
@@ -210,7 +234,11 @@ impl<'a> Run<'a> {
     fn command(&self, job: Job<'_>, dry: bool) -> Result<(PathBuf, crate::argv::Argv)> {
         let name = format!("{}.{}", job.cell.id, job.build.arch);
         let metadata = self.session.layout.logs().join(format!("{name}.metadata.json"));
-        let linked = if self.push { Linked::Pushed(&|need, arch| self.needed(need, arch, dry)) } else { Linked::Targets };
+        let linked = if self.push {
+            Linked::Pushed(&|need, arch| self.needed(need, arch, dry))
+        } else {
+            Linked::Targets
+        };
         let root = &self.session.layout.root;
         let main = spec(self.plan, job.cell, job.build, root, &linked, self.push)?;
         if main.contexts.is_empty() || self.push {
@@ -219,7 +247,9 @@ impl<'a> Run<'a> {
         let mut specs = vec![main];
         for needed in crate::plan::filter::needed(self.plan, job.cell) {
             let cell = self.plan.cell(needed).with_context(|| format!("the plan lacks {needed}"))?;
-            let build = cell.build(&job.build.arch).with_context(|| format!("{needed} is not built for {}", job.build.arch))?;
+            let build = cell
+                .build(&job.build.arch)
+                .with_context(|| format!("{needed} is not built for {}", job.build.arch))?;
             specs.push(spec(self.plan, cell, build, root, &linked, self.push)?);
         }
         let file = self.session.layout.logs().join(format!("{name}.bake.json"));
@@ -230,11 +260,19 @@ impl<'a> Run<'a> {
 
     /// A needed image: where it is and its digest, out of the record of the same plan and architecture.
     fn needed(&self, cell: &CellId, arch: &Name, dry: bool) -> Result<NamedContext> {
-        let repository = self.plan.cell(cell).and_then(|cell| cell.repositories.first()).with_context(|| format!("the plan lacks {cell}"))?;
+        let repository = self
+            .plan
+            .cell(cell)
+            .and_then(|cell| cell.repositories.first())
+            .with_context(|| format!("the plan lacks {cell}"))?;
         let digest = match self.recorded(cell, arch) {
             Some(record) => record.digest,
             None if dry => Digest::of(b"not built yet"),
-            None => return Err(Fault::failed(format!("there is no record of {cell} {arch} from this plan")).into()),
+            None => {
+                return Err(
+                    Fault::failed(format!("there is no record of {cell} {arch} from this plan")).into()
+                );
+            }
         };
         Ok(NamedContext::Image { repository: repository.clone(), digest })
     }
@@ -252,7 +290,12 @@ impl<'a> Run<'a> {
         let finished = self.session.runner.run(&argv, output)?;
         if !finished.success() {
             let fault = finished.fault(&argv);
-            return Err(if alone { fault } else { fault.help(format!("the whole log: {}", self.session.layout.show(&log))) }.into());
+            return Err(if alone {
+                fault
+            } else {
+                fault.help(format!("the whole log: {}", self.session.layout.show(&log)))
+            }
+            .into());
         }
         let metadata = Metadata::read(&metadata)?;
         if self.push {
@@ -270,7 +313,8 @@ impl<'a> Run<'a> {
         let registry = self.session.registry(self.buildx);
         for repository in &cell.repositories {
             let held = registry.expect(repository, digest)?;
-            crate::publication::sources::check(&held, &cell.id, &build.platform).with_context(|| format!("check {}", repository.at(digest)))?;
+            crate::publication::sources::check(&held, &cell.id, &build.platform)
+                .with_context(|| format!("check {}", repository.at(digest)))?;
         }
         Ok(())
     }
@@ -306,7 +350,9 @@ fn summary(session: &Session, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Result<
     let mut fatal = 0;
     for (job, outcome) in jobs.iter().zip(outcomes) {
         let (result, digest, seconds) = match outcome {
-            Outcome::Built(record, seconds) => ("built".to_owned(), record.digest.to_string(), format!("{seconds:.1}")),
+            Outcome::Built(record, seconds) => {
+                ("built".to_owned(), record.digest.to_string(), format!("{seconds:.1}"))
+            }
             Outcome::Failed(_) => ("failed".to_owned(), String::new(), String::new()),
             Outcome::Skipped(reason) => (format!("skipped: {reason}"), String::new(), String::new()),
         };

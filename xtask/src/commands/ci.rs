@@ -15,7 +15,10 @@ use crate::tools::Tool;
 pub fn run(session: &Session) -> Result<()> {
     let parts = [
         ("formatting", vec!["fmt", "--all", "--check"]),
-        ("lints", vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
+        (
+            "lints",
+            vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"],
+        ),
         ("unit tests", vec!["test", "--workspace", "--locked"]),
     ];
     for (name, args) in parts {
@@ -27,13 +30,24 @@ pub fn run(session: &Session) -> Result<()> {
         session.ui.note(format!("{} {}  {}", tool.binary(), found.version, found.program.path));
     }
     // One test at a time: each starts a stack of its own, and the machine may be small.
-    let real = ["test", "--workspace", "--locked", "--test", "real", "--", "--ignored", "--test-threads=1", "--nocapture"];
+    let real = [
+        "test",
+        "--workspace",
+        "--locked",
+        "--test",
+        "real",
+        "--",
+        "--ignored",
+        "--test-threads=1",
+        "--nocapture",
+    ];
     cargo(session, "tests on the real stack", &real)
 }
 
 fn cargo(session: &Session, name: &str, args: &[&str]) -> Result<()> {
     session.ui.note(format!("\n== {name}"));
-    let argv = Argv::new(name, &Program::new("cargo")).args(args.iter().copied()).folder(&session.layout.workspace);
+    let argv =
+        Argv::new(name, &Program::new("cargo")).args(args.iter().copied()).folder(&session.layout.workspace);
     let finished = session.runner.run(&argv, Output::Inherit)?;
     if finished.success() { Ok(()) } else { Err(Fault::failed(format!("{name}: `{argv}` failed")).into()) }
 }

@@ -29,8 +29,10 @@ pub fn run(session: &Session) -> Result<()> {
     }
     findings.push(docker(session)?);
     findings.push(local(session)?);
-    let rows: Vec<Vec<String>> =
-        findings.iter().map(|finding| vec![finding.state.to_owned(), finding.what.clone(), finding.detail.clone()]).collect();
+    let rows: Vec<Vec<String>> = findings
+        .iter()
+        .map(|finding| vec![finding.state.to_owned(), finding.what.clone(), finding.detail.clone()])
+        .collect();
     session.ui.out(columns(&rows));
     for finding in &findings {
         if let Some(mend) = &finding.mend {
@@ -51,13 +53,19 @@ fn matrix(session: &Session) -> Finding {
             let detail = format!("{} images, {} platforms", matrix.images.len(), matrix.platforms.len());
             Finding { what, state: "ok", detail, mend: None }
         }
-        Err(_) => Finding { what, state: "FAIL", detail: "invalid".to_owned(), mend: Some("`cargo xtask plan` lists every error".to_owned()) },
+        Err(_) => Finding {
+            what,
+            state: "FAIL",
+            detail: "invalid".to_owned(),
+            mend: Some("`cargo xtask plan` lists every error".to_owned()),
+        },
     }
 }
 
 fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {
     let what = tool.binary().to_owned();
-    let pinned = tool.pinned(&session.layout).map_or_else(|_| "nothing".to_owned(), |version| version.to_string());
+    let pinned =
+        tool.pinned(&session.layout).map_or_else(|_| "nothing".to_owned(), |version| version.to_string());
     if let Some(found) = session.tools.look(tool)? {
         let origin = match found.origin {
             Origin::Path => "on PATH",
@@ -66,15 +74,23 @@ fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {
         let detail = format!("{} {origin} (minimum {}, pinned {pinned})", found.version, tool.minimum());
         return Ok(Finding { what, state: "ok", detail, mend: None });
     }
-    let old: Vec<String> = session.tools.on_path(tool)?.into_iter().filter_map(|(_, version)| version).map(|v| v.to_string()).collect();
-    let found = if old.is_empty() { "not found".to_owned() } else { format!("{} is too old", old.join(", ")) };
+    let old: Vec<String> = session
+        .tools
+        .on_path(tool)?
+        .into_iter()
+        .filter_map(|(_, version)| version)
+        .map(|v| v.to_string())
+        .collect();
+    let found =
+        if old.is_empty() { "not found".to_owned() } else { format!("{} is too old", old.join(", ")) };
     let detail = format!("{found} (minimum {}, pinned {pinned})", tool.minimum());
     if go {
         let mend = format!("nothing to do: {pinned} is built from tools/ when it is needed");
         return Ok(Finding { what, state: "note", detail, mend: Some(mend) });
     }
     let needed = matches!(tool, Tool::Buildx | Tool::Cosign);
-    let mend = "install it, or install Go (https://go.dev/doc/install): it is built from tools/ then".to_owned();
+    let mend =
+        "install it, or install Go (https://go.dev/doc/install): it is built from tools/ then".to_owned();
     Ok(Finding { what, state: if needed { "FAIL" } else { "note" }, detail, mend: Some(mend) })
 }
 
@@ -82,7 +98,12 @@ fn docker(session: &Session) -> Result<Finding> {
     let what = "docker engine".to_owned();
     Ok(match engine::usable(&session.context.environment, &session.runner, &[])? {
         Ok(()) => Finding { what, state: "ok", detail: "answers".to_owned(), mend: None },
-        Err(None) => Finding { what, state: "note", detail: "no docker CLI: the local stack runs as processes".to_owned(), mend: None },
+        Err(None) => Finding {
+            what,
+            state: "note",
+            detail: "no docker CLI: the local stack runs as processes".to_owned(),
+            mend: None,
+        },
         Err(Some(trouble)) => Finding { what, state: "note", detail: trouble.what, mend: Some(trouble.mend) },
     })
 }
@@ -93,5 +114,10 @@ fn local(session: &Session) -> Result<Finding> {
         Some(mode) => format!("{} as {mode}", status.registry),
         None => format!("{}, not running", status.registry),
     };
-    Ok(Finding { what: "local stack".to_owned(), state: if status.running { "ok" } else { "note" }, detail, mend: None })
+    Ok(Finding {
+        what: "local stack".to_owned(),
+        state: if status.running { "ok" } else { "note" },
+        detail,
+        mend: None,
+    })
 }

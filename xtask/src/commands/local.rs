@@ -35,7 +35,11 @@ pub fn run(session: &Session, options: Options) -> Result<()> {
         }
         Options::Down { purge } => {
             let ran = session.local().down(purge)?;
-            session.ui.out(if ran { "the local stack is stopped" } else { "the local stack was not running" });
+            session.ui.out(if ran {
+                "the local stack is stopped"
+            } else {
+                "the local stack was not running"
+            });
         }
         Options::Status { json } => {
             let status = session.local().status()?;

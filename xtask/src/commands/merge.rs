@@ -49,10 +49,12 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if !plan.pushes() {
         return Err(Fault::invalid("a pull request publishes nothing, so there is nothing to merge").into());
     }
-    let digests = options.digests.as_ref().map_or_else(|| session.layout.digests(), |path| session.typed(path));
+    let digests =
+        options.digests.as_ref().map_or_else(|| session.layout.digests(), |path| session.typed(path));
     let cells = options.filter.cells(&plan)?;
     // Every cell's records are looked at before any cell is published.
-    let read: Vec<Result<Vec<DigestRecord>>> = cells.iter().map(|cell| records::read_all(&digests, &plan, cell)).collect();
+    let read: Vec<Result<Vec<DigestRecord>>> =
+        cells.iter().map(|cell| records::read_all(&digests, &plan, cell)).collect();
     if options.dry_run {
         return dry_run(session, &plan, options, &cells, read);
     }
@@ -70,14 +72,18 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         allow_downgrade: options.allow_downgrade,
     };
     let work: Vec<(&Cell, Result<Vec<DigestRecord>>)> = cells.into_iter().zip(read).collect();
-    let publications = options.publications.as_ref().map_or_else(|| session.layout.publications(), |path| session.typed(path));
-    let results = parallel::map(&work, options.jobs.unwrap_or_else(parallel::default_jobs), |(cell, records)| {
-        let records = records.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        let published = merge.cell(cell, records)?;
-        crate::files::write_json(&record::publication_path(&publications, &cell.id), &published)
-            .with_context(|| format!("record the publication of {}", cell.id))?;
-        Ok(published)
-    });
+    let publications = options
+        .publications
+        .as_ref()
+        .map_or_else(|| session.layout.publications(), |path| session.typed(path));
+    let results =
+        parallel::map(&work, options.jobs.unwrap_or_else(parallel::default_jobs), |(cell, records)| {
+            let records = records.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+            let published = merge.cell(cell, records)?;
+            crate::files::write_json(&record::publication_path(&publications, &cell.id), &published)
+                .with_context(|| format!("record the publication of {}", cell.id))?;
+            Ok(published)
+        });
     session.runner.check_interrupted()?;
     let cells: Vec<&Cell> = work.iter().map(|(cell, _)| *cell).collect();
     outputs(session, &results)?;
@@ -126,11 +132,17 @@ impl Merge<'_> {
     fn cell(&self, cell: &Cell, records: &[DigestRecord]) -> Result<Publication> {
         let mut published: Option<Publication> = None;
         for repository in &cell.repositories {
-            let one = self.repository(cell, records, repository).with_context(|| format!("publish {} to {repository}", cell.id))?;
+            let one = self
+                .repository(cell, records, repository)
+                .with_context(|| format!("publish {} to {repository}", cell.id))?;
             match &mut published {
                 None => published = Some(one),
                 Some(first) if first.digest != one.digest => {
-                    return Err(Fault::failed(format!("{repository} got {}, the others {}", one.digest, first.digest)).into());
+                    return Err(Fault::failed(format!(
+                        "{repository} got {}, the others {}",
+                        one.digest, first.digest
+                    ))
+                    .into());
                 }
                 Some(first) => first.repositories.push(repository.clone()),
             }
@@ -138,7 +150,12 @@ impl Merge<'_> {
         published.context("a cell has a repository")
     }
 
-    fn repository(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<Publication> {
+    fn repository(
+        &self,
+        cell: &Cell,
+        records: &[DigestRecord],
+        repository: &Repository,
+    ) -> Result<Publication> {
         self.check_sources(cell, records, repository)?;
         let join = join(cell, records, repository);
         let (digest, index, pushed) = self.push(&join, cell)?;
@@ -167,7 +184,8 @@ impl Merge<'_> {
     fn check_sources(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
         for record in records {
             let held = self.registry.expect(repository, &record.digest)?;
-            sources::check(&held, &cell.id, &record.platform).with_context(|| format!("check the record of {}", record.arch))?;
+            sources::check(&held, &cell.id, &record.platform)
+                .with_context(|| format!("check the record of {}", record.arch))?;
         }
         Ok(())
     }
@@ -192,7 +210,14 @@ impl Merge<'_> {
     }
 
     /// Steps 5 and 6. What is signed already is not signed again.
-    fn sign(&self, signer: &Signer, repository: &Repository, digest: &Digest, index: &Manifest, new: bool) -> Result<()> {
+    fn sign(
+        &self,
+        signer: &Signer,
+        repository: &Repository,
+        digest: &Digest,
+        index: &Manifest,
+        new: bool,
+    ) -> Result<()> {
         let all = index::all_digests(digest, index);
         let verify = self.cosign.verify(signer, repository, &all);
         if !new && self.session.runner.run(&verify, Output::Capture)?.success() {
@@ -201,7 +226,11 @@ impl Merge<'_> {
         }
         self.retry(&self.cosign.sign(signer, repository, digest))?;
         self.retry(&verify)?;
-        self.session.ui.note(format!("{repository}: signed and verified {} and {} below it", digest.short(), all.len() - 1));
+        self.session.ui.note(format!(
+            "{repository}: signed and verified {} and {} below it",
+            digest.short(),
+            all.len() - 1
+        ));
         Ok(())
     }
 
@@ -215,11 +244,13 @@ impl Merge<'_> {
             self.session.ui.warn(format!("{repository}:{tag} stays: it holds a newer publication, planned {planned} (--allow-downgrade moves it all the same)"));
         }
         let names: Vec<&Tag> = moves.set.iter().map(|(tag, _)| tag).collect();
-        let calls: Vec<&[&Tag]> = if self.ordered { names.chunks(names.len().max(1)).collect() } else { names.chunks(1).collect() };
+        let calls: Vec<&[&Tag]> =
+            if self.ordered { names.chunks(names.len().max(1)).collect() } else { names.chunks(1).collect() };
         for tags in calls {
             self.retry(&imagetools::tag(&self.buildx, repository, digest, tags))?;
         }
-        let set = moves.set.iter().map(|(tag, from)| PublishedTag { name: tag.clone(), moved_from: from.clone() });
+        let set =
+            moves.set.iter().map(|(tag, from)| PublishedTag { name: tag.clone(), moved_from: from.clone() });
         let kept = moves.kept.iter().map(|tag| PublishedTag { name: tag.clone(), moved_from: None });
         let tags: Vec<PublishedTag> = set.chain(kept).collect();
         for tag in &tags {
@@ -233,7 +264,14 @@ impl Merge<'_> {
         for tag in &cell.tags {
             let held = self.registry.read(&repository.tagged(&tag.name))?;
             let state = held.as_ref().map(tags::TagState::from);
-            let decision = tags::decide(tag, &cell.id, digest, &self.plan.created, state.as_ref(), self.allow_downgrade)?;
+            let decision = tags::decide(
+                tag,
+                &cell.id,
+                digest,
+                &self.plan.created,
+                state.as_ref(),
+                self.allow_downgrade,
+            )?;
             moves.add(&tag.name, decision);
         }
         Ok(moves)
@@ -242,9 +280,13 @@ impl Merge<'_> {
     fn read_back(&self, repository: &Repository, tag: &Tag, digest: &Digest) -> Result<()> {
         match self.registry.read(&repository.tagged(tag))? {
             Some(held) if held.digest == *digest => Ok(()),
-            Some(held) => Err(Fault::failed(format!("{} was set to {digest} and holds {}", repository.tagged(tag), held.digest))
-                .help("another publication may have moved it meanwhile; run merge again to see")
-                .into()),
+            Some(held) => Err(Fault::failed(format!(
+                "{} was set to {digest} and holds {}",
+                repository.tagged(tag),
+                held.digest
+            ))
+            .help("another publication may have moved it meanwhile; run merge again to see")
+            .into()),
             None => Err(Fault::failed(format!("{} was set and is not there", repository.tagged(tag))).into()),
         }
     }
@@ -282,7 +324,13 @@ pub(super) fn signature(sign: &Sign, signer: Option<&Signer>) -> Signature {
 }
 
 /// Prints what would run. The digest of the index is not known before the registry has been asked.
-fn dry_run(session: &Session, plan: &Plan, options: &Options, cells: &[&Cell], read: Vec<Result<Vec<DigestRecord>>>) -> Result<()> {
+fn dry_run(
+    session: &Session,
+    plan: &Plan,
+    options: &Options,
+    cells: &[&Cell],
+    read: Vec<Result<Vec<DigestRecord>>>,
+) -> Result<()> {
     let program = session.tools.look(crate::tools::Tool::Buildx)?.map_or_else(
         || crate::argv::Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] },
         |found| found.program,
@@ -310,9 +358,14 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, cells: &[&Cell], r
 
 /// What the attest action wants to know, for a job that publishes one cell.
 fn outputs(session: &Session, results: &[Result<Publication>]) -> Result<()> {
-    let (Some(file), [Ok(published)]) = (session.context.environment.get("GITHUB_OUTPUT"), results) else { return Ok(()) };
+    let (Some(file), [Ok(published)]) = (session.context.environment.get("GITHUB_OUTPUT"), results) else {
+        return Ok(());
+    };
     let Some(repository) = published.repositories.first() else { return Ok(()) };
-    crate::github::write_output(file.as_ref(), &[("subject-name", repository.as_str()), ("subject-digest", published.digest.as_str())])
+    crate::github::write_output(
+        file.as_ref(),
+        &[("subject-name", repository.as_str()), ("subject-digest", published.digest.as_str())],
+    )
 }
 
 fn summary(session: &Session, cells: &[&Cell], results: &[Result<Publication>]) -> Result<()> {
@@ -327,7 +380,11 @@ fn summary(session: &Session, cells: &[&Cell], results: &[Result<Publication>]) 
             Err(error) => {
                 session.ui.note(format!("\n{}: {}", cell.id, crate::error::report(error)));
                 fatal += usize::from(!cell.allow_failure);
-                [if cell.allow_failure { "failed (allowed)" } else { "failed" }.to_owned(), String::new(), String::new()]
+                [
+                    if cell.allow_failure { "failed (allowed)" } else { "failed" }.to_owned(),
+                    String::new(),
+                    String::new(),
+                ]
             }
         };
         rows.push(std::iter::once(cell.id.to_string()).chain(row).collect());

@@ -71,7 +71,13 @@ impl Session {
 
     /// The local stack of this checkout.
     pub fn local(&self) -> Local<'_> {
-        Local { layout: &self.layout, environment: &self.context.environment, runner: &self.runner, tools: &self.tools, ui: self.ui }
+        Local {
+            layout: &self.layout,
+            environment: &self.context.environment,
+            runner: &self.runner,
+            tools: &self.tools,
+            ui: self.ui,
+        }
     }
 
     /// `matrix.toml`.
@@ -97,9 +103,12 @@ impl Session {
             None => self.current_plan(options, true)?,
         };
         if plan.destination.kind == DestinationKind::Publish && plan.dirty() && !options.allow_dirty {
-            return Err(Fault::failed(format!("publish {}: the checkout has uncommitted changes", plan.revision))
-                .help("commit them, or say --allow-dirty: the revision then ends in -dirty")
-                .into());
+            return Err(Fault::failed(format!(
+                "publish {}: the checkout has uncommitted changes",
+                plan.revision
+            ))
+            .help("commit them, or say --allow-dirty: the revision then ends in -dirty")
+            .into());
         }
         Ok(plan)
     }
@@ -107,18 +116,31 @@ impl Session {
     fn plan_of_file(&self, file: &Path, options: &PlanOptions) -> Result<Plan> {
         let plan = Plan::read(file)?;
         let kind = plan.destination.kind;
-        let refuse = |why: String, help: &str| Err(Fault::invalid(format!("use the plan {}: {why}", file.display())).help(help).into());
+        let refuse = |why: String, help: &str| {
+            Err(Fault::invalid(format!("use the plan {}: {why}", file.display())).help(help).into())
+        };
         let wanted = options.to.as_ref().map(|to| self.destination(to, &self.matrix()?)).transpose()?;
         if let Some(wanted) = wanted
             && wanted != plan.destination
         {
-            return refuse("it is for another destination than --to says".to_owned(), "make a new plan with the same --to");
+            return refuse(
+                "it is for another destination than --to says".to_owned(),
+                "make a new plan with the same --to",
+            );
         }
         if kind == DestinationKind::Publish && options.to.is_none() && !self.context.environment.ci() {
-            return refuse("it publishes to the repositories of matrix.toml".to_owned(), "outside CI that has to be typed: --to publish");
+            return refuse(
+                "it publishes to the repositories of matrix.toml".to_owned(),
+                "outside CI that has to be typed: --to publish",
+            );
         }
-        if kind == DestinationKind::Local && plan.destination != self.destination(&To::Local, &self.matrix()?)? {
-            return refuse("it is for the local stack of another checkout".to_owned(), "make a new one here: cargo xtask plan --save FILE");
+        if kind == DestinationKind::Local
+            && plan.destination != self.destination(&To::Local, &self.matrix()?)?
+        {
+            return refuse(
+                "it is for the local stack of another checkout".to_owned(),
+                "make a new one here: cargo xtask plan --save FILE",
+            );
         }
         Ok(plan)
     }
@@ -128,7 +150,8 @@ impl Session {
     /// # Errors
     /// As [`Session::plan`].
     pub fn current_plan(&self, options: &PlanOptions, for_work: bool) -> Result<Plan> {
-        let to = options.to.clone().unwrap_or(if self.context.environment.ci() { To::Publish } else { To::Local });
+        let to =
+            options.to.clone().unwrap_or(if self.context.environment.ci() { To::Publish } else { To::Local });
         if for_work && self.context.environment.ci() && to != To::Local {
             return Err(Fault::invalid("in CI a build or merge needs --plan FILE")
                 .help("make the plan once, in a job of its own: cargo xtask plan --save plan.json; two runners that resolve on their own may build different commits")
@@ -137,8 +160,11 @@ impl Session {
         let path = self.layout.plan();
         let matrix = self.matrix()?;
         let fresh = self.resolve(&matrix, &to, options, self.context.now)?;
-        if let Some(held) = current::read(&path).filter(|held| !options.fresh && current::same_day(&held.created, &fresh.created)) {
-            let clock = humantime::parse_rfc3339(&held.created).context("reading the clock of the current plan")?;
+        if let Some(held) = current::read(&path)
+            .filter(|held| !options.fresh && current::same_day(&held.created, &fresh.created))
+        {
+            let clock =
+                humantime::parse_rfc3339(&held.created).context("reading the clock of the current plan")?;
             let pinned = self.context.environment.get("SOURCE_DATE_EPOCH").is_some();
             let again = if pinned { fresh.clone() } else { self.resolve(&matrix, &to, options, clock)? };
             if again.id == held.id {
@@ -151,11 +177,18 @@ impl Session {
         Ok(fresh)
     }
 
-    fn resolve(&self, matrix: &Matrix, to: &To, options: &PlanOptions, now: std::time::SystemTime) -> Result<Plan> {
+    fn resolve(
+        &self,
+        matrix: &Matrix,
+        to: &To,
+        options: &PlanOptions,
+        now: std::time::SystemTime,
+    ) -> Result<Plan> {
         let git = Git::read(&self.layout.root, &self.context.environment)?;
         let destination = self.destination(to, matrix)?;
         let read = |path: &str| {
-            let bytes = crate::files::read_optional(&self.layout.root.join(path))?.with_context(|| format!("there is no file {path}"))?;
+            let bytes = crate::files::read_optional(&self.layout.root.join(path))?
+                .with_context(|| format!("there is no file {path}"))?;
             String::from_utf8(bytes).with_context(|| format!("{path} is no text"))
         };
         let inputs = Inputs {
@@ -180,9 +213,16 @@ impl Session {
 
     fn destination(&self, to: &To, matrix: &Matrix) -> Result<Destination> {
         Ok(match to {
-            To::Publish => Destination { kind: DestinationKind::Publish, repositories: matrix.repositories.clone() },
-            To::Repository(repository) => Destination { kind: DestinationKind::Repository, repositories: vec![repository.clone()] },
-            To::Local => Destination { kind: DestinationKind::Local, repositories: vec![self.local().address()?.parse()?] },
+            To::Publish => {
+                Destination { kind: DestinationKind::Publish, repositories: matrix.repositories.clone() }
+            }
+            To::Repository(repository) => {
+                Destination { kind: DestinationKind::Repository, repositories: vec![repository.clone()] }
+            }
+            To::Local => Destination {
+                kind: DestinationKind::Local,
+                repositories: vec![self.local().address()?.parse()?],
+            },
         })
     }
 
@@ -193,7 +233,8 @@ impl Session {
 
     fn sign(&self, matrix: &Matrix, destination: &Destination, git: &Git) -> Result<Sign> {
         if destination.kind != DestinationKind::Publish {
-            let local: Result<Vec<bool>> = destination.repositories.iter().map(|repository| self.is_local(repository)).collect();
+            let local: Result<Vec<bool>> =
+                destination.repositories.iter().map(|repository| self.is_local(repository)).collect();
             if local?.into_iter().all(|local| local) {
                 return Ok(Sign::Local);
             }
@@ -206,7 +247,9 @@ impl Session {
                     Some(identity) => identity.clone(),
                     None => self.identity(git)?,
                 },
-                issuer: issuer.clone().unwrap_or_else(|| "https://token.actions.githubusercontent.com".to_owned()),
+                issuer: issuer
+                    .clone()
+                    .unwrap_or_else(|| "https://token.actions.githubusercontent.com".to_owned()),
             },
         })
     }
@@ -215,16 +258,19 @@ impl Session {
     ///
     /// Source: <https://docs.github.com/en/actions/concepts/security/openid-connect>, claim `job_workflow_ref`.
     fn identity(&self, git: &Git) -> Result<String> {
-        if let (Some(server), Some(workflow)) =
-            (self.context.environment.get("GITHUB_SERVER_URL"), self.context.environment.get("GITHUB_WORKFLOW_REF"))
-        {
+        if let (Some(server), Some(workflow)) = (
+            self.context.environment.get("GITHUB_SERVER_URL"),
+            self.context.environment.get("GITHUB_WORKFLOW_REF"),
+        ) {
             return Ok(format!("^{}$", escape(&format!("{server}/{workflow}"))));
         }
         match &git.source {
             Some(source) => Ok(format!("^{}/\\.github/workflows/[^/@]+@refs/.+$", escape(source))),
-            None => Err(Fault::invalid("sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`")
-                .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
-                .into()),
+            None => Err(Fault::invalid(
+                "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`",
+            )
+            .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
+            .into()),
         }
     }
 
@@ -238,7 +284,8 @@ impl Session {
         for image in &matrix.images {
             wanted.bases.extend(Base::read(&self.layout.root.join(&image.context))?);
         }
-        wanted.platforms = matrix.platforms.iter().map(|platform| platform.platform.clone()).collect::<Vec<Platform>>();
+        wanted.platforms =
+            matrix.platforms.iter().map(|platform| platform.platform.clone()).collect::<Vec<Platform>>();
         self.local().up(&wanted)
     }
 
@@ -252,9 +299,11 @@ impl Session {
         let program = self.tools.get(Tool::Buildx)?.program;
         let buildx = match (&stack, named) {
             (_, Some(name)) => Buildx { program, builder: Some(name.to_owned()), config: None },
-            (Some(stack), None) => {
-                Buildx { program, builder: Some(stack.builder.clone()), config: Some(stack.buildx_config.clone()) }
-            }
+            (Some(stack), None) => Buildx {
+                program,
+                builder: Some(stack.builder.clone()),
+                config: Some(stack.buildx_config.clone()),
+            },
             (None, None) => Buildx { program, builder: None, config: None },
         };
         Ok((buildx, stack))
@@ -276,8 +325,12 @@ impl Session {
     pub fn signer(&self, sign: &Sign) -> Result<Option<Signer>> {
         Ok(match sign {
             Sign::None { .. } => None,
-            Sign::Keyless { identity, issuer } => Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone() }),
-            Sign::Key { key } => Some(Signer::Key { key: key.clone(), public: public_key(key), password: None }),
+            Sign::Keyless { identity, issuer } => {
+                Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone() })
+            }
+            Sign::Key { key } => {
+                Some(Signer::Key { key: key.clone(), public: public_key(key), password: None })
+            }
             Sign::Local => {
                 let keys = self.local_up()?.keys;
                 Some(Signer::Offline {
@@ -316,7 +369,10 @@ mod tests {
 
     #[test]
     fn identities_are_exact() {
-        assert_eq!(escape("https://github.com/a/b/.github/w.yml@refs/heads/x+y"), r"https://github\.com/a/b/\.github/w\.yml@refs/heads/x\+y");
+        assert_eq!(
+            escape("https://github.com/a/b/.github/w.yml@refs/heads/x+y"),
+            r"https://github\.com/a/b/\.github/w\.yml@refs/heads/x\+y"
+        );
     }
 
     #[test]

@@ -18,8 +18,27 @@ pub(super) enum Linked<'a> {
 }
 
 /// Everything that decides what one build makes.
-pub(super) fn spec(plan: &Plan, cell: &Cell, build: &Build, root: &Path, linked: &Linked<'_>, push: bool) -> Result<BuildSpec> {
-    let Build { arch, platform, runner: _, context, dockerfile, target, emulate: _, build_args, labels, annotations, needs } = build;
+pub(super) fn spec(
+    plan: &Plan,
+    cell: &Cell,
+    build: &Build,
+    root: &Path,
+    linked: &Linked<'_>,
+    push: bool,
+) -> Result<BuildSpec> {
+    let Build {
+        arch,
+        platform,
+        runner: _,
+        context,
+        dockerfile,
+        target,
+        emulate: _,
+        build_args,
+        labels,
+        annotations,
+        needs,
+    } = build;
     let mut contexts = Vec::new();
     for need in needs {
         let source = match linked {

@@ -59,7 +59,10 @@ fn all(session: &Session, options: &Options) -> Result<()> {
         registry: session.registry(&buildx),
         cosign: session.cosign()?,
         signer: session.signer(&plan.sign)?,
-        publications: options.publications.as_ref().map_or_else(|| session.layout.publications(), |path| session.typed(path)),
+        publications: options
+            .publications
+            .as_ref()
+            .map_or_else(|| session.layout.publications(), |path| session.typed(path)),
     };
     let results = parallel::map(&cells, parallel::default_jobs(), |cell| verify.cell(cell));
     session.runner.check_interrupted()?;
@@ -111,7 +114,11 @@ impl Verify {
                 })?;
                 match &checked {
                     Some(digest) if *digest != held.digest => {
-                        return Err(Fault::failed(format!("{reference} holds {}, the publication is {digest}", held.digest)).into());
+                        return Err(Fault::failed(format!(
+                            "{reference} holds {}, the publication is {digest}",
+                            held.digest
+                        ))
+                        .into());
                     }
                     _ => checked = Some(held.digest.clone()),
                 }
@@ -146,9 +153,13 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
         signer,
         publications: session.layout.publications(),
     };
-    let held = verify.registry.read(reference)?.ok_or_else(|| Fault::failed(format!("{reference} does not exist")))?;
+    let held = verify
+        .registry
+        .read(reference)?
+        .ok_or_else(|| Fault::failed(format!("{reference} does not exist")))?;
     verify.signatures(&repository, &held)?;
-    let mut rows = vec![vec![reference.to_owned(), held.digest.to_string(), state(verify.signer.as_ref()).to_owned()]];
+    let mut rows =
+        vec![vec![reference.to_owned(), held.digest.to_string(), state(verify.signer.as_ref()).to_owned()]];
     for entry in held.manifest.images() {
         rows.push(vec![format!("  {}", entry.platform_text()), entry.digest.to_string(), String::new()]);
     }
@@ -156,7 +167,10 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     if let Some(signer) = &verify.signer {
         let argv = Cosign::verify_plain(signer, reference);
         session.ui.out(format!("\nthe same by hand: {argv}"));
-        session.runner.check(&crate::argv::Argv { program: verify.cosign.program.path.clone(), ..argv }, Output::Capture)?;
+        session.runner.check(
+            &crate::argv::Argv { program: verify.cosign.program.path.clone(), ..argv },
+            Output::Capture,
+        )?;
     }
     Ok(())
 }
@@ -196,7 +210,12 @@ mod tests {
 
     #[test]
     fn repositories_of_references() {
-        for reference in ["127.0.0.1:5000/app", "127.0.0.1:5000/app:1.2", "127.0.0.1:5000/app@sha256:ab", "127.0.0.1:5000/app:1@sha256:ab"] {
+        for reference in [
+            "127.0.0.1:5000/app",
+            "127.0.0.1:5000/app:1.2",
+            "127.0.0.1:5000/app@sha256:ab",
+            "127.0.0.1:5000/app:1@sha256:ab",
+        ] {
             assert_eq!(repository_of(reference).unwrap().as_str(), "127.0.0.1:5000/app", "{reference}");
         }
         assert!(repository_of("app:1.2").is_err());

@@ -69,7 +69,11 @@ fn start_registry(local: &Local<'_>, state: &State) -> Result<()> {
 
 fn start_builder(local: &Local<'_>, state: &State) -> Result<()> {
     let config = local.layout.local().join("buildkitd.toml");
-    let text = format!("[worker.oci]\n{}{}", super::processes::GC, super::processes::registries(&state.registry(), state.offline));
+    let text = format!(
+        "[worker.oci]\n{}{}",
+        super::processes::GC,
+        super::processes::registries(&state.registry(), state.offline)
+    );
     crate::files::write_atomic(&config, text.as_bytes())?;
     let image = buildkit_image(local.layout)?;
     let argv = local
@@ -87,11 +91,16 @@ fn start_builder(local: &Local<'_>, state: &State) -> Result<()> {
 
 /// Removes both containers and the builder's registration. The builder's cache stays in its volume.
 pub(super) fn stop(local: &Local<'_>) -> Result<()> {
-    let remove = docker("stop the local registry").args(["rm", "--force", "--volumes", &container(local)]).limit(60);
+    let remove =
+        docker("stop the local registry").args(["rm", "--force", "--volumes", &container(local)]).limit(60);
     local.runner.check(&remove, Output::Capture)?;
     let builder = local.builder();
     if local.buildx_config().join("instances").join(&builder).is_file() {
-        let argv = local.buildx()?.argv("stop the local builder").args(["rm", "--force", "--keep-state", &builder]).limit(60);
+        let argv = local
+            .buildx()?
+            .argv("stop the local builder")
+            .args(["rm", "--force", "--keep-state", &builder])
+            .limit(60);
         local.runner.check(&argv, Output::Capture)?;
     }
     Ok(())

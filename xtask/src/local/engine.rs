@@ -19,15 +19,51 @@ pub struct Trouble {
 ///
 /// The texts are those of Docker 26 to 28 and buildx 0.29 to 0.37.
 const COMPLAINTS: [(&str, &str, &str); 12] = [
-    ("Cannot connect to the Docker daemon", "no Docker daemon answers", "start it (`sudo systemctl start docker`, or Docker Desktop), or set DOCKER_HOST"),
-    ("failed to connect to the docker API", "no Docker daemon answers", "start it (`sudo systemctl start docker`, or Docker Desktop), or set DOCKER_HOST"),
-    ("permission denied", "this user may not talk to the Docker daemon", "add yourself to the group: `sudo usermod -aG docker $USER`, then log in again"),
-    ("push-by-digest is currently not implemented for docker driver", "the builder uses the `docker` driver, which cannot push by digest", "`docker buildx create --use --driver docker-container`"),
-    ("Multi-platform build is not supported for the docker driver", "the builder uses the `docker` driver, which builds for one platform", "`docker buildx create --use --driver docker-container`"),
-    ("unknown command: docker buildx", "the docker CLI has no buildx", "install the plugin: https://docs.docker.com/build/install-buildx/"),
-    ("'buildx' is not a docker command", "the docker CLI has no buildx", "install the plugin: https://docs.docker.com/build/install-buildx/"),
-    ("unknown flag: --platform", "the docker CLI has no buildx", "install the plugin: https://docs.docker.com/build/install-buildx/"),
-    ("no builder ", "there is no builder of that name", "`docker buildx ls` lists them, `docker buildx create --name NAME --driver docker-container` makes one"),
+    (
+        "Cannot connect to the Docker daemon",
+        "no Docker daemon answers",
+        "start it (`sudo systemctl start docker`, or Docker Desktop), or set DOCKER_HOST",
+    ),
+    (
+        "failed to connect to the docker API",
+        "no Docker daemon answers",
+        "start it (`sudo systemctl start docker`, or Docker Desktop), or set DOCKER_HOST",
+    ),
+    (
+        "permission denied",
+        "this user may not talk to the Docker daemon",
+        "add yourself to the group: `sudo usermod -aG docker $USER`, then log in again",
+    ),
+    (
+        "push-by-digest is currently not implemented for docker driver",
+        "the builder uses the `docker` driver, which cannot push by digest",
+        "`docker buildx create --use --driver docker-container`",
+    ),
+    (
+        "Multi-platform build is not supported for the docker driver",
+        "the builder uses the `docker` driver, which builds for one platform",
+        "`docker buildx create --use --driver docker-container`",
+    ),
+    (
+        "unknown command: docker buildx",
+        "the docker CLI has no buildx",
+        "install the plugin: https://docs.docker.com/build/install-buildx/",
+    ),
+    (
+        "'buildx' is not a docker command",
+        "the docker CLI has no buildx",
+        "install the plugin: https://docs.docker.com/build/install-buildx/",
+    ),
+    (
+        "unknown flag: --platform",
+        "the docker CLI has no buildx",
+        "install the plugin: https://docs.docker.com/build/install-buildx/",
+    ),
+    (
+        "no builder ",
+        "there is no builder of that name",
+        "`docker buildx ls` lists them, `docker buildx create --name NAME --driver docker-container` makes one",
+    ),
     ("toomanyrequests", "the registry limits anonymous pulls", "`docker login`, or wait"),
     ("lookup ", "the registry's name cannot be resolved", "check the network and DNS"),
     ("i/o timeout", "the registry does not answer", "check the network and the proxy settings of the daemon"),
@@ -44,21 +80,29 @@ pub fn trouble(stderr: &str) -> Option<Trouble> {
 ///
 /// # Errors
 /// If we were asked to stop.
-pub fn usable(environment: &Environment, runner: &Runner, images: &[String]) -> Result<Result<(), Option<Trouble>>> {
+pub fn usable(
+    environment: &Environment,
+    runner: &Runner,
+    images: &[String],
+) -> Result<Result<(), Option<Trouble>>> {
     if which::which_in("docker", environment.get("PATH"), "/").is_err() {
         return Ok(Err(None));
     }
-    let version = docker("ask the Docker Engine for its version").args(["version", "--format", "{{.Server.Version}}"]).limit(20);
+    let version = docker("ask the Docker Engine for its version")
+        .args(["version", "--format", "{{.Server.Version}}"])
+        .limit(20);
     let answer = runner.run(&version, Output::Capture)?;
     if !answer.success() {
         return Ok(Err(Some(explain(&answer.stderr, "the Docker Engine does not answer"))));
     }
     for image in images {
-        let inspect = docker("look for an image").args(["image", "inspect", "--format", "{{.Id}}", image]).limit(20);
+        let inspect =
+            docker("look for an image").args(["image", "inspect", "--format", "{{.Id}}", image]).limit(20);
         if runner.run(&inspect, Output::Capture)?.success() {
             continue;
         }
-        let pulled = runner.run(&docker("pull an image").args(["pull", "--quiet", image]).limit(300), Output::Capture)?;
+        let pulled = runner
+            .run(&docker("pull an image").args(["pull", "--quiet", image]).limit(300), Output::Capture)?;
         if !pulled.success() {
             return Ok(Err(Some(explain(&pulled.stderr, &format!("the Docker Engine cannot pull {image}")))));
         }
@@ -85,11 +129,26 @@ mod tests {
     #[test]
     fn complaints_are_recognised() {
         let table = [
-            ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "no Docker daemon answers"),
-            ("failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct", "no Docker daemon answers"),
-            ("permission denied while trying to connect to the Docker daemon socket", "this user may not talk to the Docker daemon"),
-            ("ERROR: push-by-digest is currently not implemented for docker driver, please create a new builder instance", "the builder uses the `docker` driver, which cannot push by digest"),
-            ("ERROR: Multi-platform build is not supported for the docker driver.", "the builder uses the `docker` driver, which builds for one platform"),
+            (
+                "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+                "no Docker daemon answers",
+            ),
+            (
+                "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct",
+                "no Docker daemon answers",
+            ),
+            (
+                "permission denied while trying to connect to the Docker daemon socket",
+                "this user may not talk to the Docker daemon",
+            ),
+            (
+                "ERROR: push-by-digest is currently not implemented for docker driver, please create a new builder instance",
+                "the builder uses the `docker` driver, which cannot push by digest",
+            ),
+            (
+                "ERROR: Multi-platform build is not supported for the docker driver.",
+                "the builder uses the `docker` driver, which builds for one platform",
+            ),
             ("docker: unknown command: docker buildx", "the docker CLI has no buildx"),
             ("unknown flag: --platform\n\nUsage:  docker [OPTIONS] COMMAND", "the docker CLI has no buildx"),
             ("ERROR: no builder \"x\" found", "there is no builder of that name"),

@@ -56,7 +56,15 @@ pub(super) fn ensure(layout: &Layout, runner: &Runner, cosign: &Found) -> Result
     }
     if cosign.version.major >= 3 && keys.signing_config.is_none() {
         let argv = Argv::new("make the local signing configuration", &cosign.program)
-            .args(["signing-config", "create", "--no-default-rekor", "--no-default-fulcio", "--no-default-oidc", "--no-default-tsa", "--out"])
+            .args([
+                "signing-config",
+                "create",
+                "--no-default-rekor",
+                "--no-default-fulcio",
+                "--no-default-oidc",
+                "--no-default-tsa",
+                "--out",
+            ])
             .path(&folder.join("signing-config.json"))
             .limit(60);
         runner.check(&argv, Output::Capture)?;
@@ -66,8 +74,15 @@ pub(super) fn ensure(layout: &Layout, runner: &Runner, cosign: &Found) -> Result
 
 fn write_password(path: &std::path::Path) -> Result<()> {
     let mut random = [0_u8; 24];
-    fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).context("reading random bytes")?;
+    fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .context("reading random bytes")?;
     let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(|| format!("creating {}", path.display()))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("creating {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
 }

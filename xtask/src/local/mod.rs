@@ -123,11 +123,16 @@ impl Local<'_> {
         if !is_free(state.port) {
             let taken = state.port;
             state = self.state_with_port(None)?;
-            self.ui.warn(format!("port {taken} was taken by another program: the local registry is now {}", state.registry()));
+            self.ui.warn(format!(
+                "port {taken} was taken by another program: the local registry is now {}",
+                state.registry()
+            ));
         }
-        fs::create_dir_all(self.layout.local()).with_context(|| format!("creating {}", self.layout.local().display()))?;
+        fs::create_dir_all(self.layout.local())
+            .with_context(|| format!("creating {}", self.layout.local().display()))?;
         let keys = keys::ensure(self.layout, self.runner, &self.tools.get(Tool::Cosign)?)?;
-        state.offline = !wanted.bases.is_empty() && offline::needed(&wanted.bases, &self.buildx()?, self.runner)?;
+        state.offline =
+            !wanted.bases.is_empty() && offline::needed(&wanted.bases, &self.buildx()?, self.runner)?;
         state.mode = Some(self.choose_mode()?);
         // What is started is written down first: a killed `up` leaves nothing that `down` cannot find.
         match state.mode {
@@ -155,7 +160,8 @@ impl Local<'_> {
         state.processes.clear();
         state.write(self.layout)?;
         if purge {
-            fs::remove_dir_all(self.layout.local()).with_context(|| format!("removing {}", self.layout.local().display()))?;
+            fs::remove_dir_all(self.layout.local())
+                .with_context(|| format!("removing {}", self.layout.local().display()))?;
         }
         Ok(ran)
     }
@@ -190,7 +196,11 @@ impl Local<'_> {
 
     /// buildx without a builder, with our own configuration.
     fn buildx(&self) -> Result<Buildx> {
-        Ok(Buildx { program: self.tools.get(Tool::Buildx)?.program, builder: None, config: Some(self.buildx_config()) })
+        Ok(Buildx {
+            program: self.tools.get(Tool::Buildx)?.program,
+            builder: None,
+            config: Some(self.buildx_config()),
+        })
     }
 
     fn buildx_config(&self) -> PathBuf {
@@ -216,7 +226,11 @@ impl Local<'_> {
     fn answers(&self, state: &State) -> bool {
         match state.mode {
             None => false,
-            Some(Mode::Processes) => state.processes.len() == 2 && state.processes.iter().all(process::Id::alive) && registry_answers(state.port),
+            Some(Mode::Processes) => {
+                state.processes.len() == 2
+                    && state.processes.iter().all(process::Id::alive)
+                    && registry_answers(state.port)
+            }
             Some(Mode::Containers) => registry_answers(state.port),
         }
     }
@@ -234,7 +248,10 @@ impl Local<'_> {
             Ok(()) => Ok(Mode::Containers),
             Err(trouble) => {
                 if let Some(trouble) = &trouble {
-                    self.ui.note(format!("the Docker Engine cannot be used ({}): starting processes instead", trouble.what));
+                    self.ui.note(format!(
+                        "the Docker Engine cannot be used ({}): starting processes instead",
+                        trouble.what
+                    ));
                 }
                 processes::possible(self, trouble.as_ref())?;
                 Ok(Mode::Processes)
@@ -274,13 +291,23 @@ fn registry_answers(port: u16) -> bool {
 }
 
 /// Waits until `ready`, asking ten times a second.
-fn wait_for(what: &str, limit: Duration, runner: &Runner, log: &std::path::Path, mut ready: impl FnMut() -> bool) -> Result<()> {
+fn wait_for(
+    what: &str,
+    limit: Duration,
+    runner: &Runner,
+    log: &std::path::Path,
+    mut ready: impl FnMut() -> bool,
+) -> Result<()> {
     let began = Instant::now();
     while !ready() {
         runner.check_interrupted()?;
         if began.elapsed() > limit {
             let text = fs::read_to_string(log).unwrap_or_default();
-            let fault = Fault::failed(format!("{what} does not answer after {} s:\n{}", limit.as_secs(), crate::run::tail(&text, 8)));
+            let fault = Fault::failed(format!(
+                "{what} does not answer after {} s:\n{}",
+                limit.as_secs(),
+                crate::run::tail(&text, 8)
+            ));
             return Err(fault.help(format!("its log is {}", log.display())).into());
         }
         std::thread::sleep(Duration::from_millis(50));

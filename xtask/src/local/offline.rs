@@ -74,7 +74,10 @@ fn names(platforms: &[Platform]) -> String {
 /// Whether stand-ins are needed: one of the official images does not answer from here.
 pub(super) fn needed(bases: &[Base], buildx: &Buildx, runner: &Runner) -> Result<bool> {
     for reference in bases.iter().flat_map(|base| base.recipe.replaces.first()) {
-        let argv = buildx.argv(format!("look for {reference}")).args(["imagetools", "inspect", "--raw", reference]).limit(10);
+        let argv = buildx
+            .argv(format!("look for {reference}"))
+            .args(["imagetools", "inspect", "--raw", reference])
+            .limit(10);
         if !runner.run(&argv, Output::Capture)?.success() {
             return Ok(true);
         }
@@ -86,16 +89,26 @@ pub(super) fn needed(bases: &[Base], buildx: &Buildx, runner: &Runner) -> Result
 pub(super) fn serve(local: &Local<'_>, stack: &Stack, wanted: &Wanted) -> Result<()> {
     let buildx = Buildx { builder: Some(stack.builder.clone()), ..local.buildx()? };
     for base in &wanted.bases {
-        let folder = local.layout.local().join("offline").join(Digest::of(base.folder.display().to_string().as_bytes()).hex());
+        let folder = local
+            .layout
+            .local()
+            .join("offline")
+            .join(Digest::of(base.folder.display().to_string().as_bytes()).hex());
         let (stamp, made) = (base.stamp(&wanted.platforms)?, folder.join("stamp"));
-        let tags: Vec<String> = base.recipe.replaces.iter().map(|reference| stand_in(&stack.registry, reference)).collect();
+        let tags: Vec<String> =
+            base.recipe.replaces.iter().map(|reference| stand_in(&stack.registry, reference)).collect();
         let same = crate::files::read_optional(&made)?.is_some_and(|old| old == stamp.as_bytes());
         if same && all_there(&buildx, local.runner, &tags)? {
             continue;
         }
         local.ui.note(format!(
             "Docker Hub cannot be reached: {} made from Debian packages, for the local stack only",
-            base.recipe.replaces.iter().map(|r| r.trim_start_matches("docker.io/library/")).collect::<Vec<_>>().join(" and ")
+            base.recipe
+                .replaces
+                .iter()
+                .map(|r| r.trim_start_matches("docker.io/library/"))
+                .collect::<Vec<_>>()
+                .join(" and ")
         ));
         make(local, &buildx, base, &folder, &wanted.platforms, &tags)?;
         crate::files::write_atomic(&made, stamp.as_bytes())?;
@@ -117,7 +130,14 @@ fn all_there(buildx: &Buildx, runner: &Runner, references: &[String]) -> Result<
     Ok(true)
 }
 
-fn make(local: &Local<'_>, buildx: &Buildx, base: &Base, folder: &Path, platforms: &[Platform], tags: &[String]) -> Result<()> {
+fn make(
+    local: &Local<'_>,
+    buildx: &Buildx,
+    base: &Base,
+    folder: &Path,
+    platforms: &[Platform],
+    tags: &[String],
+) -> Result<()> {
     let scratch = folder.join("scratch");
     fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
     let mmdebstrap = local.mmdebstrap()?;
@@ -125,7 +145,10 @@ fn make(local: &Local<'_>, buildx: &Buildx, base: &Base, folder: &Path, platform
     for platform in platforms {
         local.ensure_emulation_unless_native(platform)?;
         let arch = debian_arch(platform)?;
-        local.ui.note(format!("  … unpacking {} packages and what they need for {platform}", base.recipe.packages.len()));
+        local.ui.note(format!(
+            "  … unpacking {} packages and what they need for {platform}",
+            base.recipe.packages.len()
+        ));
         let rootfs = folder.join(format!("rootfs-{}.tar", platform.architecture()));
         let argv = Argv::new(format!("make a root file system for {platform}"), &mmdebstrap)
             .env("TMPDIR", scratch.display().to_string())
@@ -141,7 +164,15 @@ fn make(local: &Local<'_>, buildx: &Buildx, base: &Base, folder: &Path, platform
         .argv("build the stand-in")
         .arg("build")
         .args(buildx.builder_args())
-        .args(["--progress", "plain", "--provenance=false", "--push", "--platform", &names(platforms), "--file"])
+        .args([
+            "--progress",
+            "plain",
+            "--provenance=false",
+            "--push",
+            "--platform",
+            &names(platforms),
+            "--file",
+        ])
         .path(&base.folder.join("Dockerfile"))
         .args(tags.iter().flat_map(|tag| ["--tag".to_owned(), tag.clone()]))
         .path(folder)
@@ -199,7 +230,10 @@ fn mirror_in(text: &str) -> Option<String> {
         let meant = matches!(words.first(), Some(&"deb" | &"URIs:"));
         words.into_iter().filter(move |word| meant && word.contains("://"))
     });
-    addresses.map(|address| address.trim_end_matches('/')).find(|address| address.ends_with("/debian")).map(str::to_owned)
+    addresses
+        .map(|address| address.trim_end_matches('/'))
+        .find(|address| address.ends_with("/debian"))
+        .map(str::to_owned)
 }
 
 #[cfg(test)]

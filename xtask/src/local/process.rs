@@ -45,7 +45,8 @@ impl Id {
         let began = Instant::now();
         let mut signal = Signal::TERM;
         while self.alive() {
-            let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a pid is a positive number")?;
+            let pid =
+                i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a pid is a positive number")?;
             // The group may be gone between the question and this.
             let _ = kill_process_group(pid, signal);
             if began.elapsed() > GRACE * 2 {

@@ -26,9 +26,12 @@ const SOCKET_LIMIT: usize = 100;
 pub(super) fn possible(local: &Local<'_>, trouble: Option<&Trouble>) -> Result<()> {
     let refuse = |why: &str| {
         let fault = Fault::failed(format!("start the local stack: {why}"));
-        let fault = fault.help("start a Docker Engine that can pull images: https://docs.docker.com/engine/install/");
+        let fault =
+            fault.help("start a Docker Engine that can pull images: https://docs.docker.com/engine/install/");
         match trouble {
-            Some(trouble) => Err(fault.help(format!("the one that is here: {}; {}", trouble.what, trouble.mend)).into()),
+            Some(trouble) => {
+                Err(fault.help(format!("the one that is here: {}; {}", trouble.what, trouble.mend)).into())
+            }
             None => Err(fault.into()),
         }
     };
@@ -53,8 +56,12 @@ pub(super) fn start(local: &Local<'_>, state: &mut State) -> Result<()> {
     let socket = socket(local)?;
     state.processes.push(start_buildkitd(local, state, &socket)?);
     state.write(local.layout)?;
-    wait_for("the local registry", LIMIT, local.runner, &folder.join("registry.log"), || registry_answers(state.port))?;
-    wait_for("BuildKit", LIMIT, local.runner, &folder.join("buildkitd.log"), || UnixStream::connect(&socket).is_ok())?;
+    wait_for("the local registry", LIMIT, local.runner, &folder.join("registry.log"), || {
+        registry_answers(state.port)
+    })?;
+    wait_for("BuildKit", LIMIT, local.runner, &folder.join("buildkitd.log"), || {
+        UnixStream::connect(&socket).is_ok()
+    })?;
     register(local, &socket)
 }
 
@@ -84,7 +91,8 @@ fn registry_config(data: &Path, port: u16) -> String {
 
 fn start_buildkitd(local: &Local<'_>, state: &State, socket: &Path) -> Result<Id> {
     let folder = local.layout.local();
-    let system = System { layout: local.layout, environment: local.environment, runner: local.runner, ui: local.ui };
+    let system =
+        System { layout: local.layout, environment: local.environment, runner: local.runner, ui: local.ui };
     let runc = system.runc()?;
     let root = folder.join("buildkit");
     fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
@@ -97,20 +105,27 @@ fn start_buildkitd(local: &Local<'_>, state: &State, socket: &Path) -> Result<Id
         quoted(runc.display().to_string()),
     );
     let config = folder.join("buildkitd.toml");
-    crate::files::write_atomic(&config, (head + GC + &registries(&state.registry(), state.offline)).as_bytes())?;
+    crate::files::write_atomic(
+        &config,
+        (head + GC + &registries(&state.registry(), state.offline)).as_bytes(),
+    )?;
     let buildkitd = local.tools.get(Tool::Buildkitd)?;
     let argv = Argv::new("start BuildKit", &buildkitd.program).arg("--config").path(&config);
     Id::start("buildkitd", &argv, &folder.join("buildkitd.log"))
 }
 
 /// BuildKit's default keeps most of the disk free and so drops its cache at once on a full one.
-pub(super) const GC: &str = "gc = true\nreservedSpace = \"5GB\"\nmaxUsedSpace = \"20GB\"\nminFreeSpace = \"1GB\"\n";
+pub(super) const GC: &str =
+    "gc = true\nreservedSpace = \"5GB\"\nmaxUsedSpace = \"20GB\"\nminFreeSpace = \"1GB\"\n";
 
 /// The registries in BuildKit's configuration: ours speaks plain HTTP and may stand in for Docker Hub.
 pub(super) fn registries(registry: &str, offline: bool) -> String {
     let mut text = format!("\n[registry.\"{registry}\"]\nhttp = true\n");
     if offline {
-        text += &format!("\n[registry.\"docker.io\"]\nmirrors = [\"{registry}/{}\"]\n", super::offline::NAMESPACE);
+        text += &format!(
+            "\n[registry.\"docker.io\"]\nmirrors = [\"{registry}/{}\"]\n",
+            super::offline::NAMESPACE
+        );
     }
     text
 }
@@ -124,7 +139,8 @@ fn socket(local: &Local<'_>) -> Result<PathBuf> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
     let folder = std::env::temp_dir().join(local.builder());
     if let Err(error) = fs::DirBuilder::new().mode(0o700).create(&folder) {
-        let ours = fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw());
+        let ours = fs::symlink_metadata(&folder)
+            .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw());
         if !ours {
             return Err(error).with_context(|| format!("creating {}", folder.display()));
         }
@@ -155,13 +171,15 @@ impl Local<'_> {
     /// # Errors
     /// If the machine cannot be made to run that platform's programs.
     pub fn ensure_emulation(&self, platform: &crate::ids::Platform) -> Result<()> {
-        let system = System { layout: self.layout, environment: self.environment, runner: self.runner, ui: self.ui };
+        let system =
+            System { layout: self.layout, environment: self.environment, runner: self.runner, ui: self.ui };
         system.emulator(platform)
     }
 
     /// mmdebstrap, for the stand-ins.
     pub(super) fn mmdebstrap(&self) -> Result<Program> {
-        let system = System { layout: self.layout, environment: self.environment, runner: self.runner, ui: self.ui };
+        let system =
+            System { layout: self.layout, environment: self.environment, runner: self.runner, ui: self.ui };
         Ok(Program::new(system.mmdebstrap()?.display().to_string()))
     }
 }

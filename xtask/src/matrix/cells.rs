@@ -58,7 +58,8 @@ pub fn cells(matrix: &Matrix) -> (Vec<CellSpec<'_>>, Vec<ExcludedSpec<'_>>) {
             None => kept.push(cell),
         }
     }
-    let waves: BTreeMap<&Name, usize> = matrix.images.iter().map(|image| (&image.name, wave(matrix, image, 0))).collect();
+    let waves: BTreeMap<&Name, usize> =
+        matrix.images.iter().map(|image| (&image.name, wave(matrix, image, 0))).collect();
     for cell in &mut kept {
         cell.wave = waves.get(&cell.image.name).copied().unwrap_or_default();
     }
@@ -81,11 +82,17 @@ pub(super) fn combinations(matrix: &Matrix) -> Vec<CellSpec<'_>> {
 
 /// What an image uses of a list; `None` once if it uses nothing of it.
 fn optional<'m, T>(wanted: &[Name], all: &'m [T], name: impl Fn(&T) -> &Name) -> Vec<Option<&'m T>> {
-    let chosen: Vec<Option<&'m T>> = all.iter().filter(|item| wanted.contains(name(item))).map(Some).collect();
+    let chosen: Vec<Option<&'m T>> =
+        all.iter().filter(|item| wanted.contains(name(item))).map(Some).collect();
     if chosen.is_empty() { vec![None] } else { chosen }
 }
 
-fn cell<'m>(matrix: &'m Matrix, image: &'m Image, track: Option<&'m Track>, composer: Option<&'m ComposerMode>) -> CellSpec<'m> {
+fn cell<'m>(
+    matrix: &'m Matrix,
+    image: &'m Image,
+    track: Option<&'m Track>,
+    composer: Option<&'m ComposerMode>,
+) -> CellSpec<'m> {
     let platforms = matrix.platforms.iter().filter(|platform| image.platforms.contains(&platform.name));
     let (track_name, composer_name) = (track.map(|track| &track.name), composer.map(|mode| &mode.name));
     let needs = image.needs.iter().filter_map(|need| {
@@ -115,7 +122,9 @@ fn needed_id(need: &Need, needed: &Image, track: Option<&Name>, composer: Option
 }
 
 fn matches(exclude: &Exclude, cell: &CellSpec<'_>) -> bool {
-    let fits = |wanted: &Option<Name>, found: Option<&Name>| wanted.as_ref().is_none_or(|wanted| found == Some(wanted));
+    let fits = |wanted: &Option<Name>, found: Option<&Name>| {
+        wanted.as_ref().is_none_or(|wanted| found == Some(wanted))
+    };
     fits(&exclude.image, Some(&cell.image.name))
         && fits(&exclude.track, cell.track.map(|track| &track.name))
         && fits(&exclude.composer, cell.composer.map(|mode| &mode.name))
@@ -131,6 +140,7 @@ fn wave(matrix: &Matrix, image: &Image, depth: usize) -> usize {
     if depth > matrix.images.len() {
         return depth;
     }
-    let needed = image.needs.iter().filter_map(|need| matrix.images.iter().find(|other| other.name == need.image));
+    let needed =
+        image.needs.iter().filter_map(|need| matrix.images.iter().find(|other| other.name == need.image));
     needed.map(|other| wave(matrix, other, depth + 1) + 1).max().unwrap_or_default()
 }

@@ -23,7 +23,9 @@ pub(super) fn check(matrix: &Matrix) -> Diagnostics {
 
 fn platforms(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
     for (index, platform) in matrix.platforms.iter().enumerate() {
-        if let Some(other) = matrix.platforms.iter().take(index).find(|other| other.platform == platform.platform) {
+        if let Some(other) =
+            matrix.platforms.iter().take(index).find(|other| other.platform == platform.platform)
+        {
             let message = format!("`{}` and `{}` are both {}", other.name, platform.name, platform.platform);
             errors.push(Diagnostic::new(find(matrix, platform.name.as_str()), message));
         }
@@ -42,7 +44,11 @@ fn excludes(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
     let tracks: Vec<Name> = matrix.tracks.iter().map(|track| track.name.clone()).collect();
     let composers: Vec<Name> = matrix.composers.iter().map(|mode| mode.name.clone()).collect();
     for exclude in &matrix.excludes {
-        let named = [("image", &exclude.image, &images), ("track", &exclude.track, &tracks), ("composer mode", &exclude.composer, &composers)];
+        let named = [
+            ("image", &exclude.image, &images),
+            ("track", &exclude.track, &tracks),
+            ("composer mode", &exclude.composer, &composers),
+        ];
         let wrong = named.into_iter().find_map(|(kind, name, known)| {
             let name = name.as_ref().filter(|name| !known.contains(name))?;
             Some(unknown(kind, &Located { value: name.to_string(), span: exclude.span.clone() }, known))
@@ -65,11 +71,19 @@ fn needs(matrix: &Matrix, errors: &mut Vec<Diagnostic>) -> bool {
     for image in &matrix.images {
         for need in &image.needs {
             if !names.contains(&need.image) {
-                errors.push(unknown("image", &Located { value: need.image.to_string(), span: need.span.clone() }, &names));
+                errors.push(unknown(
+                    "image",
+                    &Located { value: need.image.to_string(), span: need.span.clone() },
+                    &names,
+                ));
             } else if let Some(path) = path_back(matrix, &need.image, &image.name, &mut Vec::new()) {
                 circle = true;
-                let words: Vec<&str> = std::iter::once(image.name.as_str()).chain(path.iter().map(Name::as_str)).collect();
-                errors.push(Diagnostic::new(need.span.clone(), format!("images need each other in a circle: {}", words.join(" -> "))));
+                let words: Vec<&str> =
+                    std::iter::once(image.name.as_str()).chain(path.iter().map(Name::as_str)).collect();
+                errors.push(Diagnostic::new(
+                    need.span.clone(),
+                    format!("images need each other in a circle: {}", words.join(" -> ")),
+                ));
             }
         }
     }
@@ -95,8 +109,13 @@ fn ids(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
     let mut taken: BTreeMap<CellId, &Name> = BTreeMap::new();
     for cell in combinations(matrix) {
         if let Some(other) = taken.insert(cell.id.clone(), &cell.image.name) {
-            let message = format!("two cells would have the id `{}`: of the images {other} and {}", cell.id, cell.image.name);
-            errors.push(Diagnostic::new(cell.image.span.clone(), message).help("rename one of them without a dot"));
+            let message = format!(
+                "two cells would have the id `{}`: of the images {other} and {}",
+                cell.id, cell.image.name
+            );
+            errors.push(
+                Diagnostic::new(cell.image.span.clone(), message).help("rename one of them without a dot"),
+            );
         }
     }
 }
@@ -112,7 +131,8 @@ fn needed_cells(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
                         Some(spec) => format!("is excluded: {}", spec.reason),
                         None => "does not exist".to_owned(),
                     };
-                    let diagnostic = Diagnostic::new(need.span.clone(), format!("{} needs {id}, which {why}", cell.id));
+                    let diagnostic =
+                        Diagnostic::new(need.span.clone(), format!("{} needs {id}, which {why}", cell.id));
                     errors.push(diagnostic.help("name its track or mode: needs = { NAME = { image = \"…\", track = \"…\", composer = \"…\" } }"));
                 }
             }
@@ -123,7 +143,10 @@ fn needed_cells(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
 fn missing_platform(cell: &CellSpec<'_>, needed: &CellSpec<'_>, need: &Need, errors: &mut Vec<Diagnostic>) {
     let has = |image: &Image, name: &Name| image.platforms.contains(name);
     if let Some(platform) = cell.platforms.iter().find(|platform| !has(needed.image, &platform.name)) {
-        let message = format!("{} is built for {} but {}, which it needs, is not", cell.image.name, platform.name, needed.image.name);
+        let message = format!(
+            "{} is built for {} but {}, which it needs, is not",
+            cell.image.name, platform.name, needed.image.name
+        );
         errors.push(Diagnostic::new(need.span.clone(), message));
     }
 }

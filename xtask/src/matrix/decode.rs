@@ -22,7 +22,10 @@ impl Errors<'_> {
 
     /// Parses a text; an error points at it.
     pub(super) fn parse<T: FromStr<Err = anyhow::Error>>(&self, text: &Located<String>) -> Option<T> {
-        text.value.parse().map_err(|error: anyhow::Error| self.add(Diagnostic::new(text.span.clone(), error.to_string()))).ok()
+        text.value
+            .parse()
+            .map_err(|error: anyhow::Error| self.add(Diagnostic::new(text.span.clone(), error.to_string())))
+            .ok()
     }
 
     /// Parses a template; an error points at the placeholder where the string is written without escapes.
@@ -33,7 +36,11 @@ impl Errors<'_> {
         };
         let inner = text.span.start + 1..text.span.end.saturating_sub(1);
         let plain = self.source.text.get(inner.clone()) == Some(text.value.as_str());
-        let span = if plain { inner.start + error.range.start..inner.start + error.range.end } else { text.span.clone() };
+        let span = if plain {
+            inner.start + error.range.start..inner.start + error.range.end
+        } else {
+            text.span.clone()
+        };
         self.add(Diagnostic { span, message: error.message, help: error.help.into_iter().collect() });
         None
     }
@@ -51,12 +58,22 @@ pub(super) struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    pub(super) fn new(table: &'t DeTable<'t>, name: impl Into<String>, span: Range<usize>, errors: &'t Errors<'t>) -> Self {
+    pub(super) fn new(
+        table: &'t DeTable<'t>,
+        name: impl Into<String>,
+        span: Range<usize>,
+        errors: &'t Errors<'t>,
+    ) -> Self {
         Self { table, name: name.into(), span, errors, asked: RefCell::default() }
     }
 
     /// A value as a table. Anything else is an error.
-    pub(super) fn of(value: &'t Spanned<DeValue<'t>>, name: impl Into<String>, span: Range<usize>, errors: &'t Errors<'t>) -> Option<Self> {
+    pub(super) fn of(
+        value: &'t Spanned<DeValue<'t>>,
+        name: impl Into<String>,
+        span: Range<usize>,
+        errors: &'t Errors<'t>,
+    ) -> Option<Self> {
         match value.get_ref() {
             DeValue::Table(table) => Some(Self::new(table, name, span, errors)),
             other => {
@@ -125,7 +142,9 @@ impl<'t> Table<'t> {
     /// The tables below a key, by name, in the order of the file. The third part is where the name stands.
     pub(super) fn tables(&self, key: &'static str) -> Vec<(Located<String>, Table<'t>)> {
         let Some(value) = self.get(key) else { return Vec::new() };
-        let Some(outer) = Table::of(value, format!("[{key}]"), value.span(), self.errors) else { return Vec::new() };
+        let Some(outer) = Table::of(value, format!("[{key}]"), value.span(), self.errors) else {
+            return Vec::new();
+        };
         let tables = outer.entries().into_iter().filter_map(|(name, value)| {
             let table = Table::of(value, format!("[{key}.{}]", name.value), name.span.clone(), self.errors)?;
             Some((name, table))
@@ -136,14 +155,21 @@ impl<'t> Table<'t> {
     /// A table of strings that are templates, e.g. `build-args`.
     pub(super) fn templates(&self, key: &'static str) -> Vec<(String, Template)> {
         let Some(value) = self.get(key) else { return Vec::new() };
-        let Some(table) = Table::of(value, format!("`{key}`"), value.span(), self.errors) else { return Vec::new() };
+        let Some(table) = Table::of(value, format!("`{key}`"), value.span(), self.errors) else {
+            return Vec::new();
+        };
         let pairs = table.entries().into_iter().filter_map(|(name, value)| {
-            if name.value.is_empty() || name.value.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
+            if name.value.is_empty()
+                || name.value.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control())
+            {
                 return self.wrong(value, format!("`{}` is no name for an entry of `{key}`", name.value));
             }
             let text = match value.get_ref() {
                 DeValue::String(text) => Located { value: text.clone().into_owned(), span: value.span() },
-                other => return self.wrong(value, format!("`{}` must be a string, not {}", name.value, kind(other))),
+                other => {
+                    return self
+                        .wrong(value, format!("`{}` must be a string, not {}", name.value, kind(other)));
+                }
             };
             Some((name.value, self.errors.template(&text)?))
         });
@@ -165,9 +191,13 @@ impl<'t> Table<'t> {
     pub(super) fn finish(self) {
         let asked = self.asked.borrow();
         for (key, _) in self.entries().into_iter().filter(|(key, _)| !asked.contains(&key.value.as_str())) {
-            let help = suggest::nearest(&key.value, asked.iter().copied())
-                .map_or_else(|| format!("it may have: {}", asked.join(", ")), |near| format!("did you mean `{near}`?"));
-            self.errors.add(Diagnostic::new(key.span, format!("unknown key `{}` in {}", key.value, self.name)).help(help));
+            let help = suggest::nearest(&key.value, asked.iter().copied()).map_or_else(
+                || format!("it may have: {}", asked.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.errors.add(
+                Diagnostic::new(key.span, format!("unknown key `{}` in {}", key.value, self.name)).help(help),
+            );
         }
     }
 

@@ -62,12 +62,16 @@ impl Diagnostic {
     fn render(&self, source: &Source) -> String {
         let (line, column) = source.position(self.span.start);
         let text = source.text.lines().nth(line - 1).unwrap_or_default();
-        let length = source.text.get(self.span.clone()).map_or(1, |part| part.lines().next().unwrap_or_default().chars().count());
+        let length = source
+            .text
+            .get(self.span.clone())
+            .map_or(1, |part| part.lines().next().unwrap_or_default().chars().count());
         let (shown, column_shown) = window(text, column);
         let carets = length.clamp(1, shown.chars().count().saturating_sub(column_shown - 1).max(1));
         let margin = " ".repeat(line.to_string().len());
         // A tab in front stays a tab, so that the caret stands below its character.
-        let indent: String = shown.chars().take(column_shown - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let indent: String =
+            shown.chars().take(column_shown - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let padding = " ".repeat((column_shown - 1).saturating_sub(shown.chars().count()));
         let mut out = format!(
             "error: {}\n{margin}--> {}:{line}:{column}\n{margin} |\n{line} | {shown}\n{margin} | {indent}{padding}{}",

@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::decode::{Errors, Table};
 use super::{
-    ComposerMode, Condition, Diagnostic, Diagnostics, EventName, Exclude, Image, Located, Matrix, Need, OwnLine, PlatformDef, RefSpec,
-    Sign, Source, TagSpec, Track, suggest,
+    ComposerMode, Condition, Diagnostic, Diagnostics, EventName, Exclude, Image, Located, Matrix, Need,
+    OwnLine, PlatformDef, RefSpec, Sign, Source, TagSpec, Track, suggest,
 };
 use crate::ids::{Name, Repository};
 
@@ -91,7 +91,8 @@ fn publish(root: &Table<'_>, errors: &Errors<'_>) -> Vec<Repository> {
     if table.require("repositories").is_some() {
         let texts = table.strings("repositories").unwrap_or_default();
         if texts.is_empty() {
-            errors.add(Diagnostic::new(table.span.clone(), "`repositories` must list at least one repository"));
+            errors
+                .add(Diagnostic::new(table.span.clone(), "`repositories` must list at least one repository"));
         }
         for text in texts {
             match errors.parse::<Repository>(&text) {
@@ -114,8 +115,12 @@ fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
     let text = |key| table.string(key).map(|found: Located<String>| found.value);
     let sign = match method.as_ref().map(|method| method.value.as_str()) {
         Some("keyless") | None => Sign::Keyless { identity: text("identity"), issuer: text("issuer") },
-        Some("key") => Sign::Key { key: table.required_string("key").map(|found| found.value).unwrap_or_default() },
-        Some("none") => Sign::None { reason: table.required_string("reason").map(|found| found.value).unwrap_or_default() },
+        Some("key") => {
+            Sign::Key { key: table.required_string("key").map(|found| found.value).unwrap_or_default() }
+        }
+        Some("none") => Sign::None {
+            reason: table.required_string("reason").map(|found| found.value).unwrap_or_default(),
+        },
         Some(_) => {
             let span = method.as_ref().map(|method| method.span.clone()).unwrap_or_default();
             errors.add(Diagnostic::new(span, "`method` must be \"keyless\", \"key\" or \"none\""));
@@ -142,8 +147,15 @@ fn track(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<
 
 fn reference(value: &Spanned<DeValue<'_>>, errors: &Errors<'_>) -> Option<Located<RefSpec>> {
     let table = Table::of(value, "`ref`", value.span(), errors)?;
-    let remote = ["repository", "branch", "tag"].iter().any(|key| table.entries().iter().any(|(name, _)| name.value == *key));
-    let error = |message: &str| errors.add(Diagnostic::new(value.span(), message).help("one of { file = \"…\" }, { value = \"…\" }, { self = true }"));
+    let remote = ["repository", "branch", "tag"]
+        .iter()
+        .any(|key| table.entries().iter().any(|(name, _)| name.value == *key));
+    let error = |message: &str| {
+        errors.add(
+            Diagnostic::new(value.span(), message)
+                .help("one of { file = \"…\" }, { value = \"…\" }, { self = true }"),
+        )
+    };
     if remote {
         error("refs of other repositories are not supported by this version");
         return None;
@@ -170,11 +182,16 @@ fn reference(value: &Spanned<DeValue<'_>>, errors: &Errors<'_>) -> Option<Locate
 
 /// A path below the folder of `matrix.toml`.
 fn relative(path: &Located<String>, errors: &Errors<'_>) -> Option<String> {
-    let inside = Path::new(&path.value).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let inside = Path::new(&path.value)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if inside {
         return Some(path.value.clone());
     }
-    errors.add(Diagnostic::new(path.span.clone(), format!("`{}` leaves the folder of matrix.toml", path.value)));
+    errors.add(Diagnostic::new(
+        path.span.clone(),
+        format!("`{}` leaves the folder of matrix.toml", path.value),
+    ));
     None
 }
 
@@ -182,7 +199,10 @@ fn tags<'t>(table: &Table<'t>, errors: &'t Errors<'t>) -> Option<Vec<TagSpec>> {
     table.require("tags")?;
     let values = table.array("tags")?;
     if values.is_empty() {
-        errors.add(Diagnostic::new(table.span.clone(), "`tags` must list at least one tag: a cell without a tag cannot be published"));
+        errors.add(Diagnostic::new(
+            table.span.clone(),
+            "`tags` must list at least one tag: a cell without a tag cannot be published",
+        ));
     }
     let found: Vec<Option<TagSpec>> = values.iter().map(|value| tag(table, value, errors)).collect();
     found.into_iter().collect()
@@ -191,7 +211,12 @@ fn tags<'t>(table: &Table<'t>, errors: &'t Errors<'t>) -> Option<Vec<TagSpec>> {
 fn tag<'t>(outer: &Table<'t>, value: &'t Spanned<DeValue<'t>>, errors: &'t Errors<'t>) -> Option<TagSpec> {
     if !value.get_ref().is_table() {
         let text = outer.as_string("tags", value)?;
-        return Some(TagSpec { template: tag_template(&text, errors)?, when: Vec::new(), immutable: false, span: value.span() });
+        return Some(TagSpec {
+            template: tag_template(&text, errors)?,
+            when: Vec::new(),
+            immutable: false,
+            span: value.span(),
+        });
     }
     let table = Table::of(value, "the tag", value.span(), errors)?;
     let text = table.required_string("tag");
@@ -241,8 +266,10 @@ fn conditions(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Condition> {
         let known = CONDITIONS.iter().find(|(word, _)| *word == text.value);
         if known.is_none() {
             let words = CONDITIONS.map(|(word, _)| word);
-            let help = suggest::nearest(&text.value, words)
-                .map_or_else(|| format!("the conditions are {}", words.join(", ")), |near| format!("did you mean `{near}`?"));
+            let help = suggest::nearest(&text.value, words).map_or_else(
+                || format!("the conditions are {}", words.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
             errors.add(Diagnostic::new(text.span, format!("unknown condition `{}`", text.value)).help(help));
         }
         known.map(|(_, condition)| *condition)
@@ -255,7 +282,10 @@ fn composer(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Opti
         let text = table.string(key)?;
         let valid = text.value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
         if !valid {
-            errors.add(Diagnostic::new(text.span.clone(), format!("`{key}` becomes part of tags: letters, digits, `_`, `.` and `-` only")));
+            errors.add(Diagnostic::new(
+                text.span.clone(),
+                format!("`{key}` becomes part of tags: letters, digits, `_`, `.` and `-` only"),
+            ));
         }
         valid.then_some(text.value)
     };
@@ -275,7 +305,10 @@ fn excludes(root: &Table<'_>, errors: &Errors<'_>) -> Vec<Exclude> {
         let (image, track, composer) = (name("image"), name("track"), name("composer"));
         let reason = table.required_string("reason");
         if [&image, &track, &composer].iter().all(|name| name.is_none()) && table.entries().len() <= 1 {
-            errors.add(Diagnostic::new(value.span(), "[[exclude]] names neither an image nor a track nor a composer mode"));
+            errors.add(Diagnostic::new(
+                value.span(),
+                "[[exclude]] names neither an image nor a track nor a composer mode",
+            ));
         }
         table.finish();
         Some(Exclude { image, track, composer, reason: reason?.value, span: value.span() })
@@ -300,7 +333,8 @@ fn image(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>, defaults: 
     let tracks = subset("tracks", "track", &defaults.tracks);
     let composers = subset("composer", "composer mode", &defaults.composers);
     let context = table.required_string("context").and_then(|path| relative(&path, errors));
-    let dockerfile = table.string("dockerfile").map_or(Some("Dockerfile".to_owned()), |path| relative(&path, errors));
+    let dockerfile =
+        table.string("dockerfile").map_or(Some("Dockerfile".to_owned()), |path| relative(&path, errors));
     let own = own_line(table, errors, &name, follows);
     let image = Image {
         name: name.value,
@@ -322,26 +356,40 @@ fn image(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>, defaults: 
         errors.add(Diagnostic::new(image.span.clone(), format!("the image {} has no platform", image.name)));
     }
     if image.own.is_none() && image.tracks.is_empty() {
-        let diagnostic = Diagnostic::new(image.span.clone(), format!("the image {} has no track, so it would get no tag", image.name));
+        let diagnostic = Diagnostic::new(
+            image.span.clone(),
+            format!("the image {} has no track, so it would get no tag", image.name),
+        );
         errors.add(diagnostic.help("give it `tracks`, or a `ref` and `tags` of its own"));
     }
     Some(image)
 }
 
 /// `ref` and `tags` of an image that follows no track. They come together.
-fn own_line<'t>(table: &Table<'t>, errors: &'t Errors<'t>, name: &Located<Name>, follows: bool) -> Option<OwnLine> {
+fn own_line<'t>(
+    table: &Table<'t>,
+    errors: &'t Errors<'t>,
+    name: &Located<Name>,
+    follows: bool,
+) -> Option<OwnLine> {
     let (value, listed) = (table.get("ref"), table.get("tags").is_some());
     if value.is_none() && !listed {
         return None;
     }
     if follows {
         let message = format!("the image {} has both `tracks` and a `ref` or `tags` of its own", name.value);
-        errors.add(Diagnostic::new(name.span.clone(), message).help("an image follows tracks or has its own version, not both"));
+        errors.add(
+            Diagnostic::new(name.span.clone(), message)
+                .help("an image follows tracks or has its own version, not both"),
+        );
         return None;
     }
     let reference = table.require("ref").and_then(|value| reference(value, errors));
     let tags = tags(table, errors);
-    Some(OwnLine { reference: reference.unwrap_or(Located { value: RefSpec::SelfRef, span: name.span.clone() }), tags: tags.unwrap_or_default() })
+    Some(OwnLine {
+        reference: reference.unwrap_or(Located { value: RefSpec::SelfRef, span: name.span.clone() }),
+        tags: tags.unwrap_or_default(),
+    })
 }
 
 /// One of the names that the file declares.
@@ -359,7 +407,8 @@ pub(super) fn unknown(kind: &str, text: &Located<String>, all: &[Name]) -> Diagn
     match suggest::nearest(&text.value, all.iter().map(Name::as_str)) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None if all.is_empty() => diagnostic,
-        None => diagnostic.help(format!("there is {}", all.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))),
+        None => diagnostic
+            .help(format!("there is {}", all.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))),
     }
 }
 

@@ -68,7 +68,9 @@ impl Event {
     pub fn reference(&self) -> Option<&str> {
         match self {
             Self::Local { branch, .. } => branch.as_deref(),
-            Self::Push { branch, .. } | Self::Schedule { branch, .. } | Self::Dispatch { branch, .. } => Some(branch),
+            Self::Push { branch, .. } | Self::Schedule { branch, .. } | Self::Dispatch { branch, .. } => {
+                Some(branch)
+            }
             Self::Tag { tag } => Some(tag),
             Self::PullRequest { reference } => Some(reference),
         }
@@ -143,7 +145,8 @@ fn default_branch(environment: &Environment) -> Result<String> {
         None => None,
     };
     let payload = bytes.and_then(|bytes| serde_json::from_slice::<Payload>(&bytes).ok());
-    let named = payload.and_then(|payload| payload.repository).and_then(|repository| repository.default_branch);
+    let named =
+        payload.and_then(|payload| payload.repository).and_then(|repository| repository.default_branch);
     Ok(named.unwrap_or_else(|| "main".to_owned()))
 }
 

@@ -24,7 +24,9 @@ pub struct Filter {
 impl Filter {
     /// Whether a cell is meant.
     pub fn wants(&self, cell: &Cell) -> bool {
-        let one_of = |wanted: &[Name], found: Option<&Name>| wanted.is_empty() || found.is_some_and(|name| wanted.contains(name));
+        let one_of = |wanted: &[Name], found: Option<&Name>| {
+            wanted.is_empty() || found.is_some_and(|name| wanted.contains(name))
+        };
         one_of(&self.images, Some(&cell.image))
             && one_of(&self.tracks, cell.track.as_ref())
             && one_of(&self.composers, cell.composer.as_ref())
@@ -33,7 +35,8 @@ impl Filter {
 
     /// Whether a build is one of those that `--arch` names. Without `--arch`, every one is.
     pub fn wants_arch(&self, build: &Build) -> bool {
-        self.arches.is_empty() || self.arches.iter().any(|arch| arch == build.arch.as_str() || arch == build.platform.as_str())
+        self.arches.is_empty()
+            || self.arches.iter().any(|arch| arch == build.arch.as_str() || arch == build.platform.as_str())
     }
 
     /// The cells that are meant.
@@ -75,7 +78,11 @@ impl Filter {
         };
         known("image", &self.images, plan.cells.iter().map(|cell| &cell.image).collect())?;
         known("track", &self.tracks, plan.cells.iter().filter_map(|cell| cell.track.as_ref()).collect())?;
-        known("composer mode", &self.composers, plan.cells.iter().filter_map(|cell| cell.composer.as_ref()).collect())?;
+        known(
+            "composer mode",
+            &self.composers,
+            plan.cells.iter().filter_map(|cell| cell.composer.as_ref()).collect(),
+        )?;
         for id in &self.cells {
             if plan.cell(id).is_none() {
                 return Err(unknown("cell", id.as_str(), &join(plan.cells.iter().map(|cell| &cell.id))));
@@ -93,7 +100,8 @@ impl Filter {
 
 /// All cells on which a cell stands, directly or not.
 pub fn needed<'p>(plan: &'p Plan, cell: &'p Cell) -> Vec<&'p CellId> {
-    let direct: Vec<&CellId> = cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell).collect();
+    let direct: Vec<&CellId> =
+        cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell).collect();
     let below = direct.iter().filter_map(|id| plan.cell(id)).flat_map(|cell| needed(plan, cell));
     let mut all: Vec<&CellId> = direct.iter().copied().chain(below).collect();
     all.sort();

@@ -30,10 +30,13 @@ impl Git {
     pub fn read(folder: &Path, environment: &Environment) -> Result<Self> {
         let shell = Shell::new()?;
         shell.change_dir(folder);
-        let ask = |command: xshell::Cmd<'_>| command.quiet().ignore_stderr().read().ok().filter(|text| !text.is_empty());
+        let ask = |command: xshell::Cmd<'_>| {
+            command.quiet().ignore_stderr().read().ok().filter(|text| !text.is_empty())
+        };
         let commit = ask(cmd!(shell, "git rev-parse --verify HEAD")).ok_or_else(|| {
-            Fault::failed(format!("{} is no git checkout with a commit", folder.display()))
-                .help("images carry the commit that they were built from: `git init && git add . && git commit`")
+            Fault::failed(format!("{} is no git checkout with a commit", folder.display())).help(
+                "images carry the commit that they were built from: `git init && git add . && git commit`",
+            )
         })?;
         let dirty = ask(cmd!(shell, "git status --porcelain")).is_some();
         let branch = ask(cmd!(shell, "git symbolic-ref --quiet --short HEAD"));

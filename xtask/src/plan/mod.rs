@@ -230,7 +230,10 @@ impl Plan {
             return Err(invalid(format!("schema {} is not supported, expected {SCHEMA}", plan.schema)).into());
         }
         if plan.computed_id()? != plan.id {
-            return Err(invalid("its content does not match its id: it was changed after it was written".to_owned()).into());
+            return Err(invalid(
+                "its content does not match its id: it was changed after it was written".to_owned(),
+            )
+            .into());
         }
         Ok(plan)
     }

@@ -69,7 +69,8 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     if !errors.is_empty() {
         return Err(Diagnostics(errors).into_error(&matrix.source));
     }
-    let excluded = left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
+    let excluded =
+        left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
     let plan = Plan {
         schema: SCHEMA,
         id: Digest::of(b""),
@@ -91,14 +92,20 @@ fn check_overrides(matrix: &Matrix, versions: &BTreeMap<Name, String>) -> Result
         None => Ok(()),
         Some(name) => {
             let known: Vec<&str> = matrix.tracks.iter().map(|track| track.name.as_str()).collect();
-            let fault = Fault::invalid(format!("--set-version names the track `{name}`, which matrix.toml does not have"));
+            let fault = Fault::invalid(format!(
+                "--set-version names the track `{name}`, which matrix.toml does not have"
+            ));
             Err(fault.help(format!("it has: {}", known.join(", "))).into())
         }
     }
 }
 
 /// Two cells of one image that want the same tag: the later of them is the error.
-fn collisions(cell: &Cell, origins: &[TagSpec], taken: &mut BTreeMap<(Name, Tag), CellId>) -> Vec<Diagnostic> {
+fn collisions(
+    cell: &Cell,
+    origins: &[TagSpec],
+    taken: &mut BTreeMap<(Name, Tag), CellId>,
+) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for (tag, origin) in cell.tags.iter().zip(origins) {
         let key = (cell.image.clone(), tag.name.clone());
@@ -106,7 +113,9 @@ fn collisions(cell: &Cell, origins: &[TagSpec], taken: &mut BTreeMap<(Name, Tag)
             errors.push(Diagnostic {
                 span: origin.span.clone(),
                 message: format!("duplicate tag `{}`: both {other} and {} would set it", tag.name, cell.id),
-                help: vec!["tell them apart with {suffix}, {composer} or {track}, or exclude one of them".to_owned()],
+                help: vec![
+                    "tell them apart with {suffix}, {composer} or {track}, or exclude one of them".to_owned(),
+                ],
             });
         } else {
             taken.insert(key, cell.id.clone());
@@ -146,15 +155,24 @@ impl<'a> Resolver<'a> {
             created: self.created,
             arch: None,
         };
-        let situation = Situation { event: &self.inputs.event, reference: &spec.reference().value, overridden: set.is_some() };
+        let situation = Situation {
+            event: &self.inputs.event,
+            reference: &spec.reference().value,
+            overridden: set.is_some(),
+        };
         let tagged = tags(spec.tags(), &values, situation)?;
         if tagged.is_empty() {
             return Err(vec![untagged(spec, &self.inputs.event)]);
         }
         let builds = self.builds(spec, &values)?;
         let (tags, origins): (Vec<PlannedTag>, Vec<TagSpec>) = tagged.into_iter().unzip();
-        let repositories: Vec<Repository> =
-            self.inputs.destination.repositories.iter().map(|repository| repository.join(&spec.image.name)).collect();
+        let repositories: Vec<Repository> = self
+            .inputs
+            .destination
+            .repositories
+            .iter()
+            .map(|repository| repository.join(&spec.image.name))
+            .collect();
         let Upstream { version, reference, commit } = values.upstream.clone();
         let cell = Cell {
             id: spec.id.clone(),
@@ -167,7 +185,8 @@ impl<'a> Resolver<'a> {
             commit,
             repositories,
             tags,
-            allow_failure: spec.track.is_some_and(|track| track.allow_failure) || spec.composer.is_some_and(|mode| mode.allow_failure),
+            allow_failure: spec.track.is_some_and(|track| track.allow_failure)
+                || spec.composer.is_some_and(|mode| mode.allow_failure),
             wave: spec.wave,
             builds,
         };
@@ -210,7 +229,12 @@ impl<'a> Resolver<'a> {
         if errors.is_empty() { Ok(builds) } else { Err(errors) }
     }
 
-    fn build(&self, spec: &CellSpec<'_>, platform: &PlatformDef, values: &Values<'_>) -> Result<Build, Diagnostic> {
+    fn build(
+        &self,
+        spec: &CellSpec<'_>,
+        platform: &PlatformDef,
+        values: &Values<'_>,
+    ) -> Result<Build, Diagnostic> {
         let image = spec.image;
         let expand = |templates: &[(String, Template)]| pairs(templates, values, &image.span);
         // What is set for the composer mode is overridden by what is set for the image: the more specific wins.
@@ -232,7 +256,11 @@ impl<'a> Resolver<'a> {
             build_args,
             labels,
             annotations: expand(&image.annotations)?,
-            needs: spec.needs.iter().map(|(context, cell)| Need { context: context.clone(), cell: cell.clone() }).collect(),
+            needs: spec
+                .needs
+                .iter()
+                .map(|(context, cell)| Need { context: context.clone(), cell: cell.clone() })
+                .collect(),
         })
     }
 
@@ -246,7 +274,10 @@ impl<'a> Resolver<'a> {
             ("org.opencontainers.image.title", Some(values.image.name.to_string())),
             ("org.opencontainers.image.version", version),
         ];
-        entries.into_iter().filter_map(|(key, value)| Some(Pair { key: key.to_owned(), value: value? })).collect()
+        entries
+            .into_iter()
+            .filter_map(|(key, value)| Some(Pair { key: key.to_owned(), value: value? }))
+            .collect()
     }
 
     fn index_annotations(&self, spec: &CellSpec<'_>, values: &Values<'_>) -> Vec<Pair> {
@@ -258,7 +289,11 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn pairs(templates: &[(String, Template)], values: &Values<'_>, span: &std::ops::Range<usize>) -> Result<Vec<Pair>, Diagnostic> {
+fn pairs(
+    templates: &[(String, Template)],
+    values: &Values<'_>,
+    span: &std::ops::Range<usize>,
+) -> Result<Vec<Pair>, Diagnostic> {
     let expand = |(key, template): &(String, Template)| {
         let value = template.expand(|name| values.get(name)).map_err(|missing| Diagnostic {
             span: span.clone(),
@@ -280,7 +315,10 @@ fn merge(into: &mut Vec<Pair>, more: Vec<Pair>) {
 fn untagged(spec: &CellSpec<'_>, event: &Event) -> Diagnostic {
     Diagnostic {
         span: spec.reference().span.clone(),
-        message: format!("the cell {} gets no tag: no condition of its tags holds for this run ({event})", spec.id),
+        message: format!(
+            "the cell {} gets no tag: no condition of its tags holds for this run ({event})",
+            spec.id
+        ),
         help: vec!["give it at least one tag without `when`".to_owned()],
     }
 }

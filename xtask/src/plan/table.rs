@@ -7,7 +7,8 @@ use crate::ui::columns;
 pub fn table(plan: &Plan) -> String {
     let mut text = format!("plan {}  {}  {}\n", plan.id.short(), plan.created, plan.event);
     text += &format!("revision {}\n", plan.revision);
-    let repositories: Vec<&str> = plan.destination.repositories.iter().map(crate::ids::Repository::as_str).collect();
+    let repositories: Vec<&str> =
+        plan.destination.repositories.iter().map(crate::ids::Repository::as_str).collect();
     text += &format!("to {}{}\n", repositories.join(", "), sign(&plan.sign));
     let header = ["CELL", "VERSION", "PLATFORMS", "RUNNERS"].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(plan.cells.iter().map(row)).collect();
@@ -53,7 +54,8 @@ fn tags(cell: &Cell) -> String {
     let mut text = String::new();
     let mut line = String::from("   ");
     for tag in &cell.tags {
-        let word = if tag.immutable { format!(" {} (immutable)", tag.name) } else { format!(" {}", tag.name) };
+        let word =
+            if tag.immutable { format!(" {} (immutable)", tag.name) } else { format!(" {}", tag.name) };
         if line.len() + word.len() > 80 && line.trim() != "" {
             text += &format!("{line}\n");
             line = String::from("   ");

@@ -19,14 +19,20 @@ pub(super) struct Situation<'a> {
 /// The tags of a cell, immutable ones first, then from the most to the least specific, `{latest}` last.
 ///
 /// An error is a placeholder without a value, or a name that no tag may have.
-pub(super) fn tags(specs: &[TagSpec], values: &Values<'_>, situation: Situation<'_>) -> Result<Vec<(PlannedTag, TagSpec)>, Vec<Diagnostic>> {
+pub(super) fn tags(
+    specs: &[TagSpec],
+    values: &Values<'_>,
+    situation: Situation<'_>,
+) -> Result<Vec<(PlannedTag, TagSpec)>, Vec<Diagnostic>> {
     let numbers = values.get("version").as_deref().map(Numbers::of).unwrap_or_default();
     let mut errors = Vec::new();
     let mut ranked: Vec<(u8, PlannedTag, TagSpec)> = Vec::new();
     for spec in specs.iter().filter(|spec| applies(spec, &numbers, situation)) {
         match expand(spec, values) {
             Ok(name) if ranked.iter().any(|(_, tag, _)| tag.name == name) => {}
-            Ok(name) => ranked.push((rank(spec), PlannedTag { name, immutable: spec.immutable }, spec.clone())),
+            Ok(name) => {
+                ranked.push((rank(spec), PlannedTag { name, immutable: spec.immutable }, spec.clone()))
+            }
             Err(error) => errors.push(error),
         }
     }
@@ -96,7 +102,9 @@ fn expand(spec: &TagSpec, values: &Values<'_>) -> Result<Tag, Diagnostic> {
         let help = "leave it out, give the tag a `when`, or use a ref that has it".to_owned();
         error(format!("`{{{}}}` has no value here: {}", missing.placeholder, describe(values)), vec![help])
     })?;
-    text.parse().map_err(|invalid: anyhow::Error| error(format!("{} expands to an invalid tag: {invalid}", spec.template.text()), Vec::new()))
+    text.parse().map_err(|invalid: anyhow::Error| {
+        error(format!("{} expands to an invalid tag: {invalid}", spec.template.text()), Vec::new())
+    })
 }
 
 fn sanitise(reference: &str) -> String {

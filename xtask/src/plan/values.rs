@@ -50,9 +50,15 @@ pub(super) struct Numbers {
 impl Numbers {
     pub(super) fn of(version: &str) -> Self {
         let version = version.split('+').next().unwrap_or_default();
-        let (core, prerelease) = version.split_once('-').map_or((version, None), |(core, pre)| (core, Some(pre)));
+        let (core, prerelease) =
+            version.split_once('-').map_or((version, None), |(core, pre)| (core, Some(pre)));
         let mut parts = core.split('.');
-        let mut number = || parts.next().filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())).map(str::to_owned);
+        let mut number = || {
+            parts
+                .next()
+                .filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+                .map(str::to_owned)
+        };
         let major = number();
         let (minor, patch) = match major {
             Some(_) => (number(), number()),

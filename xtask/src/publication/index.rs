@@ -27,16 +27,27 @@ pub fn children(index: &Manifest, cell: &Cell) -> Result<Vec<Child>> {
     }
     let foreign = listed.iter().filter(|entry| !children.iter().any(|child| child.digest == entry.digest));
     let names: Vec<String> = foreign.map(|entry| entry.platform_text()).collect();
-    Err(Fault::failed(format!("the index of {} lists images that no build made: {}", cell.id, names.join(", "))).into())
+    Err(Fault::failed(format!(
+        "the index of {} lists images that no build made: {}",
+        cell.id,
+        names.join(", ")
+    ))
+    .into())
 }
 
 fn child(index: &Manifest, platform: &Platform) -> Result<Child> {
     let entries: Vec<&Descriptor> = index.images().filter(|entry| entry.is_for(platform)).collect();
     let [entry] = entries.as_slice() else {
-        return Err(Fault::failed(format!("the index holds {} images for {platform}, expected one", entries.len())).into());
+        return Err(Fault::failed(format!(
+            "the index holds {} images for {platform}, expected one",
+            entries.len()
+        ))
+        .into());
     };
     if index.attestations(&entry.digest).next().is_none() {
-        return Err(Fault::failed(format!("the index holds no attestation of its image for {platform}")).into());
+        return Err(
+            Fault::failed(format!("the index holds no attestation of its image for {platform}")).into()
+        );
     }
     Ok(Child { platform: platform.clone(), digest: entry.digest.clone() })
 }

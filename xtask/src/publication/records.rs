@@ -21,12 +21,20 @@ pub fn read_all(folder: &Path, plan: &Plan, cell: &Cell) -> Result<Vec<DigestRec
             Ok(None) => problems.push(format!("{}: missing", shown(&path))),
             Err(error) => problems.push(format!("{}: {}", shown(&path), cause(&error))),
             Ok(Some(record)) => {
-                problems.extend(disagreements(&record, plan, cell, build).into_iter().map(|what| format!("{}: {what}", shown(&path))));
+                problems.extend(
+                    disagreements(&record, plan, cell, build)
+                        .into_iter()
+                        .map(|what| format!("{}: {what}", shown(&path))),
+                );
                 records.push(record);
             }
         }
     }
-    if let Some(twice) = records.iter().enumerate().find(|(n, one)| records.iter().skip(n + 1).any(|two| two.digest == one.digest)) {
+    if let Some(twice) = records
+        .iter()
+        .enumerate()
+        .find(|(n, one)| records.iter().skip(n + 1).any(|two| two.digest == one.digest))
+    {
         problems.push(format!("two architectures claim one digest, {}", twice.1.digest));
     }
     if problems.is_empty() {
@@ -34,9 +42,17 @@ pub fn read_all(folder: &Path, plan: &Plan, cell: &Cell) -> Result<Vec<DigestRec
         return Ok(records);
     }
     let list: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-    Err(Fault::invalid(format!("merge {}: its records are not those of plan {}:{}", cell.id, plan.id.short(), list.concat()))
-        .help(format!("build what is missing or stale with this plan: cargo xtask build --cell {} --arch ARCH", cell.id))
-        .into())
+    Err(Fault::invalid(format!(
+        "merge {}: its records are not those of plan {}:{}",
+        cell.id,
+        plan.id.short(),
+        list.concat()
+    ))
+    .help(format!(
+        "build what is missing or stale with this plan: cargo xtask build --cell {} --arch ARCH",
+        cell.id
+    ))
+    .into())
 }
 
 /// Files in the cell's folder that no build of the plan has written.
@@ -49,7 +65,11 @@ fn extra(folder: &Path, cell: &Cell) -> Vec<String> {
         // A build that was killed may leave a temporary file, which nobody reads.
         name.starts_with('.') || cell.builds.iter().any(|build| name == format!("{}.json", build.arch))
     };
-    paths.iter().filter(|path| !known(path)).map(|path| format!("{}: the plan has no such build (remove the file)", shown(path))).collect()
+    paths
+        .iter()
+        .filter(|path| !known(path))
+        .map(|path| format!("{}: the plan has no such build (remove the file)", shown(path)))
+        .collect()
 }
 
 /// Where a record and the plan say different things.
@@ -88,7 +108,9 @@ fn disagreements(record: &DigestRecord, plan: &Plan, cell: &Cell, build: &Build)
     differs("commit", text(commit), text(&cell.commit));
     differs("revision", revision.clone(), plan.revision.clone());
     if *pushed {
-        let list = |repositories: &[crate::ids::Repository]| repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let list = |repositories: &[crate::ids::Repository]| {
+            repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
         differs("repository", list(repositories), list(&cell.repositories));
     } else {
         found.push("it was built without being pushed".to_owned());

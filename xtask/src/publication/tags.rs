@@ -22,7 +22,11 @@ pub struct TagState {
 impl From<&Held> for TagState {
     fn from(held: &Held) -> Self {
         let annotation = |key: &str| held.manifest.annotations.get(key).cloned();
-        Self { digest: held.digest.clone(), planned: annotation(ANNOTATION_PLANNED), cell: annotation(ANNOTATION_CELL) }
+        Self {
+            digest: held.digest.clone(),
+            planned: annotation(ANNOTATION_PLANNED),
+            cell: annotation(ANNOTATION_CELL),
+        }
     }
 }
 
@@ -49,23 +53,37 @@ pub enum Decision {
 ///
 /// # Errors
 /// If it is immutable and holds another digest.
-pub fn decide(tag: &PlannedTag, cell: &CellId, ours: &Digest, planned: &str, held: Option<&TagState>, allow_downgrade: bool) -> Result<Decision> {
+pub fn decide(
+    tag: &PlannedTag,
+    cell: &CellId,
+    ours: &Digest,
+    planned: &str,
+    held: Option<&TagState>,
+    allow_downgrade: bool,
+) -> Result<Decision> {
     let Some(held) = held else { return Ok(Decision::Set { from: None, remark: None }) };
     if held.digest == *ours {
         return Ok(Decision::Keep);
     }
     if tag.immutable {
-        return Err(Fault::failed(format!("the tag {} is immutable and holds {}, not {ours}", tag.name, held.digest))
-            .help("publish under a new version; an immutable tag never moves")
-            .into());
+        return Err(Fault::failed(format!(
+            "the tag {} is immutable and holds {}, not {ours}",
+            tag.name, held.digest
+        ))
+        .help("publish under a new version; an immutable tag never moves")
+        .into());
     }
     let set = |remark: Option<String>| Decision::Set { from: Some(held.digest.clone()), remark };
     Ok(match &held.planned {
         // Both are RFC 3339 in UTC with whole seconds, so they sort as text.
-        Some(theirs) if theirs.as_str() > planned && !allow_downgrade => Decision::Newer { planned: theirs.clone() },
-        Some(_) if held.cell.as_deref().is_some_and(|other| other != cell.as_str()) => {
-            set(Some(format!("{} was a tag of the cell {}", tag.name, held.cell.as_deref().unwrap_or_default())))
+        Some(theirs) if theirs.as_str() > planned && !allow_downgrade => {
+            Decision::Newer { planned: theirs.clone() }
         }
+        Some(_) if held.cell.as_deref().is_some_and(|other| other != cell.as_str()) => set(Some(format!(
+            "{} was a tag of the cell {}",
+            tag.name,
+            held.cell.as_deref().unwrap_or_default()
+        ))),
         Some(_) => set(None),
         None => set(Some(format!("{} was published by another tool, which counts as older", tag.name))),
     })
@@ -118,7 +136,10 @@ mod tests {
         let set = |held: &TagState| Decision::Set { from: Some(held.digest.clone()), remark: None };
         assert_eq!(about(false, None, false).unwrap(), Decision::Set { from: None, remark: None });
         assert_eq!(about(false, Some(&older), false).unwrap(), set(&older));
-        assert_eq!(about(false, Some(&newer), false).unwrap(), Decision::Newer { planned: "2026-11-22T05:00:00Z".into() });
+        assert_eq!(
+            about(false, Some(&newer), false).unwrap(),
+            Decision::Newer { planned: "2026-11-22T05:00:00Z".into() }
+        );
         assert_eq!(about(false, Some(&newer), true).unwrap(), set(&newer));
         assert_eq!(about(false, Some(&state(b"ours", None)), false).unwrap(), Decision::Keep);
     }
@@ -126,14 +147,19 @@ mod tests {
     #[test]
     fn a_foreign_publication_counts_as_older_and_is_named() {
         let foreign = TagState { digest: Digest::of(b"x"), planned: None, cell: None };
-        let Decision::Set { remark: Some(remark), .. } = about(false, Some(&foreign), false).unwrap() else { panic!("moves") };
+        let Decision::Set { remark: Some(remark), .. } = about(false, Some(&foreign), false).unwrap() else {
+            panic!("moves")
+        };
         assert!(remark.contains("another tool"), "{remark}");
     }
 
     #[test]
     fn immutable_tags_never_move() {
         let error = about(true, Some(&state(b"other", None)), true).unwrap_err().to_string();
-        assert!(error.contains(Digest::of(b"other").as_str()) && error.contains(Digest::of(b"ours").as_str()), "{error}");
+        assert!(
+            error.contains(Digest::of(b"other").as_str()) && error.contains(Digest::of(b"ours").as_str()),
+            "{error}"
+        );
         assert_eq!(about(true, Some(&state(b"ours", None)), false).unwrap(), Decision::Keep);
     }
 }

@@ -53,7 +53,8 @@ pub fn run(runner: &Runner, ui: Ui, argv: &Argv, again: impl Fn(&Finished) -> bo
         if finished.success() || attempt >= ATTEMPTS || !again(&finished) {
             return Ok(finished);
         }
-        let reason = finished.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no answer").trim();
+        let reason =
+            finished.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no answer").trim();
         ui.note(format!("{}: {reason}; trying again ({attempt} of {})", argv.purpose, ATTEMPTS - 1));
         sleep(runner, pause + jitter(pause))?;
         pause *= 2;
@@ -73,7 +74,8 @@ fn sleep(runner: &Runner, pause: Duration) -> Result<()> {
 
 /// Up to half of the pause: the low bits of the clock are random enough to keep parallel jobs apart.
 fn jitter(pause: Duration) -> Duration {
-    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+    let nanos =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
     pause.mul_f64(f64::from(nanos % 1000) / 2000.0)
 }
 
@@ -83,11 +85,26 @@ mod tests {
 
     #[test]
     fn only_what_can_pass_is_tried_again() {
-        let finished = |stderr: &str| Finished { code: Some(1), stdout: Vec::new(), stderr: stderr.to_owned(), timed_out: false };
-        for text in ["dial tcp 127.0.0.1:1: connect: connection refused", "unexpected status: 503 Service Unavailable", "Get \"http://x/v2/\": EOF"] {
+        let finished = |stderr: &str| Finished {
+            code: Some(1),
+            stdout: Vec::new(),
+            stderr: stderr.to_owned(),
+            timed_out: false,
+        };
+        for text in [
+            "dial tcp 127.0.0.1:1: connect: connection refused",
+            "unexpected status: 503 Service Unavailable",
+            "Get \"http://x/v2/\": EOF",
+        ] {
             assert!(is_temporary(&finished(text)), "{text}");
         }
-        for text in ["401 Unauthorized", "denied: permission_denied", "manifest unknown", "not found", "invalid reference format"] {
+        for text in [
+            "401 Unauthorized",
+            "denied: permission_denied",
+            "manifest unknown",
+            "not found",
+            "invalid reference format",
+        ] {
             assert!(!is_temporary(&finished(text)), "{text}");
         }
     }

@@ -30,7 +30,9 @@ pub(super) fn build(tool: Tool, layout: &Layout, runner: &Runner, ui: Ui) -> Res
         return Err(missing().into());
     }
     if which::which("go").is_err() {
-        return Err(missing().help("or install Go (https://go.dev/doc/install): it is built from tools/ then").into());
+        return Err(missing()
+            .help("or install Go (https://go.dev/doc/install): it is built from tools/ then")
+            .into());
     }
     let version = tool.pinned(layout)?;
     let target = binary_path(tool, layout, &version);
@@ -45,14 +47,15 @@ pub(super) fn build(tool: Tool, layout: &Layout, runner: &Runner, ui: Ui) -> Res
     // A killed build must leave nothing that looks finished.
     let unfinished = target.with_extension("unfinished");
     let flags = format!("-s -w -X {}=v{version}", spec.variable);
-    let argv = Argv::new(format!("build {} {version} from {}", spec.binary, module.display()), &Program::new("go"))
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
-        .args(["-C"])
-        .path(&module)
-        .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
-        .path(&unfinished)
-        .arg(spec.package);
+    let argv =
+        Argv::new(format!("build {} {version} from {}", spec.binary, module.display()), &Program::new("go"))
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+            .args(["-C"])
+            .path(&module)
+            .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
+            .path(&unfinished)
+            .arg(spec.package);
     let began = Instant::now();
     with_heartbeat(ui, spec.binary, || runner.check(&argv, Output::Capture))?;
     fs::rename(&unfinished, &target).with_context(|| format!("writing {}", target.display()))?;
@@ -94,5 +97,7 @@ fn link(tool: Tool, layout: &Layout, target: &Path) -> Result<()> {
     let temporary = bin.join(format!(".{}.{}", tool.binary(), std::process::id()));
     // A link left by a killed process of the same number is in the way.
     let _ = fs::remove_file(&temporary);
-    symlink(&relative, &temporary).and_then(|()| fs::rename(&temporary, bin.join(tool.binary()))).context("linking the tool into target/tools/bin")
+    symlink(&relative, &temporary)
+        .and_then(|()| fs::rename(&temporary, bin.join(tool.binary())))
+        .context("linking the tool into target/tools/bin")
 }

@@ -53,12 +53,22 @@ struct Spec {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Buildx, Self::Buildkitd, Self::Buildctl, Self::Cosign, Self::Registry, Self::Crane];
+    pub const ALL: [Self; 6] =
+        [Self::Buildx, Self::Buildkitd, Self::Buildctl, Self::Cosign, Self::Registry, Self::Crane];
 
     fn spec(self) -> Spec {
         let spec = |folder, module, package, binary, variable, version_args, mark, minimum: [u64; 3]| {
             let [major, minor, patch] = minimum;
-            Spec { folder, module, package, binary, variable, version_args, mark, minimum: Version::new(major, minor, patch) }
+            Spec {
+                folder,
+                module,
+                package,
+                binary,
+                variable,
+                version_args,
+                mark,
+                minimum: Version::new(major, minor, patch),
+            }
         };
         match self {
             // 0.29 is the oldest that was tried with all that we ask of imagetools.
@@ -143,16 +153,19 @@ impl Tool {
     pub fn pinned(self, layout: &Layout) -> Result<Version> {
         let spec = self.spec();
         let path = layout.tool_modules().join(spec.folder).join("go.mod");
-        let text = fs::read_to_string(&path).with_context(|| format!("reading the pinned version of {}", spec.binary))?;
-        required_version(&text, spec.module)
-            .ok_or_else(|| Fault::failed(format!("{} does not require {}", path.display(), spec.module)).into())
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("reading the pinned version of {}", spec.binary))?;
+        required_version(&text, spec.module).ok_or_else(|| {
+            Fault::failed(format!("{} does not require {}", path.display(), spec.module)).into()
+        })
     }
 }
 
 /// The version that a `go.mod` requires of a module.
 fn required_version(go_mod: &str, module: &str) -> Option<Version> {
     let words = go_mod.lines().map(|line| line.trim().trim_start_matches("require ").split_whitespace());
-    let version = words.filter_map(|mut words| (words.next()? == module).then(|| words.next()).flatten()).next()?;
+    let version =
+        words.filter_map(|mut words| (words.next()? == module).then(|| words.next()).flatten()).next()?;
     Version::parse(version.trim_start_matches('v')).ok()
 }
 
@@ -209,7 +222,8 @@ impl Toolbox {
             return Ok(found);
         }
         build::build(tool, &self.layout, &self.runner, self.ui)?;
-        self.built(tool)?.ok_or_else(|| Fault::failed(format!("building {} left no binary", tool.binary())).into())
+        self.built(tool)?
+            .ok_or_else(|| Fault::failed(format!("building {} left no binary", tool.binary())).into())
     }
 
     /// Finds a tool, and builds nothing.
@@ -232,7 +246,10 @@ impl Toolbox {
     /// # Errors
     /// If we were asked to stop.
     pub fn on_path(&self, tool: Tool) -> Result<Vec<(Program, Option<Version>)>> {
-        self.candidates(tool).into_iter().map(|program| Ok((program.clone(), self.version(tool, &program)?))).collect()
+        self.candidates(tool)
+            .into_iter()
+            .map(|program| Ok((program.clone(), self.version(tool, &program)?)))
+            .collect()
     }
 
     fn candidates(&self, tool: Tool) -> Vec<Program> {
@@ -250,7 +267,9 @@ impl Toolbox {
 
     fn version(&self, tool: Tool, program: &Program) -> Result<Option<Version>> {
         let spec = tool.spec();
-        let argv = Argv::new(format!("ask {} for its version", spec.binary), program).args(spec.version_args.iter().copied()).limit(20);
+        let argv = Argv::new(format!("ask {} for its version", spec.binary), program)
+            .args(spec.version_args.iter().copied())
+            .limit(20);
         self.runner.check_interrupted()?;
         let Ok(finished) = self.runner.run(&argv, Output::Capture) else { return Ok(None) };
         let text = String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr;
@@ -304,7 +323,10 @@ mod tests {
     #[test]
     fn a_pin_is_read_from_a_block_or_a_line() {
         assert_eq!(required_version("require a/b v1.2.3\n", "a/b"), Some(Version::new(1, 2, 3)));
-        assert_eq!(required_version("require (\n\ta/c v0.1.0\n\ta/b v1.2.3 // indirect\n)\n", "a/b"), Some(Version::new(1, 2, 3)));
+        assert_eq!(
+            required_version("require (\n\ta/c v0.1.0\n\ta/b v1.2.3 // indirect\n)\n", "a/b"),
+            Some(Version::new(1, 2, 3))
+        );
         assert_eq!(required_version("tool a/b\n", "a/b"), None);
     }
 }

@@ -36,7 +36,9 @@ impl System<'_> {
     /// If there is none and none can be unpacked.
     pub fn runc(&self) -> Result<PathBuf> {
         let path = self.program("runc", &["usr/sbin/runc", "usr/bin/runc"])?;
-        let argv = Argv::new("ask runc for its version", &Program::new(path.display().to_string())).arg("--version").limit(20);
+        let argv = Argv::new("ask runc for its version", &Program::new(path.display().to_string()))
+            .arg("--version")
+            .limit(20);
         if self.runner.text(&argv)?.contains("libseccomp") {
             return Ok(path);
         }
@@ -67,16 +69,29 @@ impl System<'_> {
                 .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
                 .help("on Debian or Ubuntu, as root: apt-get install qemu-user-static")
         };
-        let program = self.program("qemu-user-static", &["usr/bin/qemu-aarch64-static"]).map_err(|error| cannot(format!("{error:#}")))?;
+        let program = self
+            .program("qemu-user-static", &["usr/bin/qemu-aarch64-static"])
+            .map_err(|error| cannot(format!("{error:#}")))?;
         let root = program.ancestors().nth(3).context("an unpacked package has a root")?.to_owned();
-        let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf"))).map_err(|error| cannot(error.to_string()))?;
+        let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf")))
+            .map_err(|error| cannot(error.to_string()))?;
         if !Path::new(BINFMT).join("register").exists() {
-            let mount = Argv::new("mount binfmt_misc", &Program::new("mount")).args(["-t", "binfmt_misc", "binfmt_misc", BINFMT]);
+            let mount = Argv::new("mount binfmt_misc", &Program::new("mount")).args([
+                "-t",
+                "binfmt_misc",
+                "binfmt_misc",
+                BINFMT,
+            ]);
             self.runner.check(&mount, Output::Capture).map_err(|error| cannot(format!("{error:#}")))?;
         }
         // The kernel opens the interpreter now (flag F), so its path need not exist inside a build.
-        let line = if root == Path::new("/") { line } else { line.trim().replacen(":/usr/", &format!(":{}/usr/", root.display()), 1) };
-        fs::write(Path::new(BINFMT).join("register"), line.trim()).map_err(|error| cannot(error.to_string()))?;
+        let line = if root == Path::new("/") {
+            line
+        } else {
+            line.trim().replacen(":/usr/", &format!(":{}/usr/", root.display()), 1)
+        };
+        fs::write(Path::new(BINFMT).join("register"), line.trim())
+            .map_err(|error| cannot(error.to_string()))?;
         self.ui.note(format!("registered the emulator of {platform} with the kernel; to undo it: echo -1 > {BINFMT}/qemu-{name}"));
         Ok(())
     }
@@ -96,14 +111,17 @@ impl System<'_> {
             return Ok(found);
         }
         self.unpack(package, &root)?;
-        unpacked(&root).ok_or_else(|| Fault::failed(format!("the package {package} does not hold {}", inside.join(" or "))).into())
+        unpacked(&root).ok_or_else(|| {
+            Fault::failed(format!("the package {package} does not hold {}", inside.join(" or "))).into()
+        })
     }
 
     /// Downloads a Debian package and unpacks it into `root`.
     fn unpack(&self, package: &str, root: &Path) -> Result<()> {
         let missing = |why: &str| {
-            Fault::failed(format!("{package} is not installed{why}"))
-                .help(format!("install it: apt-get install {package}, dnf install {package}, apk add {package}"))
+            Fault::failed(format!("{package} is not installed{why}")).help(format!(
+                "install it: apt-get install {package}, dnf install {package}, apk add {package}"
+            ))
         };
         if which::which("apt-get").is_err() || which::which("dpkg").is_err() {
             return Err(missing("").into());
@@ -113,7 +131,10 @@ impl System<'_> {
         let scratch = parent.join(format!(".{package}.{}", std::process::id()));
         fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
         let result = self.download(package, &scratch).and_then(|deb| {
-            let extract = Argv::new(format!("unpack {package}"), &Program::new("dpkg")).arg("-x").path(&deb).path(&scratch.join("root"));
+            let extract = Argv::new(format!("unpack {package}"), &Program::new("dpkg"))
+                .arg("-x")
+                .path(&deb)
+                .path(&scratch.join("root"));
             self.runner.check(&extract, Output::Capture)?;
             // Another process may have been faster: its result is as good.
             if fs::rename(scratch.join("root"), root).is_err() && !root.exists() {
@@ -151,7 +172,9 @@ impl System<'_> {
             self.runner.check(&get(&options), Output::Capture)?;
         }
         let debs = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-        debs.into_iter().find(|path| path.extension().is_some_and(|e| e == "deb")).context("apt-get wrote no package")
+        debs.into_iter()
+            .find(|path| path.extension().is_some_and(|e| e == "deb"))
+            .context("apt-get wrote no package")
     }
 }
 
