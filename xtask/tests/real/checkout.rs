@@ -1,0 +1,184 @@
+//! A copy of this repository with a stack of its own.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    /// Both streams, for an assertion's text.
+    pub fn all(&self) -> String {
+        format!("exit code {:?}\n== stdout\n{}\n== stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.all());
+        self
+    }
+
+    /// Asserts the exit code and that stderr names each of `parts`.
+    #[track_caller]
+    pub fn fails(self, code: i32, parts: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.all());
+        for part in parts {
+            assert!(self.stderr.contains(part), "stderr lacks `{part}`: {}", self.all());
+        }
+        assert!(!self.stderr.contains("panicked"), "{}", self.all());
+        self
+    }
+}
+
+/// A git checkout below the target folder, gone when dropped, its stack too.
+pub struct Checkout {
+    pub root: PathBuf,
+    /// Set for every command, e.g. `DOCKER_HOST`.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Checkout {
+    /// Copies the working tree, uncommitted changes included, and commits it.
+    pub fn new(name: &str) -> Self {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("target")).unwrap();
+        let source = workspace();
+        let list = Command::new("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(&source)
+            .output()
+            .unwrap();
+        assert!(list.status.success(), "the tests run in a git checkout");
+        for path in String::from_utf8(list.stdout).unwrap().split('\0').filter(|path| !path.is_empty()) {
+            let (from, to) = (source.join(path), root.join(path));
+            // A file that is deleted and not committed yet is still listed.
+            if from.is_file() {
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::copy(&from, &to).unwrap();
+            }
+        }
+        // The tools are built once, by `cargo xtask ci`; a copy would build them again.
+        symlink(source.join("target/tools"), root.join("target/tools")).unwrap();
+        let checkout = Self { root, environment: Vec::new() };
+        for args in [
+            &["init", "--quiet", "--initial-branch", "main"][..],
+            &["add", "--all"],
+            &["commit", "--quiet", "--message", "start"],
+        ] {
+            checkout.git(args);
+        }
+        checkout
+    }
+
+    pub fn git(&self, args: &[&str]) {
+        let status = Command::new("git")
+            .args(["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .current_dir(&self.root)
+            .status()
+            .unwrap();
+        assert!(status.success(), "git {args:?}");
+    }
+
+    /// Commits whatever was changed.
+    pub fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "change"]);
+    }
+
+    /// The tool, in this checkout, with nothing of CI in its environment.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(args).current_dir(&self.root).stdin(Stdio::null());
+        for (name, _) in std::env::vars() {
+            let ours = ["GITHUB_", "RUNNER_", "ACTIONS_", "COSIGN_", "BUILDX_", "DOCKER_", "CARGO_"];
+            if name == "CI"
+                || name == "SOURCE_DATE_EPOCH"
+                || ours.iter().any(|prefix| name.starts_with(prefix))
+            {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+
+    pub fn xtask(&self, args: &[&str]) -> Done {
+        run(&mut self.command(args))
+    }
+
+    /// A tool of ours, called without the project's help.
+    pub fn tool(&self, name: &str, args: &[&str]) -> Done {
+        let path = self.root.join("target/tools/bin").join(name);
+        let program = if path.exists() { path } else { PathBuf::from(name) };
+        run(Command::new(program)
+            .args(args)
+            .envs(self.environment.iter().cloned())
+            .env("BUILDX_CONFIG", self.local().join("buildx"))
+            .current_dir(&self.root))
+    }
+
+    /// The data of the stack.
+    pub fn local(&self) -> PathBuf {
+        self.root.join("target/xtask/local")
+    }
+
+    pub fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.xtask(&["local", "status", "--json"]).ok().stdout).unwrap()
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn registry(&self) -> String {
+        self.status()["registry"].as_str().unwrap().to_owned()
+    }
+
+    pub fn plan(&self) -> serde_json::Value {
+        serde_json::from_str(&self.xtask(&["plan", "--json"]).ok().stdout).unwrap()
+    }
+
+    pub fn record(&self, cell: &str, arch: &str) -> PathBuf {
+        self.root.join(format!("target/xtask/digests/{cell}/{arch}.json"))
+    }
+
+    pub fn read_record(&self, cell: &str, arch: &str) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.record(cell, arch)).unwrap()).unwrap()
+    }
+
+    pub fn publication(&self, cell: &str) -> serde_json::Value {
+        let path = self.root.join(format!("target/xtask/publications/{cell}.json"));
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        let done = self.xtask(&["local", "down", "--purge"]);
+        if done.code == Some(0) {
+            let _ = fs::remove_dir_all(&self.root);
+        } else {
+            println!("stopping the stack of {}: {}", self.root.display(), done.all());
+        }
+    }
+}
+
+pub fn run(command: &mut Command) -> Done {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    Done {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The repository that is tested.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}

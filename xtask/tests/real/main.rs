@@ -1,0 +1,83 @@
+//! The tool against the real thing: BuildKit, a registry, cosign.
+//!
+//! One stack is shared by all scenarios, so they run one after the other in
+//! this order. `cargo test -p xtask --test real -- NAME…` runs those whose name
+//! contains a NAME. What is missing is a failure, never a skip.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests may panic and print"
+)]
+
+mod build;
+mod checkout;
+mod engine;
+mod input;
+mod merge;
+mod readme;
+mod registry;
+mod shim;
+mod stack;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use checkout::Checkout;
+
+type Scenario = (&'static str, fn(&Checkout));
+
+/// In order: `quickstart` leaves a published matrix to the others.
+const SCENARIOS: &[Scenario] = &[
+    ("quickstart_agrees_with_other_clients", build::quickstart),
+    ("each_mode_gets_its_dependencies", build::dependencies),
+    ("two_builds_then_merge", build::two_builds_then_merge),
+    ("two_runners_share_a_plan", build::two_runners_share_a_plan),
+    ("a_failing_build_stops_no_other", build::failing_build),
+    ("nothing_is_pushed_with_no_push", build::no_push),
+    ("ctrl_c_leaves_nothing", build::ctrl_c),
+    ("a_foreign_arch_has_to_be_asked_for", build::foreign_arch),
+    ("wrong_records_are_refused", merge::wrong_records),
+    ("a_killed_merge_goes_on", merge::killed),
+    ("an_older_plan_moves_no_tag", merge::older_plan),
+    ("wrong_input_is_told", input::wrong_input),
+    ("a_full_disk_loses_nothing", input::full_disk),
+    ("a_dead_registry_is_named", input::dead_registry),
+    ("a_missing_tool_is_named", input::missing_tool),
+    ("the_stack_comes_back", stack::comes_back),
+    ("two_checkouts_do_not_meet", stack::two_checkouts),
+    ("every_command_of_the_readme_works", readme::commands),
+    ("the_same_on_a_docker_engine", engine::quickstart),
+];
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let chosen: Vec<&Scenario> = SCENARIOS
+        .iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())))
+        .collect();
+    let checkout = Checkout::new("main");
+    let mut failed = Vec::new();
+    for (name, run) in &chosen {
+        println!("---- {name}");
+        let began = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| run(&checkout)));
+        let verdict = if result.is_ok() { "ok" } else { "FAILED" };
+        println!("---- {name}: {verdict} ({:.1} s)", began.elapsed().as_secs_f64());
+        if result.is_err() {
+            failed.push(*name);
+        }
+    }
+    drop(checkout);
+    for name in &failed {
+        println!("failed: {name}");
+    }
+    println!("{} passed, {} failed", chosen.len() - failed.len(), failed.len());
+    if failed.is_empty() && !chosen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

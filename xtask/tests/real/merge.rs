@@ -1,0 +1,175 @@
+//! merge, with what can go wrong before and during it.
+
+use serde_json::Value;
+use std::fs;
+
+use crate::build::CELLS;
+use crate::checkout::{Checkout, run};
+use crate::registry::{self, Watcher};
+use crate::shim::Shims;
+
+/// A published matrix with all of its records.
+fn prepared(checkout: &Checkout) {
+    checkout.xtask(&["plan", "--fresh"]).ok();
+    checkout.xtask(&["build", "--emulate"]).ok();
+    checkout.xtask(&["merge"]).ok();
+}
+
+/// Changes one record, expects a refusal that says `parts` and moves nothing, and puts it back.
+fn refused(checkout: &Checkout, cell: &str, arch: &str, parts: &[&str], change: impl Fn(&mut Value)) {
+    let path = checkout.record(cell, arch);
+    let before = fs::read(&path).unwrap();
+    let mut record: Value = serde_json::from_slice(&before).unwrap();
+    change(&mut record);
+    fs::write(&path, serde_json::to_vec(&record).unwrap()).unwrap();
+    untouched(checkout, parts);
+    fs::write(&path, before).unwrap();
+}
+
+/// Merge fails with `parts`, and no registry knows that it ran.
+fn untouched(checkout: &Checkout, parts: &[&str]) {
+    let registry = checkout.registry();
+    let state = || {
+        let repositories = ["hello-php", "php-base"];
+        repositories.map(|repository| {
+            (registry::tags(&registry, repository), registry::manifests(checkout, repository))
+        })
+    };
+    let before = state();
+    let done = checkout.xtask(&["merge"]);
+    assert!(matches!(done.code, Some(1 | 2)), "{}", done.all());
+    for part in parts {
+        assert!(done.stderr.contains(part), "stderr lacks `{part}`: {}", done.all());
+    }
+    assert_eq!(state(), before, "{}", done.all());
+}
+
+pub fn wrong_records(checkout: &Checkout) {
+    prepared(checkout);
+    let (pinned, rolling) = ("hello-php.release.pinned", "hello-php.release.rolling");
+    // Deleted.
+    let path = checkout.record(pinned, "arm64");
+    let whole = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    untouched(checkout, &["hello-php.release.pinned/arm64.json: missing"]);
+    // Cut off.
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    untouched(checkout, &["arm64.json: damaged"]);
+    // Not JSON at all.
+    fs::write(&path, b"\0\xff").unwrap();
+    untouched(checkout, &["arm64.json: damaged"]);
+    // Those of two architectures swapped.
+    fs::copy(checkout.record(pinned, "amd64"), &path).unwrap();
+    untouched(checkout, &["its arch is amd64, expected arm64", "two architectures claim one digest"]);
+    // Those of two cells swapped.
+    fs::copy(checkout.record(rolling, "arm64"), &path).unwrap();
+    untouched(checkout, &["its cell is hello-php.release.rolling, expected hello-php.release.pinned"]);
+    fs::write(&path, &whole).unwrap();
+    // One more than the plan has.
+    let extra = checkout.record(pinned, "riscv64");
+    fs::copy(&path, &extra).unwrap();
+    untouched(checkout, &["riscv64.json: the plan has no such build"]);
+    fs::remove_file(&extra).unwrap();
+    // Of another plan, another commit, another schema.
+    let other = format!("sha256:{}", "0".repeat(64));
+    refused(checkout, pinned, "arm64", &["its plan is sha256:000000000000"], |record| {
+        record["plan"] = Value::from(other.clone())
+    });
+    refused(checkout, pinned, "arm64", &["its revision is abc"], |record| {
+        record["revision"] = Value::from("abc")
+    });
+    refused(checkout, pinned, "arm64", &["schema 2 is not supported"], |record| {
+        record["schema"] = Value::from(2)
+    });
+    refused(checkout, pinned, "arm64", &["its platform is linux/amd64"], |record| {
+        record["platform"] = Value::from("linux/amd64")
+    });
+    refused(checkout, pinned, "arm64", &["its repository is example.com/x"], |record| {
+        record["repositories"] = serde_json::json!(["example.com/x"])
+    });
+    // The fields are right and the digest is not: only the registry can tell.
+    let foreign = |cell: &str, arch: &str| checkout.read_record(cell, arch)["digest"].clone();
+    let only = ["merge", "--cell", pinned];
+    let (by_platform, by_cell, by_nobody) =
+        (foreign(rolling, "amd64"), foreign(rolling, "arm64"), Value::from(other));
+    for (digest, message) in [
+        (by_platform, "holds an image for linux/amd64, expected linux/arm64"),
+        (by_cell, "was built for the cell hello-php.release.rolling"),
+        (by_nobody, "does not hold sha256:0000"),
+    ] {
+        let registry = checkout.registry();
+        let before = (registry::tags(&registry, "hello-php"), registry::manifests(checkout, "hello-php"));
+        let mut record = checkout.read_record(pinned, "arm64");
+        record["digest"] = digest;
+        fs::write(&path, serde_json::to_vec(&record).unwrap()).unwrap();
+        checkout.xtask(&only).fails(1, &[message]);
+        assert_eq!(
+            (registry::tags(&registry, "hello-php"), registry::manifests(checkout, "hello-php")),
+            before
+        );
+        fs::write(&path, &whole).unwrap();
+    }
+    // A record of an older plan, as it lies there after a new plan was made.
+    checkout.xtask(&["plan", "--fresh"]).ok();
+    untouched(checkout, &["its plan is", "expected"]);
+    prepared(checkout);
+}
+
+/// SIGKILL after every single call that merge makes, and once more from the beginning.
+pub fn killed(checkout: &Checkout) {
+    let registry = checkout.registry();
+    let shims = Shims::new(checkout);
+    let watcher = Watcher::start(&registry, "php-base");
+    let merge = ["merge", "--cell", "php-base", "--jobs", "1"];
+    let mut kills = 0;
+    for n in 1.. {
+        checkout.xtask(&["plan", "--fresh"]).ok();
+        checkout.xtask(&["build", "--cell", "php-base", "--emulate"]).ok();
+        let mut command = checkout.command(&merge);
+        shims.arm(&mut command, n);
+        let done = run(&mut command);
+        if done.code == Some(0) {
+            assert!(shims.calls() < n, "{}", done.all());
+            break;
+        }
+        assert_eq!(done.code, None, "killed, not failed: {}", done.all());
+        kills += 1;
+        checkout.xtask(&merge).ok();
+        let digest = checkout.publication("php-base")["digest"].as_str().unwrap().to_owned();
+        let tags = registry::tags(&registry, "php-base");
+        for tag in checkout.plan()["cells"][0]["tags"].as_array().unwrap() {
+            assert_eq!(tags[tag["name"].as_str().unwrap()], digest, "after call {n}: {tags:?}");
+        }
+        checkout.xtask(&["verify", "--cell", "php-base"]).ok();
+    }
+    println!("merge was killed after each of its {kills} calls");
+    assert!(kills >= 8, "a merge has more steps than that");
+    watcher.end();
+}
+
+/// A plan that finishes late does not move what a newer one has published.
+pub fn older_plan(checkout: &Checkout) {
+    checkout.xtask(&["plan", "--fresh", "--save", "target/older.json"]).ok();
+    checkout.xtask(&["build", "--emulate", "--plan", "target/older.json", "--digests", "target/older"]).ok();
+    prepared(checkout);
+    let registry = checkout.registry();
+    let before = registry::tags(&registry, "hello-php");
+    let late = [
+        "merge",
+        "--plan",
+        "target/older.json",
+        "--digests",
+        "target/older",
+        "--publications",
+        "target/late",
+    ];
+    let done = checkout.xtask(&late).ok();
+    assert!(done.stderr.contains("it holds a newer publication"), "{}", done.all());
+    assert_eq!(registry::tags(&registry, "hello-php"), before);
+    // People who mean it may.
+    let mut forced = late.to_vec();
+    forced.push("--allow-downgrade");
+    checkout.xtask(&forced).ok();
+    assert_ne!(registry::tags(&registry, "hello-php"), before);
+    checkout.xtask(&["merge", "--cell", CELLS[1]]).ok();
+}

@@ -1,0 +1,58 @@
+//! Stand-ins on PATH that call the real tools and kill their caller after the n-th call.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::checkout::Checkout;
+
+/// A folder for PATH.
+pub struct Shims {
+    pub folder: PathBuf,
+}
+
+impl Shims {
+    pub fn new(checkout: &Checkout) -> Self {
+        let folder = checkout.root.join("target/shims");
+        fs::create_dir_all(&folder).unwrap();
+        let real = checkout.root.join("target/tools/bin");
+        for tool in ["docker-buildx", "cosign"] {
+            let path = folder.join(tool);
+            fs::write(&path, script(&folder.display().to_string(), &real.join(tool).display().to_string()))
+                .unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        // A docker CLI with a buildx of its own would be found first.
+        let docker = folder.join("docker");
+        fs::write(&docker, "#!/bin/sh\necho \"docker: unknown command: docker $1\" >&2\nexit 1\n").unwrap();
+        fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder }
+    }
+
+    /// Makes a command use the stand-ins. The caller dies after call number `n`.
+    pub fn arm(&self, command: &mut Command, n: usize) {
+        let path = format!("{}:{}", self.folder.display(), std::env::var("PATH").unwrap());
+        let _ = fs::remove_file(self.folder.join("count"));
+        command.env("PATH", path).env("SHIM_KILL_AFTER", n.to_string());
+    }
+
+    /// How many calls were made.
+    pub fn calls(&self) -> usize {
+        fs::read_to_string(self.folder.join("count")).map_or(0, |text| text.lines().count())
+    }
+}
+
+fn script(folder: &str, real: &str) -> String {
+    format!(
+        "#!/bin/sh\n\
+         # The question for the version is not a step.\n\
+         [ \"$1\" = version ] && exec '{real}' \"$@\"\n\
+         echo \"$0 $*\" >>'{folder}/count'\n\
+         n=$(wc -l <'{folder}/count')\n\
+         '{real}' \"$@\"\n\
+         code=$?\n\
+         [ \"$n\" -eq \"$SHIM_KILL_AFTER\" ] && kill -KILL $PPID\n\
+         exit $code\n"
+    )
+}
