@@ -70,6 +70,13 @@ impl Builder {
         builder
     }
 
+    /// Whether a node runs a platform's programs at all: natively, by the kernel's emulator, or by one of BuildKit's own.
+    pub fn lists(&self, platform: &Platform) -> bool {
+        let same =
+            |listed: &Platform| listed.matches(platform.os(), platform.architecture(), platform.variant());
+        self.nodes.iter().flatten().any(same)
+    }
+
     /// Whether a node runs a platform's programs without an emulator.
     ///
     /// BuildKit lists a node's own platform first and then what the kernel emulates,

@@ -74,7 +74,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let run = Run { session, plan: &plan, buildx: &buildx, builder: &builder, version, digests, push };
     let jobs = run.with_needs(jobs);
     if stack.is_some() {
-        for job in jobs.iter().filter(|job| !builder.is_native(&job.build.platform)) {
+        for job in jobs.iter().filter(|job| !builder.lists(&job.build.platform)) {
             session.local().ensure_emulation(&job.build.platform)?;
         }
     }

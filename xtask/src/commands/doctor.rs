@@ -96,7 +96,7 @@ fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {
 
 fn docker(session: &Session) -> Result<Finding> {
     let what = "docker engine".to_owned();
-    Ok(match engine::usable(&session.context.environment, &session.runner, &[])? {
+    Ok(match engine::usable(&session.context.environment, &session.runner, session.ui, &[])? {
         Ok(()) => Finding { what, state: "ok", detail: "answers".to_owned(), mend: None },
         Err(None) => Finding {
             what,

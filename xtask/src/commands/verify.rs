@@ -10,7 +10,7 @@ use crate::argv::cosign::{Cosign, Signer};
 use crate::error::Fault;
 use crate::ids::{Digest, Repository, Tag};
 use crate::plan::filter::Filter;
-use crate::plan::{Cell, DestinationKind, Sign};
+use crate::plan::{Cell, Sign};
 use crate::publication::index;
 use crate::record::{self, Publication};
 use crate::registry::{Held, Registry};
@@ -145,18 +145,16 @@ impl Verify {
 /// One reference, with nothing but `matrix.toml` and, if given, a public key.
 fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     let repository = repository_of(reference)?;
-    let signer = signer_for(session, options, &repository)?;
+    if repository.host() == session.local().address()? {
+        session.local_up()?;
+    }
     let buildx = Buildx { program: session.tools.get(Tool::Buildx)?.program, builder: None, config: None };
-    let verify = Verify {
-        registry: session.registry(&buildx),
-        cosign: session.cosign()?,
-        signer,
-        publications: session.layout.publications(),
-    };
-    let held = verify
-        .registry
-        .read(reference)?
-        .ok_or_else(|| Fault::failed(format!("{reference} does not exist")))?;
+    let registry = session.registry(&buildx);
+    let held =
+        registry.read(reference)?.ok_or_else(|| Fault::failed(format!("{reference} does not exist")))?;
+    let signer = signer_for(session, options, &repository)?;
+    let verify =
+        Verify { registry, cosign: session.cosign()?, signer, publications: session.layout.publications() };
     verify.signatures(&repository, &held)?;
     let mut rows =
         vec![vec![reference.to_owned(), held.digest.to_string(), state(verify.signer.as_ref()).to_owned()]];
@@ -187,7 +185,6 @@ fn signer_for(session: &Session, options: &Options, repository: &Repository) -> 
         super::session::To::Publish
     };
     let plan = session.resolve_for_verify(&to)?;
-    debug_assert!(plan.destination.kind != DestinationKind::Repository);
     if let Sign::None { reason } = &plan.sign {
         session.ui.warn(format!("matrix.toml says that images are not signed: {reason}"));
     }

@@ -31,7 +31,10 @@ fn registry_image(layout: &Layout) -> Result<String> {
 /// Starts both and registers the builder.
 pub(super) fn start(local: &Local<'_>, state: &mut State) -> Result<()> {
     state.processes.clear();
+    state.docker_host = local.environment.get("DOCKER_HOST").map(str::to_owned);
     state.write(local.layout)?;
+    // What is left of a stack whose data was deleted has our names.
+    stop(local, state, false)?;
     start_registry(local, state)?;
     let log = local.layout.local().join("registry.log");
     wait_for("the local registry", LIMIT, local.runner, &log, || registry_answers(state.port))?;
@@ -89,19 +92,21 @@ fn start_builder(local: &Local<'_>, state: &State) -> Result<()> {
     Ok(())
 }
 
-/// Removes both containers and the builder's registration. The builder's cache stays in its volume.
-pub(super) fn stop(local: &Local<'_>) -> Result<()> {
-    let remove =
-        docker("stop the local registry").args(["rm", "--force", "--volumes", &container(local)]).limit(60);
-    local.runner.check(&remove, Output::Capture)?;
+/// Removes both containers and the builder's registration. The builder's cache stays in its volume unless it is purged.
+pub(super) fn stop(local: &Local<'_>, state: &State, purge: bool) -> Result<()> {
+    let there = |argv: crate::argv::Argv| match &state.docker_host {
+        Some(host) => argv.env("DOCKER_HOST", host),
+        None => argv,
+    };
     let builder = local.builder();
     if local.buildx_config().join("instances").join(&builder).is_file() {
-        let argv = local
-            .buildx()?
-            .argv("stop the local builder")
-            .args(["rm", "--force", "--keep-state", &builder])
-            .limit(60);
-        local.runner.check(&argv, Output::Capture)?;
+        let keep = if purge { None } else { Some("--keep-state") };
+        let argv =
+            local.buildx()?.argv("stop the local builder").args(["rm", "--force"]).args(keep).arg(&builder);
+        local.runner.check(&there(argv.limit(60)), Output::Capture)?;
     }
+    let names = [container(local), format!("buildx_buildkit_{builder}0")];
+    let remove = docker("stop the local stack").args(["rm", "--force", "--volumes"]).args(names);
+    local.runner.check(&there(remove.limit(60)), Output::Capture)?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::argv::{Argv, Program};
 use crate::context::Environment;
 use crate::run::{Output, Runner};
+use crate::ui::Ui;
 
 /// Something is wrong with the Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,17 @@ pub struct Trouble {
 /// Complaints of the docker CLI, buildx and the Engine, each as a part of its text, with what it means.
 ///
 /// The texts are those of Docker 26 to 28 and buildx 0.29 to 0.37.
-const COMPLAINTS: [(&str, &str, &str); 12] = [
+const COMPLAINTS: [(&str, &str, &str); 14] = [
+    (
+        "pull access denied",
+        "the registry refuses the image",
+        "`docker login`, or check the mirror that the daemon uses",
+    ),
+    (
+        "x509: ",
+        "the registry's certificate is not trusted",
+        "add the proxy's or registry's CA to the machine and restart the daemon",
+    ),
     (
         "Cannot connect to the Docker daemon",
         "no Docker daemon answers",
@@ -30,7 +41,7 @@ const COMPLAINTS: [(&str, &str, &str); 12] = [
         "start it (`sudo systemctl start docker`, or Docker Desktop), or set DOCKER_HOST",
     ),
     (
-        "permission denied",
+        "permission denied while trying to connect",
         "this user may not talk to the Docker daemon",
         "add yourself to the group: `sudo usermod -aG docker $USER`, then log in again",
     ),
@@ -60,12 +71,12 @@ const COMPLAINTS: [(&str, &str, &str); 12] = [
         "install the plugin: https://docs.docker.com/build/install-buildx/",
     ),
     (
-        "no builder ",
+        "no builder \"",
         "there is no builder of that name",
         "`docker buildx ls` lists them, `docker buildx create --name NAME --driver docker-container` makes one",
     ),
     ("toomanyrequests", "the registry limits anonymous pulls", "`docker login`, or wait"),
-    ("lookup ", "the registry's name cannot be resolved", "check the network and DNS"),
+    ("no such host", "the registry's name cannot be resolved", "check the network and DNS"),
     ("i/o timeout", "the registry does not answer", "check the network and the proxy settings of the daemon"),
 ];
 
@@ -83,10 +94,17 @@ pub fn trouble(stderr: &str) -> Option<Trouble> {
 pub fn usable(
     environment: &Environment,
     runner: &Runner,
+    ui: Ui,
     images: &[String],
 ) -> Result<Result<(), Option<Trouble>>> {
     if which::which_in("docker", environment.get("PATH"), "/").is_err() {
         return Ok(Err(None));
+    }
+    if environment.get("DOCKER_HOST").is_some_and(|host| !host.starts_with("unix://")) {
+        return Ok(Err(Some(Trouble {
+            what: "the Docker Engine is on another machine, whose loopback is not ours".to_owned(),
+            mend: "unset DOCKER_HOST to use the Engine of this machine".to_owned(),
+        })));
     }
     let version = docker("ask the Docker Engine for its version")
         .args(["version", "--format", "{{.Server.Version}}"])
@@ -101,6 +119,7 @@ pub fn usable(
         if runner.run(&inspect, Output::Capture)?.success() {
             continue;
         }
+        ui.note(format!("pulling {image}"));
         let pulled = runner
             .run(&docker("pull an image").args(["pull", "--quiet", image]).limit(300), Output::Capture)?;
         if !pulled.success() {

@@ -55,6 +55,8 @@ pub(super) fn ensure(layout: &Layout, runner: &Runner, cosign: &Found) -> Result
         runner.check(&argv, Output::Capture)?;
     }
     if cosign.version.major >= 3 && keys.signing_config.is_none() {
+        // Under another name first: half of it would be taken for whole later.
+        let unfinished = folder.join("signing-config.unfinished");
         let argv = Argv::new("make the local signing configuration", &cosign.program)
             .args([
                 "signing-config",
@@ -62,12 +64,13 @@ pub(super) fn ensure(layout: &Layout, runner: &Runner, cosign: &Found) -> Result
                 "--no-default-rekor",
                 "--no-default-fulcio",
                 "--no-default-oidc",
-                "--no-default-tsa",
-                "--out",
             ])
-            .path(&folder.join("signing-config.json"))
+            .args(["--no-default-tsa", "--out"])
+            .path(&unfinished)
             .limit(60);
         runner.check(&argv, Output::Capture)?;
+        fs::rename(&unfinished, folder.join("signing-config.json"))
+            .context("writing the local signing configuration")?;
     }
     Ok(paths(layout))
 }

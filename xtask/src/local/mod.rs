@@ -95,9 +95,7 @@ impl Local<'_> {
     /// # Errors
     /// If no port is free, or if the choice cannot be written down.
     pub fn address(&self) -> Result<String> {
-        let _lock = state::lock(self.layout)?;
-        let state = self.state_with_port(State::read(self.layout)?)?;
-        Ok(state.registry())
+        Ok(self.state()?.registry())
     }
 
     /// The stack, if it runs.
@@ -119,7 +117,7 @@ impl Local<'_> {
         if self.answers(&state) {
             return Ok(self.stack(&state));
         }
-        self.halt(&state)?;
+        self.halt(&state, false)?;
         if !is_free(state.port) {
             let taken = state.port;
             state = self.state_with_port(None)?;
@@ -134,16 +132,18 @@ impl Local<'_> {
         state.offline =
             !wanted.bases.is_empty() && offline::needed(&wanted.bases, &self.buildx()?, self.runner)?;
         state.mode = Some(self.choose_mode()?);
+        state.ready = false;
         // What is started is written down first: a killed `up` leaves nothing that `down` cannot find.
         match state.mode {
             Some(Mode::Containers) => containers::start(self, &mut state)?,
             Some(Mode::Processes) | None => processes::start(self, &mut state)?,
         }
-        state.write(self.layout)?;
         let stack = Stack { keys, ..self.stack(&state) };
         if state.offline {
             offline::serve(self, &stack, wanted)?;
         }
+        state.ready = true;
+        state.write(self.layout)?;
         Ok(stack)
     }
 
@@ -155,8 +155,9 @@ impl Local<'_> {
         let _lock = state::lock(self.layout)?;
         let Some(mut state) = State::read(self.layout)? else { return Ok(false) };
         let ran = state.mode.is_some();
-        self.halt(&state)?;
+        self.halt(&state, purge)?;
         state.mode = None;
+        state.ready = false;
         state.processes.clear();
         state.write(self.layout)?;
         if purge {
@@ -171,10 +172,7 @@ impl Local<'_> {
     /// # Errors
     /// As [`Local::address`].
     pub fn status(&self) -> Result<Status> {
-        let state = {
-            let _lock = state::lock(self.layout)?;
-            self.state_with_port(State::read(self.layout)?)?
-        };
+        let state = self.state()?;
         let running = self.answers(&state);
         let stack = self.stack(&state);
         let mode = state.mode.filter(|_| running).map(|mode| match mode {
@@ -192,6 +190,15 @@ impl Local<'_> {
             offline_bases: running && state.offline,
             data: self.layout.local(),
         })
+    }
+
+    /// What is written down; a port is chosen first if nothing is. An `up` at work is not waited for.
+    fn state(&self) -> Result<State> {
+        if let Some(state) = State::read(self.layout)? {
+            return Ok(state);
+        }
+        let _lock = state::lock(self.layout)?;
+        self.state_with_port(State::read(self.layout)?)
     }
 
     /// buildx without a builder, with our own configuration.
@@ -224,27 +231,29 @@ impl Local<'_> {
     }
 
     fn answers(&self, state: &State) -> bool {
-        match state.mode {
+        let alive = match state.mode {
             None => false,
-            Some(Mode::Processes) => {
-                state.processes.len() == 2
-                    && state.processes.iter().all(process::Id::alive)
-                    && registry_answers(state.port)
-            }
-            Some(Mode::Containers) => registry_answers(state.port),
-        }
+            Some(Mode::Processes) => state.processes.iter().all(process::Id::alive),
+            Some(Mode::Containers) => true,
+        };
+        state.ready && alive && registry_answers(state.port)
     }
 
     /// Stops whatever is left of a stack.
-    fn halt(&self, state: &State) -> Result<()> {
+    fn halt(&self, state: &State, purge: bool) -> Result<()> {
         match state.mode {
-            Some(Mode::Containers) => containers::stop(self),
-            Some(Mode::Processes) | None => state.processes.iter().try_for_each(process::Id::stop),
+            None => Ok(()),
+            Some(Mode::Containers) => containers::stop(self, state, purge),
+            Some(Mode::Processes) => {
+                // An `up` that was killed between starting a process and writing it down has left one more.
+                let left = processes::strays(self);
+                state.processes.iter().chain(&left).try_for_each(process::Id::stop)
+            }
         }
     }
 
     fn choose_mode(&self) -> Result<Mode> {
-        match engine::usable(self.environment, self.runner, &containers::images(self.layout)?)? {
+        match engine::usable(self.environment, self.runner, self.ui, &containers::images(self.layout)?)? {
             Ok(()) => Ok(Mode::Containers),
             Err(trouble) => {
                 if let Some(trouble) = &trouble {

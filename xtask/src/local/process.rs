@@ -36,6 +36,22 @@ impl Id {
         Ok(Self { name: name.to_owned(), pid, started })
     }
 
+    /// The running processes of a program that were started with `argument`.
+    pub(super) fn find(program: &str, argument: &Path) -> Vec<Self> {
+        let entries = fs::read_dir("/proc").into_iter().flatten();
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let ours = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+            let first =
+                words.first().map(|word| String::from_utf8_lossy(word).into_owned()).unwrap_or_default();
+            let named = Path::new(&first).file_name().is_some_and(|name| name == program);
+            named && words.contains(&argument.as_os_str().as_encoded_bytes())
+        };
+        let id = |pid: u32| Some(Self { name: program.to_owned(), pid, started: started(pid)? });
+        pids.filter(ours).filter_map(id).collect()
+    }
+
     pub(super) fn alive(&self) -> bool {
         started(self.pid) == Some(self.started)
     }

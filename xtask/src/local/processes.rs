@@ -46,6 +46,13 @@ pub(super) fn possible(local: &Local<'_>, trouble: Option<&Trouble>) -> Result<(
     Ok(())
 }
 
+/// Processes of this checkout's stack that nobody has written down.
+pub(super) fn strays(local: &Local<'_>) -> Vec<Id> {
+    let folder = local.layout.local();
+    let configs = [("registry", "registry.yml"), ("buildkitd", "buildkitd.toml")];
+    configs.iter().flat_map(|(program, config)| Id::find(program, &folder.join(config))).collect()
+}
+
 /// Starts both and registers the builder.
 pub(super) fn start(local: &Local<'_>, state: &mut State) -> Result<()> {
     let folder = local.layout.local();

@@ -23,14 +23,20 @@ pub(super) struct State {
     pub(super) port: u16,
     /// Set from the moment that something is started.
     pub(super) mode: Option<Mode>,
+    /// Set when everything that was started has come up: an `up` that was killed half way does not count.
+    #[serde(default)]
+    pub(super) ready: bool,
     pub(super) processes: Vec<process::Id>,
+    /// `DOCKER_HOST` when the containers were started: they are stopped where they run.
+    #[serde(default)]
+    pub(super) docker_host: Option<String>,
     /// Whether BuildKit looks for Docker Hub's images among our stand-ins first.
     pub(super) offline: bool,
 }
 
 impl State {
     pub(super) fn new(port: u16) -> Self {
-        Self { port, mode: None, processes: Vec::new(), offline: false }
+        Self { port, mode: None, ready: false, processes: Vec::new(), docker_host: None, offline: false }
     }
 
     pub(super) fn registry(&self) -> String {

@@ -120,7 +120,7 @@ impl Tool {
                 "registry",
                 "github.com/distribution/distribution/v3/version.version",
                 &["--version"],
-                "distribution/distribution",
+                "distribution",
                 [2, 8, 0],
             ),
             Self::Crane => spec(
@@ -178,6 +178,11 @@ fn version_in(text: &str) -> Option<Version> {
     })
 }
 
+/// Docker Desktop marks its builds as pre-releases, `0.29.0-desktop.1`, which semver puts before 0.29.0.
+fn good_enough(version: &Version, minimum: &Version) -> bool {
+    (version.major, version.minor, version.patch) >= (minimum.major, minimum.minor, minimum.patch)
+}
+
 /// Where a tool comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -233,7 +238,7 @@ impl Toolbox {
     pub fn look(&self, tool: Tool) -> Result<Option<Found>> {
         for program in self.candidates(tool) {
             if let Some(version) = self.version(tool, &program)?
-                && version >= tool.minimum()
+                && good_enough(&version, &tool.minimum())
             {
                 return Ok(Some(Found { program, version, origin: Origin::Path }));
             }

@@ -35,16 +35,25 @@ impl System<'_> {
     /// # Errors
     /// If there is none and none can be unpacked.
     pub fn runc(&self) -> Result<PathBuf> {
-        let path = self.program("runc", &["usr/sbin/runc", "usr/bin/runc"])?;
-        let argv = Argv::new("ask runc for its version", &Program::new(path.display().to_string()))
-            .arg("--version")
-            .limit(20);
-        if self.runner.text(&argv)?.contains("libseccomp") {
+        let inside = ["usr/sbin/runc", "usr/bin/runc"];
+        let path = self.program("runc", &inside)?;
+        if self.has_seccomp(&path)? {
             return Ok(path);
+        }
+        // One that somebody built by hand: the distribution's own is better.
+        let packaged = self.package("runc", &inside)?;
+        if self.has_seccomp(&packaged)? {
+            return Ok(packaged);
         }
         Err(Fault::failed(format!("{} was built without seccomp, which BuildKit needs", path.display()))
             .help("install the distribution's own: apt-get install runc, dnf install runc")
             .into())
+    }
+
+    fn has_seccomp(&self, runc: &Path) -> Result<bool> {
+        let program = Program::new(runc.display().to_string());
+        let argv = Argv::new("ask runc for its version", &program).arg("--version").limit(20);
+        Ok(self.runner.text(&argv)?.contains("libseccomp"))
     }
 
     /// mmdebstrap, which makes a root file system out of Debian packages.
@@ -61,17 +70,34 @@ impl System<'_> {
     /// If the kernel has no interpreter for it and we cannot register one.
     pub fn emulator(&self, platform: &Platform) -> Result<()> {
         let name = qemu_name(platform);
-        if Path::new(BINFMT).join(format!("qemu-{name}")).exists() {
-            return Ok(());
-        }
+        let entry = Path::new(BINFMT).join(format!("qemu-{name}"));
         let cannot = |why: String| {
             Fault::failed(format!("set up the emulation of {platform}: {why}"))
                 .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
                 .help("on Debian or Ubuntu, as root: apt-get install qemu-user-static")
         };
-        let program = self
-            .program("qemu-user-static", &["usr/bin/qemu-aarch64-static"])
-            .map_err(|error| cannot(format!("{error:#}")))?;
+        match fs::read_to_string(&entry) {
+            // F: the interpreter is opened when it is registered, so that it works inside builds.
+            Ok(text)
+                if text.starts_with("enabled")
+                    && text.lines().any(|l| l.starts_with("flags:") && l.contains('F')) =>
+            {
+                return Ok(());
+            }
+            Ok(_) => {
+                let why = format!("{} is disabled, or lacks the flag F", entry.display());
+                return Err(cannot(why)
+                    .help(format!("remove it and try again: echo -1 > {}", entry.display()))
+                    .into());
+            }
+            Err(_) if !rustix::process::geteuid().is_root() => {
+                return Err(cannot("only root may register an emulator with the kernel".to_owned()).into());
+            }
+            Err(_) => {}
+        }
+        let inside = format!("usr/bin/qemu-{name}-static");
+        let program =
+            self.program("qemu-user-static", &[&inside]).map_err(|error| cannot(format!("{error:#}")))?;
         let root = program.ancestors().nth(3).context("an unpacked package has a root")?.to_owned();
         let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf")))
             .map_err(|error| cannot(error.to_string()))?;
@@ -105,6 +131,11 @@ impl System<'_> {
                 return Ok(found);
             }
         }
+        self.package(package, inside)
+    }
+
+    /// A program from an unpacked package.
+    fn package(&self, package: &str, inside: &[&str]) -> Result<PathBuf> {
         let root = self.layout.tools().join("system").join(package);
         let unpacked = |root: &Path| inside.iter().map(|path| root.join(path)).find(|path| path.exists());
         if let Some(found) = unpacked(&root) {

@@ -75,11 +75,10 @@ impl Engine {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let unpacked = unpack(main);
-        let path = format!(
-            "{0}/usr/bin:{0}/usr/sbin:{1}:/usr/sbin:/sbin",
-            unpacked.display(),
-            std::env::var("PATH").unwrap()
-        );
+        let folders =
+            [unpacked.join("usr/bin"), unpacked.join("usr/sbin"), runc(main).parent().unwrap().to_owned()];
+        let places: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        let path = format!("{}:{}", places.join(":"), std::env::var("PATH").unwrap());
         let (mirror, port) = start_mirror(main, &folder);
         // Sockets have short paths, and this folder may lie deep.
         let sockets = std::env::temp_dir().join(format!("xtask-engine-{}", std::process::id()));
@@ -102,8 +101,18 @@ impl Engine {
             .spawn()
             .unwrap();
         let engine = Self { folder, path, dockerd, mirror };
-        wait("the Engine answers", || engine.docker(&["version"]).code == Some(0));
-        engine.fill_mirror(main, port, &unpacked);
+        let mut last = String::new();
+        let log = engine.folder.join("dockerd.log");
+        wait("the Engine answers", || {
+            let done = engine.docker(&["version"]);
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            if done.code != Some(0) && done.stderr != last {
+                println!("{}{}", done.stderr, text.lines().rev().take(3).collect::<Vec<_>>().join("\n"));
+                last.clone_from(&done.stderr);
+            }
+            done.code == Some(0)
+        });
+        engine.fill_mirror(main, port);
         engine
     }
 
@@ -123,7 +132,7 @@ impl Engine {
     }
 
     /// BuildKit's and the registry's image, out of binaries.
-    fn fill_mirror(&self, main: &Checkout, port: u16, unpacked: &Path) {
+    fn fill_mirror(&self, main: &Checkout, port: u16) {
         let bin = main.root.join("target/tools/bin");
         let version = |tool: &str| {
             let text = fs::read_to_string(main.root.join(format!("tools/{tool}/go.mod"))).unwrap();
@@ -135,11 +144,7 @@ impl Engine {
             text.split(module).nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
         };
         let buildkit = self.folder.join("buildkit");
-        let runc = ["usr/sbin/runc", "usr/bin/runc"]
-            .map(|path| unpacked.join(path))
-            .into_iter()
-            .find(|path| path.exists())
-            .unwrap();
+        let runc = runc(main);
         copy(&bin.join("buildkitd"), &buildkit.join("usr/bin/buildkitd"));
         copy(&bin.join("buildctl"), &buildkit.join("usr/bin/buildctl"));
         copy(&runc, &buildkit.join("usr/bin/buildkit-runc"));
@@ -196,6 +201,16 @@ fn stop(child: &mut Child) {
     let _ = child.wait();
 }
 
+/// The runc that the stack of processes uses: one that runs on this system, unlike that of the Engine's suite.
+fn runc(main: &Checkout) -> PathBuf {
+    main.xtask(&["local", "up"]).ok();
+    let unpacked = main.root.join("target/tools/system/runc/usr/sbin/runc");
+    let places = std::env::var("PATH").unwrap();
+    let on_path =
+        places.split(':').chain(["/usr/sbin", "/sbin"]).map(|folder| Path::new(folder).join("runc"));
+    on_path.chain([unpacked]).find(|path| path.exists()).expect("`local up` has found a runc")
+}
+
 /// The Engine's packages, downloaded with an apt state of our own and unpacked; kept for the next run.
 fn unpack(main: &Checkout) -> PathBuf {
     let shared = fs::canonicalize(main.root.join("target/tools")).unwrap().join("engine");
@@ -221,7 +236,7 @@ fn unpack(main: &Checkout) -> PathBuf {
         .ok()
     };
     apt(&["update"]);
-    apt(&["download", "docker.io", "docker-cli", "containerd", "runc", "tini"]);
+    apt(&["download", "docker.io", "docker-cli", "containerd", "tini"]);
     let unfinished = shared.join("unfinished");
     for entry in fs::read_dir(&shared).unwrap() {
         let path = entry.unwrap().path();
