@@ -151,6 +151,7 @@ impl Engine {
         for library in libraries(&runc) {
             copy(&library, &buildkit.join(library.strip_prefix("/").unwrap()));
         }
+        fs::create_dir_all(buildkit.join("tmp")).unwrap();
         let name = format!("127.0.0.1:{port}/moby/buildkit:v{}", version("buildkit"));
         self.import(
             &buildkit,
