@@ -1,7 +1,6 @@
 //! What only the whole matrix can tell: names that refer to nothing, cycles, cells that cannot be.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::cells::{CellSpec, cells, combinations, is_reachable};
 use super::read::unknown;
@@ -27,15 +26,9 @@ fn platforms(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
             matrix.platforms.iter().take(index).find(|other| other.platform == platform.platform)
         {
             let message = format!("`{}` and `{}` are both {}", other.name, platform.name, platform.platform);
-            errors.push(Diagnostic::new(find(matrix, platform.name.as_str()), message));
+            errors.push(Diagnostic::new(platform.span.clone(), message));
         }
     }
-}
-
-/// Platforms keep no place of their own: the last word of that name in the file will do.
-fn find(matrix: &Matrix, word: &str) -> Range<usize> {
-    let start = matrix.source.text.rfind(word).unwrap_or_default();
-    start..start + word.len()
 }
 
 fn excludes(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
@@ -133,6 +126,10 @@ fn needed_cells(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
                     };
                     let diagnostic =
                         Diagnostic::new(need.span.clone(), format!("{} needs {id}, which {why}", cell.id));
+                    // Once for a need, however many cells have it.
+                    if errors.iter().any(|error| error.span == need.span) {
+                        continue;
+                    }
                     errors.push(diagnostic.help("name its track or mode: needs = { NAME = { image = \"…\", track = \"…\", composer = \"…\" } }"));
                 }
             }

@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn survives_odd_places() {
-        for span in [0..0, 5..5, 99..120, 3..1] {
+        for span in [0..0, 5..5, 4..6, 99..120] {
             assert!(render("a = ä", span).contains("matrix.toml:1:"));
         }
         let long = format!("x = \"{}\" y", "z".repeat(500));

@@ -81,6 +81,8 @@ pub struct PlatformDef {
     pub platform: Platform,
     /// The CI runner that builds it natively.
     pub runner: Option<String>,
+    /// Where its name stands.
+    pub span: Range<usize>,
 }
 
 /// A stream of upstream versions.

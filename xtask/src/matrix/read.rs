@@ -76,8 +76,8 @@ fn named<'t, T>(
     read: impl Fn(Located<Name>, &Table<'t>, &'t Errors<'t>) -> Option<T>,
 ) -> Vec<T> {
     let one = |(text, table): (Located<String>, Table<'t>)| {
-        let name = errors.parse(&text).map(|value| Located { value, span: text.span });
-        let result = name.and_then(|name| read(name, &table, errors));
+        let name = Located { value: errors.parse(&text)?, span: text.span };
+        let result = read(name, &table, errors);
         table.finish();
         result
     };
@@ -134,7 +134,7 @@ fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
 fn platform(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<PlatformDef> {
     let platform = table.required_string("platform").and_then(|text| errors.parse(&text));
     let runner = table.string("runner").map(|found| found.value);
-    Some(PlatformDef { name: name.value, platform: platform?, runner })
+    Some(PlatformDef { name: name.value, platform: platform?, runner, span: name.span })
 }
 
 fn track(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<Track> {
@@ -355,7 +355,8 @@ fn image(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>, defaults: 
     if image.platforms.is_empty() && !defaults.platforms.is_empty() {
         errors.add(Diagnostic::new(image.span.clone(), format!("the image {} has no platform", image.name)));
     }
-    if image.own.is_none() && image.tracks.is_empty() {
+    let none_named = !follows || table.array("tracks").is_none_or(|names| names.is_empty());
+    if image.own.is_none() && image.tracks.is_empty() && none_named {
         let diagnostic = Diagnostic::new(
             image.span.clone(),
             format!("the image {} has no track, so it would get no tag", image.name),

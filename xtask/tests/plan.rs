@@ -1,0 +1,253 @@
+//! Matrix and circumstances to plan: no git, no Docker, no clock.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+use xtask::error::{Exit, exit_code, report};
+use xtask::matrix::{self, Source};
+use xtask::plan::event::Event;
+use xtask::plan::filter::Filter;
+use xtask::plan::git::Git;
+use xtask::plan::resolve::{Inputs, resolve};
+use xtask::plan::{Cell, Destination, DestinationKind, Plan, Sign};
+
+const OURS: &str = include_str!("../../matrix.toml");
+
+/// 2026-11-21T05:00:00Z.
+const NOW: u64 = 1_795_237_200;
+
+/// What a plan is made from, with everything at its usual value.
+struct Case {
+    text: String,
+    version: &'static str,
+    event: Event,
+    versions: BTreeMap<xtask::ids::Name, String>,
+    dirty: bool,
+    now: u64,
+}
+
+impl Case {
+    fn new(text: &str) -> Self {
+        let event = Event::Push { branch: "main".into(), default_branch: true };
+        Self {
+            text: text.into(),
+            version: "8.5.1\n",
+            event,
+            versions: BTreeMap::new(),
+            dirty: false,
+            now: NOW,
+        }
+    }
+
+    /// One image whose tags are given; its version comes from a file.
+    fn tags(tags: &str) -> Self {
+        let text = format!(
+            "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\namd64 = {{ platform = \"linux/amd64\" }}\n\
+             [tracks.t]\nref = {{ file = \"V\" }}\ntags = [{tags}]\n[images.app]\ncontext = \"app\"\n"
+        );
+        Self::new(&text)
+    }
+
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let matrix = matrix::parse(Source { name: "matrix.toml".into(), text: self.text.clone() })?;
+        let version = self.version.to_owned();
+        resolve(
+            &matrix,
+            &Inputs {
+                now: SystemTime::UNIX_EPOCH + Duration::from_secs(self.now),
+                event: self.event.clone(),
+                git: Git {
+                    commit: "0123456789abcdef0123456789abcdef01234567".into(),
+                    dirty: self.dirty,
+                    ..Git::default()
+                },
+                destination: Destination {
+                    kind: DestinationKind::Publish,
+                    repositories: matrix.repositories.clone(),
+                },
+                sign: Sign::None { reason: "a test".into() },
+                versions: self.versions.clone(),
+                read: &move |_| Ok(version.clone()),
+            },
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        names(&self.plan().unwrap().cells[0])
+    }
+
+    fn error(&self) -> String {
+        let error = self.plan().unwrap_err();
+        assert_eq!(exit_code(&error), Exit::Invalid);
+        report(&error)
+    }
+}
+
+fn names(cell: &Cell) -> Vec<String> {
+    cell.tags.iter().map(|tag| tag.name.to_string()).collect()
+}
+
+#[test]
+fn the_matrix_of_this_repository() {
+    let plan = Case::new(OURS).plan().unwrap();
+    let ids: Vec<(&str, usize)> = plan.cells.iter().map(|cell| (cell.id.as_str(), cell.wave)).collect();
+    assert_eq!(ids, [("php-base", 0), ("hello-php.release.pinned", 1), ("hello-php.release.rolling", 1)]);
+    let (base, pinned, rolling) = (&plan.cells[0], &plan.cells[1], &plan.cells[2]);
+    assert_eq!(names(base), ["8.5.1-20261121", "8.5.1", "8.5", "latest"]);
+    assert_eq!(names(pinned), ["8.5.1-20261121", "sha-pinned-0123456", "8.5.1", "8.5", "8", "latest"]);
+    assert_eq!(
+        names(rolling),
+        [
+            "8.5.1-rolling-20261121",
+            "sha-rolling-0123456",
+            "8.5.1-rolling",
+            "8.5-rolling",
+            "8-rolling",
+            "rolling"
+        ]
+    );
+    assert_eq!(rolling.repositories[0].as_str(), "ghcr.io/acme/hello-php");
+    let args: Vec<(&str, &str)> =
+        rolling.builds[1].build_args.iter().map(|pair| (&*pair.key, &*pair.value)).collect();
+    assert_eq!(args, [("HELLO_VERSION", "8.5.1"), ("ROLLING_DEPS", "true")]);
+    assert_eq!(rolling.builds[1].runner.as_deref(), Some("ubuntu-24.04-arm"));
+    assert_eq!(rolling.builds[0].needs[0].cell.as_str(), "php-base");
+}
+
+#[test]
+fn a_pre_release_moves_no_tag_that_promises_stability() {
+    let all = r#""{version}", "{major}.{minor}.{patch}", "{major}.{minor}", "{major}", "{latest}", { tag = "next-{major}", when = "always" }"#;
+    let mut case = Case::tags(all);
+    assert_eq!(case.names(), ["8.5.1", "8.5", "8", "next-8", "latest"]);
+    case.version = "v9.0.0-rc1";
+    assert_eq!(case.names(), ["9.0.0-rc1", "9.0.0", "next-9"]);
+}
+
+#[test]
+fn a_release_is_of_the_default_branch_or_a_tag_and_not_overridden() {
+    let mut case = Case::tags(r#""{version}", { tag = "{latest}", when = "release" }"#);
+    assert_eq!(case.names(), ["8.5.1", "latest"]);
+    case.event = Event::Tag { tag: "v1".into() };
+    assert_eq!(case.names(), ["8.5.1", "latest"]);
+    case.event = Event::Push { branch: "develop".into(), default_branch: false };
+    assert_eq!(case.names(), ["8.5.1"]);
+    case.event = Event::Schedule { branch: "main".into(), default_branch: true };
+    case.versions.insert("t".parse().unwrap(), "7.0.0".into());
+    assert_eq!(case.names(), ["7.0.0"]);
+}
+
+#[test]
+fn immutable_tags_are_set_first() {
+    let case = Case::tags(r#""{latest}", "{version}-{date}", { tag = "{version}", immutable = true }"#);
+    assert_eq!(case.names(), ["8.5.1", "8.5.1-20261121", "latest"]);
+    assert!(case.plan().unwrap().cells[0].tags[0].immutable);
+}
+
+#[test]
+fn refs_of_this_repository() {
+    let mut case = Case::tags(r#""{ref}", "{version}""#);
+    case.text = case.text.replace("{ file = \"V\" }", "{ self = true }");
+    case.event = Event::Push { branch: "feature/x".into(), default_branch: false };
+    assert_eq!(case.names(), ["0123456", "feature-x"]);
+    case.event = Event::Tag { tag: "v2.0.0".into() };
+    assert_eq!(case.names(), ["2.0.0", "v2.0.0"]);
+    assert_eq!(
+        case.plan().unwrap().cells[0].commit.as_deref(),
+        Some("0123456789abcdef0123456789abcdef01234567")
+    );
+    case.event = Event::Push { branch: "x".repeat(129), default_branch: false };
+    assert!(case.error().contains("expands to an invalid tag"));
+}
+
+#[test]
+fn what_has_no_value_is_an_error_with_its_place() {
+    let mut case = Case::tags(r#""{version}", "{patch}""#);
+    case.version = "3.24";
+    let error = case.error();
+    assert!(
+        error.contains("`{patch}` has no value here") && error.contains("--> matrix.toml:8:22"),
+        "{error}"
+    );
+    for bad in ["", "1.2 3", "1\n2"] {
+        case.version = bad;
+        assert!(case.error().contains("must hold one version"));
+    }
+}
+
+#[test]
+fn duplicate_tags_name_both_cells() {
+    let text = OURS.replace("\"{major}{suffix}\"", "\"{major}\"");
+    let error = Case::new(&text).error();
+    assert!(
+        error.contains("duplicate tag `8`: both hello-php.release.pinned and hello-php.release.rolling"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_pull_request_builds_its_tracks_and_what_they_need() {
+    let mut case = Case::new(OURS);
+    case.event = Event::PullRequest { reference: "27/merge".into() };
+    let plan = case.plan().unwrap();
+    assert!(!plan.pushes());
+    assert_eq!(plan.cells.len(), 3);
+    case.text = OURS.replace("pull-request = true", "pull-request = false");
+    assert_eq!(case.plan().unwrap().cells.len(), 1);
+}
+
+#[test]
+fn the_id_is_that_of_the_content() {
+    let id = |change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new(OURS);
+        change(&mut case);
+        case.plan().unwrap().id
+    };
+    let first = id(&|_| {});
+    assert_eq!(first, id(&|_| {}));
+    let changes: [&dyn Fn(&mut Case); 4] =
+        [&|case| case.dirty = true, &|case| case.now += 1, &|case| case.version = "8.5.2", &|case| {
+            case.event = Event::Tag { tag: "v1".into() }
+        }];
+    for change in changes {
+        assert_ne!(first, id(change));
+    }
+}
+
+#[test]
+fn a_plan_survives_its_file_and_a_changed_one_does_not() {
+    let plan = Case::new(OURS).plan().unwrap();
+    let path = std::env::temp_dir().join(format!("xtask-plan-{}.json", std::process::id()));
+    xtask::plan::current::write(&path, &plan).unwrap();
+    assert_eq!(Plan::read(&path).unwrap(), plan);
+    let text = std::fs::read_to_string(&path).unwrap();
+    for changed in [
+        text.replace("8.5.1", "8.5.2"),
+        text.replace("\"schema\": 1", "\"schema\": 2"),
+        text[..text.len() / 2].to_owned(),
+    ] {
+        std::fs::write(&path, changed).unwrap();
+        let error = Plan::read(&path).unwrap_err();
+        assert_eq!(exit_code(&error), Exit::Invalid, "{error:#}");
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn filters_keep_what_is_needed_and_name_what_there_is() {
+    let plan = Case::new(OURS).plan().unwrap();
+    let filter = Filter { composers: vec!["rolling".parse().unwrap()], ..Filter::default() };
+    let narrow = filter.narrow(&plan).unwrap();
+    let ids: Vec<&str> = narrow.cells.iter().map(|cell| cell.id.as_str()).collect();
+    assert_eq!(ids, ["php-base", "hello-php.release.rolling"]);
+    assert_ne!(narrow.id, plan.id);
+    let unknown = Filter { images: vec!["hello".parse().unwrap()], ..Filter::default() };
+    let text = report(&unknown.cells(&plan).unwrap_err());
+    assert!(text.contains("no image `hello`") && text.contains("php-base, hello-php"), "{text}");
+    let none = Filter {
+        images: vec!["php-base".parse().unwrap()],
+        tracks: vec!["release".parse().unwrap()],
+        ..Filter::default()
+    };
+    assert!(report(&none.cells(&plan).unwrap_err()).contains("no cell matches"));
+}
