@@ -84,6 +84,9 @@ pub(crate) struct Plan {
     pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) cells: CellArgs,
+    /// Show only this architecture or platform. A saved plan keeps all: merge must not publish half.
+    #[arg(long, value_name = "ARCH", conflicts_with_all = ["json", "save"])]
+    pub(crate) arch: Vec<String>,
     /// Print the plan as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -49,6 +49,11 @@ impl Digest {
         Self(format!("sha256:{hex}"))
     }
 
+    /// Stands for a digest that is not known yet in what `--dry-run` prints: all zeros.
+    pub fn unknown() -> Self {
+        Self(format!("sha256:{}", "0".repeat(64)))
+    }
+
     /// The 64 hex digits.
     pub fn hex(&self) -> &str {
         self.0.trim_start_matches("sha256:")

@@ -44,8 +44,8 @@ fn run(cli: cli::Cli) -> Result<()> {
 }
 
 fn plan_options(args: cli::Plan) -> Result<plan::Options> {
-    let cli::Plan { plan, cells, json, save } = args;
-    Ok(plan::Options { plan: how(plan)?, filter: filter(cells, Vec::new())?, json, save })
+    let cli::Plan { plan, cells, arch, json, save } = args;
+    Ok(plan::Options { plan: how(plan)?, filter: filter(cells, arch)?, json, save })
 }
 
 fn build_options(args: cli::Build) -> Result<build::Options> {

@@ -125,6 +125,20 @@ pub struct Signature {
     pub key: Option<String>,
 }
 
+impl Publication {
+    /// Takes over what tags held before from an earlier record of the same digest: a merge that is
+    /// run again finds its tags set already, and would forget where they came from.
+    #[must_use]
+    pub fn remember(mut self, earlier: Option<&Self>) -> Self {
+        let Some(earlier) = earlier.filter(|earlier| earlier.digest == self.digest) else { return self };
+        for tag in self.tags.iter_mut().filter(|tag| tag.moved_from.is_none()) {
+            let before = earlier.tags.iter().find(|other| other.name == tag.name);
+            tag.moved_from = before.and_then(|other| other.moved_from.clone());
+        }
+        self
+    }
+}
+
 /// Where the record of a build lies.
 pub fn digest_path(folder: &Path, cell: &CellId, arch: &Name) -> PathBuf {
     folder.join(cell.as_str()).join(format!("{arch}.json"))

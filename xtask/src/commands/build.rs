@@ -16,7 +16,7 @@ use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Platform};
 use crate::metadata::Metadata;
 use crate::plan::filter::Filter;
-use crate::plan::{Build, Cell, DestinationKind, Plan};
+use crate::plan::{Build, Cell, Plan};
 use crate::record::{self, DigestRecord};
 use crate::run::Output;
 use crate::ui::columns;
@@ -126,17 +126,7 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
     let jobs = chosen(plan, options, |platform| {
         !options.filter.arches.is_empty() || platform.architecture() == host.architecture()
     })?;
-    let program = session.tools.look(crate::tools::Tool::Buildx)?.map_or_else(
-        || crate::argv::Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] },
-        |found| found.program,
-    );
-    let local = plan.destination.kind == DestinationKind::Local && options.builder.is_none();
-    let status = session.local().status()?;
-    let buildx = Buildx {
-        program,
-        builder: options.builder.clone().or_else(|| local.then(|| status.builder.clone())),
-        config: local.then(|| status.buildx_config.clone()),
-    };
+    let (buildx, _) = session.buildx_of_dry_run(plan, options.builder.as_deref())?;
     let run = Run {
         session,
         plan,
@@ -267,7 +257,7 @@ impl<'a> Run<'a> {
             .with_context(|| format!("the plan lacks {cell}"))?;
         let digest = match self.recorded(cell, arch) {
             Some(record) => record.digest,
-            None if dry => Digest::of(b"not built yet"),
+            None if dry => Digest::unknown(),
             None => {
                 return Err(
                     Fault::failed(format!("there is no record of {cell} {arch} from this plan")).into()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::parallel;
 use super::session::{PlanOptions, Session};
+use crate::argv::Program;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::argv::imagetools::{self, Join};
@@ -12,11 +13,12 @@ use crate::error::Fault;
 use crate::ids::{Digest, Repository, Tag};
 use crate::oci::Manifest;
 use crate::plan::filter::Filter;
-use crate::plan::{Cell, DestinationKind, Pair, Plan, Sign};
+use crate::plan::{Cell, Pair, Plan, Sign};
 use crate::publication::{index, records, sources, tags};
 use crate::record::{self, DigestRecord, Publication, PublishedTag, Signature};
 use crate::registry::Registry;
 use crate::run::{Output, retry};
+use crate::tools::Tool;
 use crate::ui::columns;
 
 /// What was typed.
@@ -59,15 +61,15 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         return dry_run(session, &plan, options, &cells, read);
     }
     refuse_incomplete(session, &cells, &read)?;
-    let (buildx, _) = session.buildx(&plan, options.builder.as_deref())?;
-    let signer = session.signer(&plan.sign)?;
+    let (buildx, stack) = session.buildx(&plan, options.builder.as_deref())?;
+    let signer = session.signer(&plan.sign, stack.as_ref())?;
     let merge = Merge {
         session,
         plan: &plan,
         registry: session.registry(&buildx),
         buildx,
         cosign: session.cosign()?,
-        ordered: session.tools.get(crate::tools::Tool::Buildx)?.version >= ORDERED_TAGS,
+        ordered: session.tools.get(Tool::Buildx)?.version >= ORDERED_TAGS,
         signer,
         allow_downgrade: options.allow_downgrade,
     };
@@ -79,8 +81,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let results =
         parallel::map(&work, options.jobs.unwrap_or_else(parallel::default_jobs), |(cell, records)| {
             let records = records.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-            let published = merge.cell(cell, records)?;
-            crate::files::write_json(&record::publication_path(&publications, &cell.id), &published)
+            let path = record::publication_path(&publications, &cell.id);
+            let published = merge.cell(cell, records)?.remember(record::read(&path).ok().flatten().as_ref());
+            crate::files::write_json(&path, &published)
                 .with_context(|| format!("record the publication of {}", cell.id))?;
             Ok(published)
         });
@@ -331,24 +334,25 @@ fn dry_run(
     cells: &[&Cell],
     read: Vec<Result<Vec<DigestRecord>>>,
 ) -> Result<()> {
-    let program = session.tools.look(crate::tools::Tool::Buildx)?.map_or_else(
-        || crate::argv::Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] },
-        |found| found.program,
+    let (buildx, stack) = session.buildx_of_dry_run(plan, options.builder.as_deref())?;
+    let signer = session.signer(&plan.sign, stack.as_ref())?;
+    let found = session.tools.look(Tool::Cosign)?;
+    let cosign = found.map_or_else(
+        || Cosign { program: Program::new("cosign"), version: Tool::Cosign.minimum() },
+        |found| Cosign { program: found.program, version: found.version },
     );
-    let local = plan.destination.kind == DestinationKind::Local && options.builder.is_none();
-    let status = session.local().status()?;
-    let buildx = Buildx {
-        program,
-        builder: options.builder.clone().or_else(|| local.then(|| status.builder.clone())),
-        config: local.then(|| status.buildx_config.clone()),
-    };
+    session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides");
+    let digest = Digest::unknown();
     for (cell, records) in cells.iter().zip(read) {
         let records = records?;
         for repository in &cell.repositories {
-            let digest = Digest::of(b"not computed yet");
             let join = join(cell, &records, repository);
             session.ui.out(join.dry_run(&buildx).to_string());
             session.ui.out(join.push_untagged(&buildx, &digest).to_string());
+            if let Some(signer) = &signer {
+                session.ui.out(cosign.sign(signer, repository, &digest).to_string());
+                session.ui.out(cosign.verify(signer, repository, std::slice::from_ref(&digest)).to_string());
+            }
             let names: Vec<&Tag> = cell.tags.iter().map(|tag| &tag.name).collect();
             session.ui.out(imagetools::tag(&buildx, repository, &digest, &names).to_string());
         }

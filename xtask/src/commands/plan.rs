@@ -36,7 +36,15 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if options.json {
         session.ui.out(serde_json::to_string_pretty(&plan)?);
     } else {
-        session.ui.out(table::table(&plan));
+        session.ui.out(table::table(&shown(plan, &options.filter)));
     }
     Ok(())
+}
+
+/// The builds that `--arch` names; the plan itself keeps all.
+fn shown(mut plan: Plan, filter: &Filter) -> Plan {
+    for cell in &mut plan.cells {
+        cell.builds.retain(|build| filter.wants_arch(build));
+    }
+    plan
 }

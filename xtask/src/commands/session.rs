@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::argv::Program;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::context::{Context, Layout};
@@ -297,15 +298,7 @@ impl Session {
         let local = plan.sign == Sign::Local;
         let stack = if local { Some(self.local_up()?) } else { None };
         let program = self.tools.get(Tool::Buildx)?.program;
-        let buildx = match (&stack, named) {
-            (_, Some(name)) => Buildx { program, builder: Some(name.to_owned()), config: None },
-            (Some(stack), None) => Buildx {
-                program,
-                builder: Some(stack.builder.clone()),
-                config: Some(stack.buildx_config.clone()),
-            },
-            (None, None) => Buildx { program, builder: None, config: None },
-        };
+        let buildx = chosen_builder(program, stack.as_ref(), named);
         Ok((buildx, stack))
     }
 
@@ -322,7 +315,7 @@ impl Session {
     ///
     /// # Errors
     /// If the local key cannot be made.
-    pub fn signer(&self, sign: &Sign) -> Result<Option<Signer>> {
+    pub fn signer(&self, sign: &Sign, stack: Option<&Stack>) -> Result<Option<Signer>> {
         Ok(match sign {
             Sign::None { .. } => None,
             Sign::Keyless { identity, issuer } => {
@@ -332,7 +325,10 @@ impl Session {
                 Some(Signer::Key { key: key.clone(), public: public_key(key), password: None })
             }
             Sign::Local => {
-                let keys = self.local_up()?.keys;
+                let keys = match stack {
+                    Some(stack) => stack.keys.clone(),
+                    None => self.local_up()?.keys,
+                };
                 Some(Signer::Offline {
                     key: keys.private,
                     public: keys.public,
@@ -343,9 +339,33 @@ impl Session {
         })
     }
 
+    /// What [`Session::buildx`] would give, without starting or building anything.
+    ///
+    /// # Errors
+    /// If the state of the local stack cannot be read.
+    pub fn buildx_of_dry_run(&self, plan: &Plan, named: Option<&str>) -> Result<(Buildx, Option<Stack>)> {
+        let docker = || Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] };
+        let program = self.tools.look(Tool::Buildx)?.map_or_else(docker, |found| found.program);
+        let stack = if plan.sign == Sign::Local { Some(self.local().described()?) } else { None };
+        Ok((chosen_builder(program, stack.as_ref(), named), stack))
+    }
+
     /// Reads from registries with the credentials of `buildx`.
     pub fn registry(&self, buildx: &Buildx) -> Registry {
         Registry { buildx: buildx.clone(), runner: self.runner.clone(), ui: self.ui }
+    }
+}
+
+/// The builder that was named, else that of the local stack, else the one that buildx has selected.
+fn chosen_builder(program: Program, stack: Option<&Stack>, named: Option<&str>) -> Buildx {
+    match (stack, named) {
+        (_, Some(name)) => Buildx { program, builder: Some(name.to_owned()), config: None },
+        (Some(stack), None) => Buildx {
+            program,
+            builder: Some(stack.builder.clone()),
+            config: Some(stack.buildx_config.clone()),
+        },
+        (None, None) => Buildx { program, builder: None, config: None },
     }
 }
 

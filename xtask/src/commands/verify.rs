@@ -54,11 +54,11 @@ struct Verify {
 fn all(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
     let cells = options.filter.cells(&plan)?;
-    let (buildx, _) = session.buildx(&plan, None)?;
+    let (buildx, stack) = session.buildx(&plan, None)?;
     let verify = Verify {
         registry: session.registry(&buildx),
         cosign: session.cosign()?,
-        signer: session.signer(&plan.sign)?,
+        signer: session.signer(&plan.sign, stack.as_ref())?,
         publications: options
             .publications
             .as_ref()
@@ -188,7 +188,7 @@ fn signer_for(session: &Session, options: &Options, repository: &Repository) -> 
     if let Sign::None { reason } = &plan.sign {
         session.ui.warn(format!("matrix.toml says that images are not signed: {reason}"));
     }
-    session.signer(&plan.sign)
+    session.signer(&plan.sign, None)
 }
 
 /// The repository of `REPO:TAG`, `REPO@DIGEST` or `REPO`.

@@ -192,6 +192,14 @@ impl Local<'_> {
         })
     }
 
+    /// The stack as it is or will be, without starting it.
+    ///
+    /// # Errors
+    /// As [`Local::address`].
+    pub fn described(&self) -> Result<Stack> {
+        Ok(self.stack(&self.state()?))
+    }
+
     /// What is written down; a port is chosen first if nothing is. An `up` at work is not waited for.
     fn state(&self) -> Result<State> {
         if let Some(state) = State::read(self.layout)? {
