@@ -64,7 +64,7 @@ fn all(session: &Session, options: &Options) -> Result<()> {
             .as_ref()
             .map_or_else(|| session.layout.publications(), |path| session.typed(path)),
     };
-    let results = parallel::map(&cells, parallel::default_jobs(), |cell| verify.cell(cell));
+    let results = parallel::map(&cells, parallel::default_jobs(), |cell| verify.cell(cell, &plan.id));
     session.runner.check_interrupted()?;
     let mut rows = vec![["REFERENCE", "DIGEST", "SIGNATURE"].map(str::to_owned).to_vec()];
     let mut wrong = 0;
@@ -95,9 +95,10 @@ fn state(signer: Option<&Signer>) -> &'static str {
 
 impl Verify {
     /// Every tag of a cell, in every repository: one index, complete, signed.
-    fn cell(&self, cell: &Cell) -> Result<Vec<(String, Digest)>> {
+    fn cell(&self, cell: &Cell, plan: &Digest) -> Result<Vec<(String, Digest)>> {
         let path = record::publication_path(&self.publications, &cell.id);
-        let record = record::read::<Publication>(&path)?;
+        // The record of another plan says nothing about this one's tags.
+        let record = record::read::<Publication>(&path)?.filter(|record| record.plan == *plan);
         let mut found = Vec::new();
         for repository in &cell.repositories {
             let tags: Vec<&Tag> = match &record {
