@@ -90,6 +90,23 @@ impl Template {
         Ok(Self { text: text.to_owned(), parts })
     }
 
+    /// What is wrong with a text, up to ten places: [`Template::parse`] stops at the first.
+    pub fn errors(text: &str) -> Vec<TemplateError> {
+        let mut errors = Vec::new();
+        let mut rest = text.to_owned();
+        // What is wrong is blanked out in place, so that the offsets of the rest stay.
+        while let (Err(error), true) = (Self::parse(&rest), errors.len() < 10) {
+            let blank = " ".repeat(error.range.len());
+            let (Some(before), Some(after)) = (rest.get(..error.range.start), rest.get(error.range.end..))
+            else {
+                break;
+            };
+            rest = format!("{before}{blank}{after}");
+            errors.push(error);
+        }
+        errors
+    }
+
     /// Puts values in the place of placeholders.
     ///
     /// # Errors
@@ -143,9 +160,12 @@ fn placeholder(from: &str, offset: usize) -> Result<(&str, &str), TemplateError>
             Some("a literal brace is written twice: }}".to_owned()),
         ));
     };
-    let Some((name, after)) = body.split_once('}') else {
+    let closed = body.split_once('}').filter(|(name, _)| !name.contains('{'));
+    let Some((name, after)) = closed else {
+        // Up to the next brace: what follows may well be a placeholder.
+        let length = 1 + body.find('{').unwrap_or(body.len());
         return Err(error(
-            from.len(),
+            length,
             "`{` without `}`".to_owned(),
             Some("a literal brace is written twice: {{".to_owned()),
         ));
@@ -186,5 +206,15 @@ mod tests {
         assert_eq!(error("ä{version").range, 2..10);
         assert_eq!(error("a}b").range, 1..2);
         assert!(error("{}").message.contains("unknown placeholder"));
+    }
+
+    #[test]
+    fn all_errors_of_a_text() {
+        let found: Vec<_> =
+            Template::errors("{vresion}-ä{sufix}}x{").into_iter().map(|error| error.range).collect();
+        assert_eq!(found, [0..9, 12..19, 19..20, 21..22]);
+        let open = Template::errors("{version-{date}");
+        assert_eq!((open.len(), open[0].range.clone()), (1, 0..9));
+        assert!(Template::errors("{version}").is_empty());
     }
 }

@@ -58,8 +58,7 @@ pub fn cells(matrix: &Matrix) -> (Vec<CellSpec<'_>>, Vec<ExcludedSpec<'_>>) {
             None => kept.push(cell),
         }
     }
-    let waves: BTreeMap<&Name, usize> =
-        matrix.images.iter().map(|image| (&image.name, wave(matrix, image, 0))).collect();
+    let waves = waves(matrix);
     for cell in &mut kept {
         cell.wave = waves.get(&cell.image.name).copied().unwrap_or_default();
     }
@@ -115,7 +114,12 @@ fn id(image: &Name, track: Option<&Name>, composer: Option<&Name>) -> CellId {
 }
 
 /// The cell of a needed image that goes with a cell: of the same track and mode, as far as it has any.
-fn needed_id(need: &Need, needed: &Image, track: Option<&Name>, composer: Option<&Name>) -> CellId {
+pub(super) fn needed_id(
+    need: &Need,
+    needed: &Image,
+    track: Option<&Name>,
+    composer: Option<&Name>,
+) -> CellId {
     let track = need.track.as_ref().or(if needed.tracks.is_empty() { None } else { track });
     let composer = need.composer.as_ref().or(if needed.composers.is_empty() { None } else { composer });
     id(&needed.name, track, composer)
@@ -135,12 +139,20 @@ pub(super) fn is_reachable(exclude: &Exclude, cells: &[CellSpec<'_>]) -> bool {
     cells.iter().any(|cell| matches(exclude, cell))
 }
 
-/// One more than the highest wave of what an image needs. A cycle, which validation refuses, ends the count.
-fn wave(matrix: &Matrix, image: &Image, depth: usize) -> usize {
-    if depth > matrix.images.len() {
-        return depth;
+/// The wave of each image: one more than the highest of what it needs.
+fn waves(matrix: &Matrix) -> BTreeMap<&Name, usize> {
+    let mut waves: BTreeMap<&Name, usize> = matrix.images.iter().map(|image| (&image.name, 0)).collect();
+    // Each round settles at least one more wave; a circle, which validation refuses, ends with the rounds.
+    for _ in 0..matrix.images.len() {
+        let mut settled = true;
+        for image in &matrix.images {
+            let needed = image.needs.iter().filter_map(|need| waves.get(&need.image));
+            let wave = needed.max().map_or(0, |highest| highest + 1);
+            settled &= waves.insert(&image.name, wave) == Some(wave);
+        }
+        if settled {
+            break;
+        }
     }
-    let needed =
-        image.needs.iter().filter_map(|need| matrix.images.iter().find(|other| other.name == need.image));
-    needed.map(|other| wave(matrix, other, depth + 1) + 1).max().unwrap_or_default()
+    waves
 }

@@ -2,85 +2,64 @@
 
 use std::collections::BTreeMap;
 
-use super::cells::{CellSpec, cells, combinations, is_reachable};
-use super::read::unknown;
-use super::{Diagnostic, Diagnostics, Image, Located, Matrix, Need};
+use super::cells::{CellSpec, ExcludedSpec, cells, combinations, is_reachable, needed_id};
+use super::{Diagnostic, Matrix, Need, PlatformDef};
 use crate::ids::{CellId, Name};
 
-/// All errors of a matrix whose parts are each valid.
-pub(super) fn check(matrix: &Matrix) -> Diagnostics {
+/// The errors between the parts of a matrix. It may have gaps, where something is wrong already:
+/// then `clear` says whether they leave it clear which cells there are.
+pub(super) fn check(matrix: &Matrix, clear: bool) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     platforms(matrix, &mut errors);
-    excludes(matrix, &mut errors);
-    let cycle = needs(matrix, &mut errors);
-    ids(matrix, &mut errors);
-    if errors.is_empty() && !cycle {
-        needed_cells(matrix, &mut errors);
+    let circle = circles(matrix, &mut errors);
+    if clear {
+        let all = combinations(matrix);
+        excludes(matrix, &all, &mut errors);
+        let distinct = ids(&all, &mut errors);
+        if distinct && !circle {
+            needed_cells(matrix, &mut errors);
+        }
     }
-    Diagnostics(errors)
+    errors
 }
 
 fn platforms(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
     for (index, platform) in matrix.platforms.iter().enumerate() {
-        if let Some(other) =
-            matrix.platforms.iter().take(index).find(|other| other.platform == platform.platform)
-        {
-            let message = format!("`{}` and `{}` are both {}", other.name, platform.name, platform.platform);
+        let this = &platform.platform;
+        // `linux/arm64` and `linux/arm64/v8` are one.
+        let same =
+            |other: &&PlatformDef| other.platform.matches(this.os(), this.architecture(), this.variant());
+        if let Some(other) = matrix.platforms.iter().take(index).find(same) {
+            let message = format!("`{}` and `{}` are both {this}", other.name, platform.name);
             errors.push(Diagnostic::new(platform.span.clone(), message));
         }
     }
 }
 
-fn excludes(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
-    let all = combinations(matrix);
-    let images: Vec<Name> = matrix.images.iter().map(|image| image.name.clone()).collect();
-    let tracks: Vec<Name> = matrix.tracks.iter().map(|track| track.name.clone()).collect();
-    let composers: Vec<Name> = matrix.composers.iter().map(|mode| mode.name.clone()).collect();
-    for exclude in &matrix.excludes {
-        let named = [
-            ("image", &exclude.image, &images),
-            ("track", &exclude.track, &tracks),
-            ("composer mode", &exclude.composer, &composers),
-        ];
-        let wrong = named.into_iter().find_map(|(kind, name, known)| {
-            let name = name.as_ref().filter(|name| !known.contains(name))?;
-            Some(unknown(kind, &Located { value: name.to_string(), span: exclude.span.clone() }, known))
-        });
-        match wrong {
-            Some(diagnostic) => errors.push(diagnostic),
-            None if !is_reachable(exclude, &all) => {
-                let diagnostic = Diagnostic::new(exclude.span.clone(), "this [[exclude]] matches no cell");
-                errors.push(diagnostic.help("remove it, or correct what it names"));
-            }
-            None => {}
-        }
+fn excludes(matrix: &Matrix, all: &[CellSpec<'_>], errors: &mut Vec<Diagnostic>) {
+    for exclude in matrix.excludes.iter().filter(|exclude| !is_reachable(exclude, all)) {
+        let diagnostic = Diagnostic::new(exclude.span.clone(), "this [[exclude]] matches no cell");
+        errors.push(diagnostic.help("remove it, or correct what it names"));
     }
 }
 
-/// Needed images that are not there, and circles. Says whether there is one.
-fn needs(matrix: &Matrix, errors: &mut Vec<Diagnostic>) -> bool {
-    let names: Vec<Name> = matrix.images.iter().map(|image| image.name.clone()).collect();
-    let mut circle = false;
+/// Images that need each other, once for each circle. Says whether there is one.
+fn circles(matrix: &Matrix, errors: &mut Vec<Diagnostic>) -> bool {
+    let mut reported: Vec<Name> = Vec::new();
     for image in &matrix.images {
-        for need in &image.needs {
-            if !names.contains(&need.image) {
-                errors.push(unknown(
-                    "image",
-                    &Located { value: need.image.to_string(), span: need.span.clone() },
-                    &names,
-                ));
-            } else if let Some(path) = path_back(matrix, &need.image, &image.name, &mut Vec::new()) {
-                circle = true;
-                let words: Vec<&str> =
-                    std::iter::once(image.name.as_str()).chain(path.iter().map(Name::as_str)).collect();
-                errors.push(Diagnostic::new(
-                    need.span.clone(),
-                    format!("images need each other in a circle: {}", words.join(" -> ")),
-                ));
-            }
+        if reported.contains(&image.name) {
+            continue;
+        }
+        let around = |need: &Need| path_back(matrix, &need.image, &image.name, &mut Vec::new());
+        if let Some((need, path)) = image.needs.iter().find_map(|need| Some((need, around(need)?))) {
+            let words: Vec<&str> =
+                std::iter::once(image.name.as_str()).chain(path.iter().map(Name::as_str)).collect();
+            let message = format!("images need each other in a circle: {}", words.join(" -> "));
+            errors.push(Diagnostic::new(need.span.clone(), message));
+            reported.extend(path);
         }
     }
-    circle
+    !reported.is_empty()
 }
 
 /// The way from an image to another one along `needs`.
@@ -97,53 +76,77 @@ fn path_back(matrix: &Matrix, from: &Name, to: &Name, seen: &mut Vec<Name>) -> O
     Some(std::iter::once(from.clone()).chain(rest).collect())
 }
 
-/// `a.b` + `c` and `a` + `b.c` would share an id.
-fn ids(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
-    let mut taken: BTreeMap<CellId, &Name> = BTreeMap::new();
-    for cell in combinations(matrix) {
-        if let Some(other) = taken.insert(cell.id.clone(), &cell.image.name) {
-            let message = format!(
-                "two cells would have the id `{}`: of the images {other} and {}",
-                cell.id, cell.image.name
-            );
-            errors.push(
-                Diagnostic::new(cell.image.span.clone(), message).help("rename one of them without a dot"),
-            );
+/// `a.b` + `c` and `a` + `b.c` would share an id. Says whether all differ.
+fn ids(all: &[CellSpec<'_>], errors: &mut Vec<Diagnostic>) -> bool {
+    let mut taken: BTreeMap<&CellId, &CellSpec<'_>> = BTreeMap::new();
+    let before = errors.len();
+    for cell in all {
+        if let Some(other) = taken.insert(&cell.id, cell) {
+            let message =
+                format!("two cells would have the id `{}`: {} and {}", cell.id, parts(other), parts(cell));
+            let diagnostic = Diagnostic::new(cell.image.span.clone(), message);
+            errors.push(diagnostic.help("rename one of these parts: a dot in a name also joins the parts"));
         }
     }
+    errors.len() == before
 }
 
+/// The parts of a cell by name.
+fn parts(cell: &CellSpec<'_>) -> String {
+    let track = cell.track.map(|track| format!(" track {}", track.name)).unwrap_or_default();
+    let composer = cell.composer.map(|mode| format!(" composer mode {}", mode.name)).unwrap_or_default();
+    format!("image {}{track}{composer}", cell.image.name)
+}
+
+/// Every need of every cell must lead to a cell of the image that it names.
 fn needed_cells(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
     let (kept, excluded) = cells(matrix);
+    let by_id: BTreeMap<&CellId, &CellSpec<'_>> = kept.iter().map(|cell| (&cell.id, cell)).collect();
+    // Once for a need, however many cells have it.
+    let mut done: Vec<&Need> = Vec::new();
     for cell in &kept {
-        for ((_, id), need) in cell.needs.iter().zip(&cell.image.needs) {
-            match kept.iter().find(|other| other.id == *id) {
-                Some(needed) => missing_platform(cell, needed, need, errors),
-                None => {
-                    let why = match excluded.iter().find(|spec| spec.id == *id) {
-                        Some(spec) => format!("is excluded: {}", spec.reason),
-                        None => "does not exist".to_owned(),
-                    };
-                    let diagnostic =
-                        Diagnostic::new(need.span.clone(), format!("{} needs {id}, which {why}", cell.id));
-                    // Once for a need, however many cells have it.
-                    if errors.iter().any(|error| error.span == need.span) {
-                        continue;
-                    }
-                    errors.push(diagnostic.help("name its track or mode: needs = { NAME = { image = \"…\", track = \"…\", composer = \"…\" } }"));
-                }
+        for need in &cell.image.needs {
+            let Some(image) = matrix.images.iter().find(|image| image.name == need.image) else { continue };
+            if done.iter().any(|other| other.span == need.span) {
+                continue;
+            }
+            let (track, composer) =
+                (cell.track.map(|track| &track.name), cell.composer.map(|mode| &mode.name));
+            let id = needed_id(need, image, track, composer);
+            // Another image's cell may bear that id: it is not the one that is meant.
+            let diagnostic = match by_id.get(&id) {
+                Some(needed) if needed.image.name == need.image => missing_platform(cell, needed, need),
+                Some(_) => Some(no_such_cell(cell, &id, need, "is a cell of another image")),
+                None => Some(no_such_cell(cell, &id, need, &absence(&id, &excluded))),
+            };
+            if let Some(diagnostic) = diagnostic {
+                errors.push(diagnostic);
+                done.push(need);
             }
         }
     }
 }
 
-fn missing_platform(cell: &CellSpec<'_>, needed: &CellSpec<'_>, need: &Need, errors: &mut Vec<Diagnostic>) {
-    let has = |image: &Image, name: &Name| image.platforms.contains(name);
-    if let Some(platform) = cell.platforms.iter().find(|platform| !has(needed.image, &platform.name)) {
-        let message = format!(
-            "{} is built for {} but {}, which it needs, is not",
-            cell.image.name, platform.name, needed.image.name
-        );
-        errors.push(Diagnostic::new(need.span.clone(), message));
+/// Why there is no cell of an id.
+fn absence(id: &CellId, excluded: &[ExcludedSpec<'_>]) -> String {
+    let spec = excluded.iter().find(|spec| spec.id == *id);
+    spec.map_or("does not exist".to_owned(), |spec| format!("is excluded: {}", spec.reason))
+}
+
+fn no_such_cell(cell: &CellSpec<'_>, id: &CellId, need: &Need, why: &str) -> Diagnostic {
+    let message = format!("{} needs {id}, which {why}", cell.id);
+    Diagnostic::new(need.span.clone(), message)
+        .help("name its track or mode: needs = { NAME = { image = \"…\", track = \"…\", composer = \"…\" } }")
+}
+
+fn missing_platform(cell: &CellSpec<'_>, needed: &CellSpec<'_>, need: &Need) -> Option<Diagnostic> {
+    let has = |name: &Name| needed.image.platforms.contains(name);
+    let missing = cell.platforms.iter().map(|platform| &platform.name).filter(|name| !has(name));
+    let missing: Vec<&str> = missing.map(Name::as_str).collect();
+    if missing.is_empty() {
+        return None;
     }
+    let (this, other) = (&cell.image.name, &needed.image.name);
+    let message = format!("{this} is built for {} but {other}, which it needs, is not", missing.join(", "));
+    Some(Diagnostic::new(need.span.clone(), message))
 }

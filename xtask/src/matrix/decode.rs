@@ -1,6 +1,6 @@
 //! Tables of a TOML document, read key by key: what is wrong is written down and reading goes on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::str::FromStr;
 use toml::Spanned;
@@ -11,13 +11,50 @@ use crate::template::Template;
 
 /// The errors found so far.
 pub(super) struct Errors<'s> {
-    pub(super) source: &'s Source,
-    pub(super) found: RefCell<Vec<Diagnostic>>,
+    source: &'s Source,
+    found: RefCell<Vec<Diagnostic>>,
+    /// The file is no TOML: what is missing may be there all the same.
+    broken: bool,
+    /// Something is wrong that decides which cells there are.
+    unclear: Cell<bool>,
 }
 
-impl Errors<'_> {
+impl<'s> Errors<'s> {
+    pub(super) fn new(source: &'s Source, syntax: Vec<Diagnostic>) -> Self {
+        let broken = !syntax.is_empty();
+        Self { source, found: RefCell::new(syntax), broken, unclear: Cell::new(broken) }
+    }
+
     pub(super) fn add(&self, diagnostic: Diagnostic) {
         self.found.borrow_mut().push(diagnostic);
+    }
+
+    /// An error about something that is not there, or not there yet.
+    pub(super) fn missing(&self, diagnostic: Diagnostic) {
+        if !self.broken {
+            self.add(diagnostic);
+        }
+    }
+
+    /// Reads something that decides which cells there are. After an error in it nothing is said
+    /// of cells that do not exist: it may be the cause.
+    pub(super) fn shaping<T>(&self, read: impl FnOnce() -> T) -> T {
+        let before = self.found.borrow().len();
+        let result = read();
+        self.unclear.set(self.unclear.get() || self.found.borrow().len() > before);
+        result
+    }
+
+    /// All errors, and whether it is clear which cells there are.
+    pub(super) fn finish(self) -> (Vec<Diagnostic>, bool) {
+        (self.found.into_inner(), !self.unclear.get())
+    }
+
+    /// A part of a string, where that is written without escapes; else all of it.
+    pub(super) fn within(&self, text: &Located<String>, range: Range<usize>) -> Range<usize> {
+        let inner = text.span.start + 1..text.span.end.saturating_sub(1);
+        let plain = self.source.text.get(inner.clone()) == Some(text.value.as_str());
+        if plain { inner.start + range.start..inner.start + range.end } else { text.span.clone() }
     }
 
     /// Parses a text; an error points at it.
@@ -28,21 +65,13 @@ impl Errors<'_> {
             .ok()
     }
 
-    /// Parses a template; an error points at the placeholder where the string is written without escapes.
+    /// Parses a template; errors point at the placeholders.
     pub(super) fn template(&self, text: &Located<String>) -> Option<Template> {
-        let error = match Template::parse(&text.value) {
-            Ok(template) => return Some(template),
-            Err(error) => error,
-        };
-        let inner = text.span.start + 1..text.span.end.saturating_sub(1);
-        let plain = self.source.text.get(inner.clone()) == Some(text.value.as_str());
-        let span = if plain {
-            inner.start + error.range.start..inner.start + error.range.end
-        } else {
-            text.span.clone()
-        };
-        self.add(Diagnostic { span, message: error.message, help: error.help.into_iter().collect() });
-        None
+        for error in Template::errors(&text.value) {
+            let span = self.within(text, error.range);
+            self.add(Diagnostic { span, message: error.message, help: error.help.into_iter().collect() });
+        }
+        Template::parse(&text.value).ok()
     }
 }
 
@@ -85,7 +114,9 @@ impl<'t> Table<'t> {
     }
 
     pub(super) fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
-        self.asked.borrow_mut().push(key);
+        if !self.asked.borrow().contains(&key) {
+            self.asked.borrow_mut().push(key);
+        }
         self.table.get(key)
     }
 
@@ -93,7 +124,7 @@ impl<'t> Table<'t> {
     pub(super) fn require(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         let found = self.get(key);
         if found.is_none() {
-            self.errors.add(Diagnostic::new(self.span.clone(), format!("{} lacks `{key}`", self.name)));
+            self.errors.missing(Diagnostic::new(self.span.clone(), format!("{} lacks `{key}`", self.name)));
         }
         found
     }
@@ -152,6 +183,12 @@ impl<'t> Table<'t> {
         tables.collect()
     }
 
+    /// The names of the tables below a key, whatever is in those.
+    pub(super) fn names(&self, key: &'static str) -> Vec<String> {
+        let table = self.get(key).and_then(|value| value.get_ref().as_table());
+        table.into_iter().flatten().map(|(name, _)| name.get_ref().clone().into_owned()).collect()
+    }
+
     /// A table of strings that are templates, e.g. `build-args`.
     pub(super) fn templates(&self, key: &'static str) -> Vec<(String, Template)> {
         let Some(value) = self.get(key) else { return Vec::new() };
@@ -162,7 +199,9 @@ impl<'t> Table<'t> {
             if name.value.is_empty()
                 || name.value.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control())
             {
-                return self.wrong(value, format!("`{}` is no name for an entry of `{key}`", name.value));
+                let message = format!("`{}` is no name for an entry of `{key}`", name.value);
+                self.errors.add(Diagnostic::new(name.span, message));
+                return None;
             }
             let text = match value.get_ref() {
                 DeValue::String(text) => Located { value: text.clone().into_owned(), span: value.span() },
@@ -171,6 +210,9 @@ impl<'t> Table<'t> {
                         .wrong(value, format!("`{}` must be a string, not {}", name.value, kind(other)));
                 }
             };
+            if text.value.contains('\0') {
+                return self.wrong(value, format!("`{}` holds a NUL, which no argument can", name.value));
+            }
             Some((name.value, self.errors.template(&text)?))
         });
         pairs.collect()

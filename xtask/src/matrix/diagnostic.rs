@@ -7,6 +7,9 @@ use crate::error::Fault;
 /// The longest part of a line that is shown, in characters.
 const WIDTH: usize = 120;
 
+/// The most errors that are printed: a file with more is no matrix.
+const SHOWN: usize = 1000;
+
 /// A file as read.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -59,9 +62,8 @@ impl Diagnostic {
         self
     }
 
-    fn render(&self, source: &Source) -> String {
-        let (line, column) = source.position(self.span.start);
-        let text = source.text.lines().nth(line - 1).unwrap_or_default();
+    fn render(&self, source: &Source, lines: &Lines<'_>) -> String {
+        let (line, text, column) = lines.find(source, self.span.start);
         let length = source
             .text
             .get(self.span.clone())
@@ -73,23 +75,62 @@ impl Diagnostic {
         let indent: String =
             shown.chars().take(column_shown - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let padding = " ".repeat((column_shown - 1).saturating_sub(shown.chars().count()));
+        let quoted = format!("{line} | {shown}");
         let mut out = format!(
-            "error: {}\n{margin}--> {}:{line}:{column}\n{margin} |\n{line} | {shown}\n{margin} | {indent}{padding}{}",
-            self.message,
+            "error: {}\n{margin}--> {}:{line}:{column}\n{margin} |\n{}\n{margin} | {indent}{padding}{}",
+            visible(&self.message),
             source.name,
+            quoted.trim_end(),
             "^".repeat(carets)
         );
         for help in &self.help {
-            out += &format!("\n{margin} = help: {help}");
+            out += &format!("\n{margin} = help: {}", visible(help));
         }
         out
     }
 }
 
+/// Where each line begins, so that a file of many errors is searched once and not for each of them.
+struct Lines<'s>(Vec<(usize, &'s str)>);
+
+impl<'s> Lines<'s> {
+    fn of(source: &'s Source) -> Self {
+        let mut start = 0;
+        let line = |text: &'s str| {
+            let begin = start;
+            start += text.len() + 1;
+            (begin, text.trim_end_matches('\r'))
+        };
+        Self(source.text.split('\n').map(line).collect())
+    }
+
+    /// The number of the line at an offset, its text, and the column.
+    fn find(&self, source: &Source, offset: usize) -> (usize, &'s str, usize) {
+        let offset = source.before(offset).len();
+        let number = self.0.partition_point(|(start, _)| *start <= offset).max(1);
+        let (start, text) = self.0.get(number - 1).copied().unwrap_or_default();
+        let before = source.text.get(start..offset).unwrap_or_default();
+        (number, text, before.chars().count() + 1)
+    }
+}
+
+/// A text in which nothing moves the cursor or begins a line: a runner obeys a line that begins with `::`,
+/// and a name in the file may hold any character.
+fn visible(text: &str) -> String {
+    text.chars().flat_map(|c| if is_hidden(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// Control characters, and those that turn the direction of what follows.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The part of a line around a column, and the column in it.
 fn window(line: &str, column: usize) -> (String, usize) {
     let from = if column > WIDTH { column - WIDTH / 2 } else { 0 };
-    (line.chars().skip(from).take(WIDTH).collect(), column - from)
+    // The part keeps its width: a character that is not shown as it is becomes one that is.
+    let shown = |c: char| if is_hidden(c) && c != '\t' { '\u{fffd}' } else { c };
+    (line.chars().skip(from).take(WIDTH).map(shown).collect(), column - from)
 }
 
 /// All errors of one file.
@@ -100,11 +141,14 @@ impl Diagnostics {
     /// As text, in the order of the file, each once.
     pub fn render(&self, source: &Source) -> String {
         let mut sorted: Vec<&Diagnostic> = self.0.iter().collect();
-        sorted.sort_by_key(|diagnostic| diagnostic.span.start);
+        sorted.sort_by_key(|error| (error.span.start, error.span.end, &error.message));
         sorted.dedup();
-        let blocks: Vec<String> = sorted.iter().map(|diagnostic| diagnostic.render(source)).collect();
-        let count = match blocks.len() {
+        let lines = Lines::of(source);
+        let shown = sorted.iter().take(SHOWN).map(|diagnostic| diagnostic.render(source, &lines));
+        let blocks: Vec<String> = shown.collect();
+        let count = match sorted.len() {
             1 => "1 error".to_owned(),
+            more if more > SHOWN => format!("{more} errors, the first {SHOWN} of them above,"),
             more => format!("{more} errors"),
         };
         format!("{}\n\n{count} in {}", blocks.join("\n\n"), source.name)
@@ -142,10 +186,38 @@ mod tests {
 
     #[test]
     fn survives_odd_places() {
-        for span in [0..0, 5..5, 4..6, 99..120] {
+        // A span that ends before it begins, too.
+        for span in [0..0, 5..5, 4..6, 99..120, Range { start: 4, end: 2 }] {
             assert!(render("a = ä", span).contains("matrix.toml:1:"));
         }
         let long = format!("x = \"{}\" y", "z".repeat(500));
         assert!(render(&long, 507..508).lines().all(|line| line.chars().count() < 140));
+    }
+
+    #[test]
+    fn nothing_of_the_file_begins_a_line_or_moves_the_cursor() {
+        let source = Source { name: "matrix.toml".into(), text: "a\u{1b}[31m = 1".into() };
+        let error = Diagnostic::new(0..1, "no `x\n::error::y\u{1b}\u{202e}`").help("did you mean `\r::x`?");
+        expect![[r#"
+            error: no `x\n::error::y\u{1b}\u{202e}`
+             --> matrix.toml:1:1
+              |
+            1 | a�[31m = 1
+              | ^
+              = help: did you mean `\r::x`?
+
+            1 error in matrix.toml"#]]
+        .assert_eq(&Diagnostics(vec![error]).render(&source));
+    }
+
+    #[test]
+    fn many_errors_take_no_time_and_come_once() {
+        let text = "a\n".repeat(200_000);
+        let errors = (0..200_000).flat_map(|line| [line * 2, line * 2]);
+        let errors = Diagnostics(errors.map(|at| Diagnostic::new(at..at + 1, "wrong")).collect());
+        let source = Source { name: "matrix.toml".into(), text };
+        assert!(
+            errors.render(&source).ends_with("200000 errors, the first 1000 of them above, in matrix.toml")
+        );
     }
 }

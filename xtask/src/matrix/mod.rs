@@ -4,10 +4,14 @@ pub mod cells;
 mod check;
 mod decode;
 mod diagnostic;
+mod images;
+mod lines;
 mod read;
 pub mod suggest;
 
 use anyhow::Result;
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
 
@@ -18,7 +22,7 @@ use crate::ids::{Name, Platform, Repository};
 use crate::template::Template;
 
 /// A `matrix.toml` is written by people: one larger than this is a mistake. In bytes.
-const LIMIT: usize = 1 << 20;
+const LIMIT: u64 = 1 << 20;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -248,11 +252,20 @@ pub struct Need {
 pub fn load(path: &Path) -> Result<Matrix> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let cannot = |why: &str| Fault::invalid(format!("reading {}: {why}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| cannot(&error.to_string()))?;
-    if bytes.len() > LIMIT {
-        return Err(cannot(&format!("{} bytes is more than the limit of {LIMIT}", bytes.len())).into());
+    let mut bytes = Vec::new();
+    // One byte more than the limit is enough to know, also of a device that never ends.
+    File::open(path)
+        .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes))
+        .map_err(|error| cannot(&error.to_string()))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(cannot(&format!("it is larger than the limit of {LIMIT} bytes")).into());
     }
-    let text = String::from_utf8(bytes).map_err(|_| cannot("it is not UTF-8 text"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let (line, column) = Source { name: name.clone(), text }.position(valid);
+        cannot(&format!("line {line}, column {column} is no UTF-8 text")).help("save it as UTF-8")
+    })?;
     parse(Source { name, text })
 }
 
@@ -260,11 +273,12 @@ pub fn load(path: &Path) -> Result<Matrix> {
 ///
 /// # Errors
 /// Every error in it.
-pub fn parse(source: Source) -> Result<Matrix> {
-    let (matrix, mut errors) = read::matrix(&source);
-    // What refers to something else is only worth checking once everything else is right.
-    if errors.0.is_empty() {
-        errors = check::check(&matrix);
+pub fn parse(mut source: Source) -> Result<Matrix> {
+    // A byte order mark is no character of the first line.
+    if let Some(text) = source.text.strip_prefix('\u{feff}') {
+        source.text = text.to_owned();
     }
-    if errors.0.is_empty() { Ok(matrix) } else { Err(errors.into_error(&source)) }
+    let (matrix, mut errors, clear) = read::matrix(&source);
+    errors.extend(check::check(&matrix, clear));
+    if errors.is_empty() { Ok(matrix) } else { Err(Diagnostics(errors).into_error(&source)) }
 }
