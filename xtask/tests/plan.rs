@@ -251,3 +251,63 @@ fn filters_keep_what_is_needed_and_name_what_there_is() {
     };
     assert!(report(&none.cells(&plan).unwrap_err()).contains("no cell matches"));
 }
+
+/// Two images on tracks of which pull requests build one, and a need across them.
+fn across(needs: &str) -> Case {
+    let text = format!(
+        "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\namd64 = {{ platform = \"linux/amd64\" }}\n\
+         [tracks.a]\nref = {{ value = \"1.0.0\" }}\ntags = [\"a\"]\npull-request = true\n\
+         [tracks.b]\nref = {{ value = \"2.0.0\" }}\ntags = [\"b\"]\n\
+         [images.base]\ncontext = \"base\"\n[images.app]\ncontext = \"app\"\nneeds = {needs}\n"
+    );
+    Case::new(&text)
+}
+
+/// A plan that names a cell which is not in it cannot be built.
+#[test]
+fn what_a_pull_request_needs_is_built_on_any_track() {
+    let mut case = across(r#"{ base = { image = "base", track = "b" } }"#);
+    case.event = Event::PullRequest { reference: "27/merge".into() };
+    let plan = case.plan().unwrap();
+    let ids: Vec<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
+    assert_eq!(ids, ["base.a", "base.b", "app.a"]);
+    case.text = across(r#"["base"]"#).text;
+    let plan = case.plan().unwrap();
+    let ids: Vec<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
+    assert_eq!(ids, ["base.a", "app.a"]);
+}
+
+#[test]
+fn an_immutable_tag_stays_so_when_it_is_listed_twice() {
+    let case = Case::tags(r#""{version}", { tag = "{version}", when = "release", immutable = true }"#);
+    let plan = case.plan().unwrap();
+    assert_eq!(names(&plan.cells[0]), ["8.5.1"]);
+    assert!(plan.cells[0].tags[0].immutable);
+}
+
+/// Each image needs the two before it: the number of ways doubles with each, the work must not.
+#[test]
+fn what_a_deep_lattice_needs_is_found_at_once() {
+    let mut text = Case::tags(r#""{version}""#).text;
+    for i in 0..60 {
+        let needs: Vec<String> =
+            (1..=2).filter(|back| *back <= i).map(|back| format!("\"i{}\"", i - back)).collect();
+        text += &format!("[images.i{i}]\ncontext = \"i\"\nneeds = [{}]\n", needs.join(", "));
+    }
+    let plan = Case::new(&text).plan().unwrap();
+    let top = Filter { images: vec!["i59".parse().unwrap()], ..Filter::default() };
+    assert_eq!(top.narrow(&plan).unwrap().cells.len(), 60);
+}
+
+#[test]
+fn a_build_argument_without_a_value_is_an_error_at_its_own_place() {
+    let mut case = Case::tags(r#""{version}""#);
+    case.text += "build-args = { A = \"{version}\", B = \"{patch}\" }\n[composer.x]\nbuild-args = { C = \"{commit}\" }\n";
+    case.version = "3.24";
+    let error = case.error();
+    assert!(error.contains("`{commit}` in C has no value") && error.contains("matrix.toml:13:20"), "{error}");
+    case.text = case.text.replace("{commit}", "{version}");
+    let error = case.error();
+    assert!(error.contains("`{patch}` in B has no value") && error.contains("matrix.toml:11:37"), "{error}");
+    assert!(error.contains("1 error in matrix.toml"), "{error}");
+}

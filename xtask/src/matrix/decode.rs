@@ -6,7 +6,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Diagnostic, Located, Source, suggest};
+use super::{Diagnostic, Located, Setting, Source, suggest};
 use crate::template::Template;
 
 /// The errors found so far.
@@ -190,7 +190,7 @@ impl<'t> Table<'t> {
     }
 
     /// A table of strings that are templates, e.g. `build-args`.
-    pub(super) fn templates(&self, key: &'static str) -> Vec<(String, Template)> {
+    pub(super) fn settings(&self, key: &'static str) -> Vec<Setting> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(table) = Table::of(value, format!("`{key}`"), value.span(), self.errors) else {
             return Vec::new();
@@ -213,7 +213,7 @@ impl<'t> Table<'t> {
             if text.value.contains('\0') {
                 return self.wrong(value, format!("`{}` holds a NUL, which no argument can", name.value));
             }
-            Some((name.value, self.errors.template(&text)?))
+            Some(Setting { key: name.value, value: self.errors.template(&text)?, span: text.span })
         });
         pairs.collect()
     }

@@ -158,6 +158,17 @@ pub enum EventName {
     Local,
 }
 
+/// A build argument, a label or an annotation as written.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: Template,
+    /// Where the value stands.
+    pub span: Range<usize>,
+}
+
 /// How dependencies are resolved.
 #[derive(Debug, Clone)]
 pub struct ComposerMode {
@@ -168,7 +179,7 @@ pub struct ComposerMode {
     /// `{latest}`.
     pub latest: String,
     /// Build arguments of every image in this mode.
-    pub build_args: Vec<(String, Template)>,
+    pub build_args: Vec<Setting>,
     /// Whether a run succeeds without it.
     pub allow_failure: bool,
 }
@@ -208,11 +219,11 @@ pub struct Image {
     /// Its composer modes.
     pub composers: Vec<Name>,
     /// Build arguments.
-    pub build_args: Vec<(String, Template)>,
+    pub build_args: Vec<Setting>,
     /// Labels.
-    pub labels: Vec<(String, Template)>,
+    pub labels: Vec<Setting>,
     /// Annotations.
-    pub annotations: Vec<(String, Template)>,
+    pub annotations: Vec<Setting>,
     /// Images of this matrix that it is built upon.
     pub needs: Vec<Need>,
     /// Whether its platforms may be emulated.

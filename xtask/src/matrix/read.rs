@@ -210,7 +210,7 @@ fn composer(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Opti
         name: name.value,
         suffix: word("suffix").unwrap_or_default(),
         latest: word("latest").unwrap_or_else(|| "latest".to_owned()),
-        build_args: table.templates("build-args"),
+        build_args: table.settings("build-args"),
         allow_failure: table.bool("allow-failure").unwrap_or_default(),
     })
 }

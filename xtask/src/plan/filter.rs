@@ -1,6 +1,7 @@
 //! `--image`, `--track`, `--composer`, `--cell`, `--arch`: which part of a plan is meant.
 
 use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Build, Cell, Plan};
 use crate::error::Fault;
@@ -59,13 +60,13 @@ impl Filter {
     /// # Errors
     /// As [`Filter::cells`].
     pub fn narrow(&self, plan: &Plan) -> Result<Plan> {
-        let mut kept: Vec<&CellId> = self.cells(plan)?.into_iter().map(|cell| &cell.id).collect();
-        // Cells come in the order of waves, so one walk from the end meets everything that is needed.
-        for cell in plan.cells.iter().rev().filter(|cell| self.wants(cell) || plan.cells.is_empty()) {
+        let mut kept = BTreeSet::new();
+        for cell in self.cells(plan)? {
+            kept.insert(&cell.id);
             kept.extend(needed(plan, cell));
         }
         let mut narrow = plan.clone();
-        narrow.cells.retain(|cell| kept.contains(&&cell.id));
+        narrow.cells.retain(|cell| kept.contains(&cell.id));
         narrow.seal()
     }
 
@@ -99,14 +100,18 @@ impl Filter {
 }
 
 /// All cells on which a cell stands, directly or not.
-pub fn needed<'p>(plan: &'p Plan, cell: &'p Cell) -> Vec<&'p CellId> {
-    let direct: Vec<&CellId> =
-        cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell).collect();
-    let below = direct.iter().filter_map(|id| plan.cell(id)).flat_map(|cell| needed(plan, cell));
-    let mut all: Vec<&CellId> = direct.iter().copied().chain(below).collect();
-    all.sort();
-    all.dedup();
-    all
+pub fn needed<'p>(plan: &'p Plan, cell: &'p Cell) -> BTreeSet<&'p CellId> {
+    let by_id: BTreeMap<&CellId, &Cell> = plan.cells.iter().map(|cell| (&cell.id, cell)).collect();
+    let mut found = BTreeSet::new();
+    let mut open = vec![cell];
+    while let Some(cell) = open.pop() {
+        for id in cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell) {
+            if found.insert(id) {
+                open.extend(by_id.get(id));
+            }
+        }
+    }
+    found
 }
 
 fn unknown(kind: &str, name: &str, known: &str) -> anyhow::Error {

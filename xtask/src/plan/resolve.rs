@@ -1,7 +1,7 @@
 //! Matrix and context to plan. Pure: files, git state and the clock come in from outside.
 
 use anyhow::Result;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::event::Event;
@@ -12,8 +12,7 @@ use super::{Build, Cell, Destination, Excluded, Need, Pair, Plan, PlannedTag, SC
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
-use crate::matrix::{Diagnostic, Diagnostics, Matrix, PlatformDef, RefSpec, TagSpec};
-use crate::template::Template;
+use crate::matrix::{Diagnostic, Diagnostics, Matrix, PlatformDef, RefSpec, Setting, TagSpec};
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";
@@ -57,7 +56,8 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     let mut errors = Vec::new();
     let mut taken: BTreeMap<(Name, Tag), CellId> = BTreeMap::new();
     let mut planned = Vec::new();
-    for spec in specs.iter().filter(|spec| resolver.belongs_to_event(spec)) {
+    let wanted = resolver.wanted(&specs);
+    for spec in specs.iter().filter(|spec| wanted.contains(&spec.id)) {
         match resolver.cell(spec) {
             Ok((cell, origins)) => {
                 errors.extend(collisions(&cell, &origins, &mut taken));
@@ -132,11 +132,20 @@ struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     /// A pull request builds only the tracks that say so, and what those stand on.
-    fn belongs_to_event(&self, spec: &CellSpec<'_>) -> bool {
-        match self.inputs.event {
+    fn wanted<'s>(&self, specs: &'s [CellSpec<'_>]) -> BTreeSet<&'s CellId> {
+        let belongs = |spec: &CellSpec<'_>| match self.inputs.event {
             Event::PullRequest { .. } => spec.track.is_none_or(|track| track.pull_request),
             _ => true,
+        };
+        let mut wanted = BTreeSet::new();
+        // In the order of waves, so that a walk from the end meets everything that is needed.
+        for spec in specs.iter().rev() {
+            if belongs(spec) || wanted.contains(&spec.id) {
+                wanted.insert(&spec.id);
+                wanted.extend(spec.needs.iter().map(|(_, cell)| cell));
+            }
         }
+        wanted
     }
 
     fn cell<'m>(&self, spec: &CellSpec<'m>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>>
@@ -236,7 +245,7 @@ impl<'a> Resolver<'a> {
         values: &Values<'_>,
     ) -> Result<Build, Diagnostic> {
         let image = spec.image;
-        let expand = |templates: &[(String, Template)]| pairs(templates, values, &image.span);
+        let expand = |settings: &[Setting]| pairs(settings, values);
         // What is set for the composer mode is overridden by what is set for the image: the more specific wins.
         let mut build_args = match spec.composer {
             Some(mode) => expand(&mode.build_args)?,
@@ -289,20 +298,17 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn pairs(
-    templates: &[(String, Template)],
-    values: &Values<'_>,
-    span: &std::ops::Range<usize>,
-) -> Result<Vec<Pair>, Diagnostic> {
-    let expand = |(key, template): &(String, Template)| {
-        let value = template.expand(|name| values.get(name)).map_err(|missing| Diagnostic {
-            span: span.clone(),
-            message: format!("`{{{}}}` in {key} has no value for {}", missing.placeholder, values.image.name),
-            help: Vec::new(),
+fn pairs(settings: &[Setting], values: &Values<'_>) -> Result<Vec<Pair>, Diagnostic> {
+    let expand = |setting: &Setting| {
+        let Setting { key, value, span } = setting;
+        let value = value.expand(|name| values.get(name)).map_err(|missing| {
+            let image = &values.image.name;
+            let message = format!("`{{{}}}` in {key} has no value for {image}", missing.placeholder);
+            Diagnostic::new(span.clone(), message)
         })?;
         Ok(Pair { key: key.clone(), value })
     };
-    templates.iter().map(expand).collect()
+    settings.iter().map(expand).collect()
 }
 
 /// Later values replace earlier ones under the same key; the result is sorted by key.

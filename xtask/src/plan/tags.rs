@@ -29,10 +29,16 @@ pub(super) fn tags(
     let mut ranked: Vec<(u8, PlannedTag, TagSpec)> = Vec::new();
     for spec in specs.iter().filter(|spec| applies(spec, &numbers, situation)) {
         match expand(spec, values) {
-            Ok(name) if ranked.iter().any(|(_, tag, _)| tag.name == name) => {}
-            Ok(name) => {
-                ranked.push((rank(spec), PlannedTag { name, immutable: spec.immutable }, spec.clone()))
-            }
+            Ok(name) => match ranked.iter_mut().find(|(_, tag, _)| tag.name == name) {
+                // Written twice: the stricter promise holds, and the earlier place.
+                Some((earlier, tag, _)) => {
+                    *earlier = rank(spec).min(*earlier);
+                    tag.immutable |= spec.immutable;
+                }
+                None => {
+                    ranked.push((rank(spec), PlannedTag { name, immutable: spec.immutable }, spec.clone()));
+                }
+            },
             Err(error) => errors.push(error),
         }
     }

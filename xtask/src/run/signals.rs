@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long children may take to end after a first signal.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long we may take ourselves, when no child is left, to notice and to say what was done.
+const OURSELVES: Duration = Duration::from_secs(2);
+
 /// The process groups that run for us, and whether we were asked to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
@@ -30,8 +33,8 @@ impl Signals {
         let mut heard = Heard::new([SIGINT, SIGTERM, SIGHUP])?;
         let listener = signals.clone();
         thread::spawn(move || {
-            for _ in heard.forever() {
-                listener.stop_all();
+            for signal in heard.forever() {
+                listener.stop_all(signal);
             }
         });
         Ok(signals)
@@ -43,7 +46,7 @@ impl Signals {
     }
 
     /// A first signal asks every group to end and kills it after a while; a second one kills at once.
-    fn stop_all(&self) {
+    fn stop_all(&self, signal: i32) {
         let again = self.interrupted.swap(true, Ordering::SeqCst);
         let groups: Vec<u32> = self.groups().iter().copied().collect();
         for group in &groups {
@@ -51,6 +54,11 @@ impl Signals {
         }
         let signals = self.clone();
         thread::spawn(move || {
+            thread::sleep(OURSELVES);
+            if signals.groups().is_empty() {
+                // Nothing runs for us and we are still here: end as if we had not listened.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
             thread::sleep(GRACE);
             let alive: Vec<u32> = signals.groups().iter().copied().collect();
             alive.into_iter().for_each(|group| signals.kill(group));
