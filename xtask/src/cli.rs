@@ -53,9 +53,13 @@ pub(crate) struct PlanArgs {
     /// Resolve anew instead of using the current plan.
     #[arg(long, conflicts_with = "plan")]
     pub(crate) fresh: bool,
-    /// Override the version of a track.
+    /// Override the version of a track: a version, or where it follows another repository a tag, branch or commit.
     #[arg(long, value_name = "TRACK=X", conflicts_with = "plan")]
     pub(crate) set_version: Vec<String>,
+    /// Plan as if this had started the run: push, tag, release, pull-request, fork, schedule, dispatch or local,
+    /// with a branch or tag where it has one, e.g. push:develop or tag:v1.2.3.
+    #[arg(long, value_name = "EVENT[:REF]", conflicts_with = "plan")]
+    pub(crate) event: Option<String>,
     /// Publish although the checkout has uncommitted changes.
     #[arg(long)]
     pub(crate) allow_dirty: bool,

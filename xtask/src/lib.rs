@@ -23,3 +23,4 @@ pub mod run;
 pub mod template;
 pub mod tools;
 pub mod ui;
+pub mod version;

@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::Parser as _;
 use std::process::ExitCode;
 
-use xtask::commands::session::{PlanOptions, Session, To};
+use xtask::commands::planning::{PlanOptions, To};
+use xtask::commands::session::Session;
 use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, verify};
 use xtask::context::{Context, Layout};
 use xtask::error::{self, Fault};
@@ -82,7 +83,7 @@ fn local_options(args: cli::Local) -> local::Options {
 }
 
 fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
-    let cli::PlanArgs { plan, to, fresh, set_version, allow_dirty } = args;
+    let cli::PlanArgs { plan, to, fresh, set_version, event, allow_dirty } = args;
     let to = to.map(|to| match to.as_str() {
         "local" => Ok(To::Local),
         "publish" => Ok(To::Publish),
@@ -101,6 +102,7 @@ fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
         fresh,
         allow_dirty,
         versions: versions.collect::<Result<_>>()?,
+        event,
     })
 }
 

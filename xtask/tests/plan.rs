@@ -9,6 +9,7 @@ use xtask::matrix::{self, Source};
 use xtask::plan::event::Event;
 use xtask::plan::filter::Filter;
 use xtask::plan::git::Git;
+use xtask::plan::remote::Remotes;
 use xtask::plan::resolve::{Inputs, resolve};
 use xtask::plan::{Cell, Destination, DestinationKind, Plan, Sign};
 
@@ -23,6 +24,7 @@ struct Case {
     version: &'static str,
     event: Event,
     versions: BTreeMap<xtask::ids::Name, String>,
+    remotes: Remotes,
     dirty: bool,
     now: u64,
 }
@@ -35,6 +37,7 @@ impl Case {
             version: "8.5.1\n",
             event,
             versions: BTreeMap::new(),
+            remotes: Remotes::new(),
             dirty: false,
             now: NOW,
         }
@@ -68,6 +71,7 @@ impl Case {
                 },
                 sign: Sign::None { reason: "a test".into() },
                 versions: self.versions.clone(),
+                remotes: self.remotes.clone(),
                 read: &move |_| Ok(version.clone()),
             },
         )
@@ -188,7 +192,7 @@ fn duplicate_tags_name_both_cells() {
 #[test]
 fn a_pull_request_builds_its_tracks_and_what_they_need() {
     let mut case = Case::new(OURS);
-    case.event = Event::PullRequest { reference: "27/merge".into() };
+    case.event = Event::PullRequest { reference: "27/merge".into(), fork: false };
     let plan = case.plan().unwrap();
     assert!(!plan.pushes());
     assert_eq!(plan.cells.len(), 3);
@@ -267,7 +271,7 @@ fn across(needs: &str) -> Case {
 #[test]
 fn what_a_pull_request_needs_is_built_on_any_track() {
     let mut case = across(r#"{ base = { image = "base", track = "b" } }"#);
-    case.event = Event::PullRequest { reference: "27/merge".into() };
+    case.event = Event::PullRequest { reference: "27/merge".into(), fork: false };
     let plan = case.plan().unwrap();
     let ids: Vec<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
     assert_eq!(ids, ["base.a", "base.b", "app.a"]);
@@ -302,11 +306,11 @@ fn what_a_deep_lattice_needs_is_found_at_once() {
 #[test]
 fn a_build_argument_without_a_value_is_an_error_at_its_own_place() {
     let mut case = Case::tags(r#""{version}""#);
-    case.text += "build-args = { A = \"{version}\", B = \"{patch}\" }\n[composer.x]\nbuild-args = { C = \"{commit}\" }\n";
+    case.text += "build-args = { A = \"{version}\", B = \"{patch}\" }\n[composer.x]\nbuild-args = { C = \"{commit7}\" }\n";
     case.version = "3.24";
     let error = case.error();
-    assert!(error.contains("`{commit}` in C has no value") && error.contains("matrix.toml:13:20"), "{error}");
-    case.text = case.text.replace("{commit}", "{version}");
+    assert!(error.contains("`{commit7}` in C has no value") && error.contains("matrix.toml:13:20"), "{error}");
+    case.text = case.text.replace("{commit7}", "{version}");
     let error = case.error();
     assert!(error.contains("`{patch}` in B has no value") && error.contains("matrix.toml:11:37"), "{error}");
     assert!(error.contains("1 error in matrix.toml"), "{error}");

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use super::parallel;
-use super::session::{PlanOptions, Session};
+use super::planning::PlanOptions;
+use super::session::Session;
 use super::specs::{Linked, spec};
 use crate::argv::bake;
 use crate::argv::buildx::{self, Buildx, NamedContext};

@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
 use super::parallel;
-use super::session::{PlanOptions, Session};
+use super::planning::PlanOptions;
+use super::session::Session;
 use crate::argv::Program;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};

@@ -7,6 +7,7 @@ pub mod local;
 pub mod merge;
 mod parallel;
 pub mod plan;
+pub mod planning;
 pub mod quickstart;
 pub mod session;
 mod specs;

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use std::path::PathBuf;
 
-use super::session::{PlanOptions, Session};
+use super::planning::PlanOptions;
+use super::session::Session;
 use crate::plan::filter::Filter;
 use crate::plan::{Plan, current, table};
 

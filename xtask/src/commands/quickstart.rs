@@ -3,7 +3,8 @@
 use anyhow::Result;
 use std::time::Instant;
 
-use super::session::{PlanOptions, Session, To};
+use super::planning::{PlanOptions, To};
+use super::session::Session;
 use super::{build, merge, verify};
 use crate::ui::columns;
 

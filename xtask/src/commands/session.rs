@@ -1,52 +1,21 @@
 //! What the commands share: the checkout, the destination, the plan, the builder, the signer.
 
-use anyhow::{Context as _, Result};
-use std::collections::BTreeMap;
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 use crate::argv::Program;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::context::{Context, Layout};
-use crate::error::Fault;
-use crate::ids::{Name, Platform, Repository};
+use crate::ids::Platform;
 use crate::local::offline::Base;
 use crate::local::{Local, Stack, Wanted};
 use crate::matrix::{self, Matrix};
-use crate::plan::event::Event;
-use crate::plan::git::Git;
-use crate::plan::resolve::{Inputs, resolve};
-use crate::plan::{Destination, DestinationKind, Plan, Sign, current};
+use crate::plan::{Plan, Sign};
 use crate::registry::Registry;
 use crate::run::Runner;
 use crate::tools::{Tool, Toolbox};
 use crate::ui::Ui;
-
-/// `--to`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum To {
-    /// The local stack.
-    Local,
-    /// The repositories of `matrix.toml`.
-    Publish,
-    /// One repository.
-    Repository(Repository),
-}
-
-/// How a command gets its plan.
-#[derive(Debug, Clone, Default)]
-pub struct PlanOptions {
-    /// `--plan FILE`.
-    pub file: Option<PathBuf>,
-    /// `--to`.
-    pub to: Option<To>,
-    /// `--fresh`.
-    pub fresh: bool,
-    /// `--allow-dirty`.
-    pub allow_dirty: bool,
-    /// `--set-version TRACK=X`.
-    pub versions: BTreeMap<Name, String>,
-}
 
 /// One command at work in one checkout.
 #[derive(Debug, Clone)]
@@ -92,187 +61,6 @@ impl Session {
     /// A path that was typed: relative to the folder in which it was typed.
     pub fn typed(&self, path: &Path) -> PathBuf {
         self.context.current.join(path)
-    }
-
-    /// The plan of a `build`, `merge` or `verify`: the file that was named, else the current plan of the checkout.
-    ///
-    /// # Errors
-    /// If there is no valid plan, if it is for another destination than the one asked for, or if CI gives none.
-    pub fn plan(&self, options: &PlanOptions) -> Result<Plan> {
-        let plan = match &options.file {
-            Some(file) => self.plan_of_file(&self.typed(file), options)?,
-            None => self.current_plan(options, true)?,
-        };
-        if plan.destination.kind == DestinationKind::Publish && plan.dirty() && !options.allow_dirty {
-            return Err(Fault::failed(format!(
-                "publish {}: the checkout has uncommitted changes",
-                plan.revision
-            ))
-            .help("commit them, or say --allow-dirty: the revision then ends in -dirty")
-            .into());
-        }
-        Ok(plan)
-    }
-
-    fn plan_of_file(&self, file: &Path, options: &PlanOptions) -> Result<Plan> {
-        let plan = Plan::read(file)?;
-        let kind = plan.destination.kind;
-        let refuse = |why: String, help: &str| {
-            Err(Fault::invalid(format!("use the plan {}: {why}", file.display())).help(help).into())
-        };
-        let wanted = options.to.as_ref().map(|to| self.destination(to, &self.matrix()?)).transpose()?;
-        if let Some(wanted) = wanted
-            && wanted != plan.destination
-        {
-            return refuse(
-                "it is for another destination than --to says".to_owned(),
-                "make a new plan with the same --to",
-            );
-        }
-        if kind == DestinationKind::Publish && options.to.is_none() && !self.context.environment.ci() {
-            return refuse(
-                "it publishes to the repositories of matrix.toml".to_owned(),
-                "outside CI that has to be typed: --to publish",
-            );
-        }
-        if kind == DestinationKind::Local
-            && plan.destination != self.destination(&To::Local, &self.matrix()?)?
-        {
-            return refuse(
-                "it is for the local stack of another checkout".to_owned(),
-                "make a new one here: cargo xtask plan --save FILE",
-            );
-        }
-        Ok(plan)
-    }
-
-    /// The plan on disk if it is still right, else a new one, which becomes the current plan.
-    ///
-    /// # Errors
-    /// As [`Session::plan`].
-    pub fn current_plan(&self, options: &PlanOptions, for_work: bool) -> Result<Plan> {
-        let to =
-            options.to.clone().unwrap_or(if self.context.environment.ci() { To::Publish } else { To::Local });
-        if for_work && self.context.environment.ci() && to != To::Local {
-            return Err(Fault::invalid("in CI a build or merge needs --plan FILE")
-                .help("make the plan once, in a job of its own: cargo xtask plan --save plan.json; two runners that resolve on their own may build different commits")
-                .into());
-        }
-        let path = self.layout.plan();
-        let matrix = self.matrix()?;
-        let fresh = self.resolve(&matrix, &to, options, self.context.now)?;
-        if let Some(held) = current::read(&path)
-            .filter(|held| !options.fresh && current::same_day(&held.created, &fresh.created))
-        {
-            let clock =
-                humantime::parse_rfc3339(&held.created).context("reading the clock of the current plan")?;
-            let pinned = self.context.environment.get("SOURCE_DATE_EPOCH").is_some();
-            let again = if pinned { fresh.clone() } else { self.resolve(&matrix, &to, options, clock)? };
-            if again.id == held.id {
-                self.ui.note(format!("using the current plan {} of {}", held.id.short(), held.created));
-                return Ok(held);
-            }
-        }
-        current::write(&path, &fresh)?;
-        self.ui.note(format!("new plan {} of {}", fresh.id.short(), fresh.created));
-        Ok(fresh)
-    }
-
-    fn resolve(
-        &self,
-        matrix: &Matrix,
-        to: &To,
-        options: &PlanOptions,
-        now: std::time::SystemTime,
-    ) -> Result<Plan> {
-        let git = Git::read(&self.layout.root, &self.context.environment)?;
-        let destination = self.destination(to, matrix)?;
-        let read = |path: &str| {
-            let bytes = crate::files::read_optional(&self.layout.root.join(path))?
-                .with_context(|| format!("there is no file {path}"))?;
-            String::from_utf8(bytes).with_context(|| format!("{path} is no text"))
-        };
-        let inputs = Inputs {
-            now,
-            event: Event::detect(&self.context.environment, &git)?,
-            sign: self.sign(matrix, &destination, &git)?,
-            git,
-            destination,
-            versions: options.versions.clone(),
-            read: &read,
-        };
-        resolve(matrix, &inputs)
-    }
-
-    /// A plan that is used for nothing but its destination and signer.
-    ///
-    /// # Errors
-    /// As [`Session::plan`].
-    pub fn resolve_for_verify(&self, to: &To) -> Result<Plan> {
-        self.resolve(&self.matrix()?, to, &PlanOptions::default(), self.context.now)
-    }
-
-    fn destination(&self, to: &To, matrix: &Matrix) -> Result<Destination> {
-        Ok(match to {
-            To::Publish => {
-                Destination { kind: DestinationKind::Publish, repositories: matrix.repositories.clone() }
-            }
-            To::Repository(repository) => {
-                Destination { kind: DestinationKind::Repository, repositories: vec![repository.clone()] }
-            }
-            To::Local => Destination {
-                kind: DestinationKind::Local,
-                repositories: vec![self.local().address()?.parse()?],
-            },
-        })
-    }
-
-    /// Whether an address is that of this checkout's own registry.
-    fn is_local(&self, repository: &Repository) -> Result<bool> {
-        Ok(repository.host() == self.local().address()?)
-    }
-
-    fn sign(&self, matrix: &Matrix, destination: &Destination, git: &Git) -> Result<Sign> {
-        if destination.kind != DestinationKind::Publish {
-            let local: Result<Vec<bool>> =
-                destination.repositories.iter().map(|repository| self.is_local(repository)).collect();
-            if local?.into_iter().all(|local| local) {
-                return Ok(Sign::Local);
-            }
-        }
-        Ok(match &matrix.sign {
-            matrix::Sign::None { reason } => Sign::None { reason: reason.clone() },
-            matrix::Sign::Key { key } => Sign::Key { key: key.clone() },
-            matrix::Sign::Keyless { identity, issuer } => Sign::Keyless {
-                identity: match identity {
-                    Some(identity) => identity.clone(),
-                    None => self.identity(git)?,
-                },
-                issuer: issuer
-                    .clone()
-                    .unwrap_or_else(|| "https://token.actions.githubusercontent.com".to_owned()),
-            },
-        })
-    }
-
-    /// The identity that GitHub's OIDC token gives a workflow, as an anchored regular expression.
-    ///
-    /// Source: <https://docs.github.com/en/actions/concepts/security/openid-connect>, claim `job_workflow_ref`.
-    fn identity(&self, git: &Git) -> Result<String> {
-        if let (Some(server), Some(workflow)) = (
-            self.context.environment.get("GITHUB_SERVER_URL"),
-            self.context.environment.get("GITHUB_WORKFLOW_REF"),
-        ) {
-            return Ok(format!("^{}$", escape(&format!("{server}/{workflow}"))));
-        }
-        match &git.source {
-            Some(source) => Ok(format!("^{}/\\.github/workflows/[^/@]+@refs/.+$", escape(source))),
-            None => Err(Fault::invalid(
-                "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`",
-            )
-            .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
-            .into()),
-        }
     }
 
     /// Starts the local stack, with stand-ins for what the matrix builds upon.
@@ -377,23 +165,9 @@ fn public_key(key: &str) -> String {
     }
 }
 
-/// Escapes a text for a regular expression (Go's RE2 syntax).
-fn escape(text: &str) -> String {
-    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
-    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn identities_are_exact() {
-        assert_eq!(
-            escape("https://github.com/a/b/.github/w.yml@refs/heads/x+y"),
-            r"https://github\.com/a/b/\.github/w\.yml@refs/heads/x\+y"
-        );
-    }
 
     #[test]
     fn public_halves() {

@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
 use super::parallel;
-use super::session::{PlanOptions, Session};
+use super::planning::PlanOptions;
+use super::session::Session;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::error::Fault;
@@ -181,9 +182,9 @@ fn signer_for(session: &Session, options: &Options, repository: &Repository) -> 
         return Ok(Some(Signer::Key { public: key.clone(), key, password: None }));
     }
     let to = if repository.host() == session.local().address()? {
-        super::session::To::Local
+        super::planning::To::Local
     } else {
-        super::session::To::Publish
+        super::planning::To::Publish
     };
     let plan = session.resolve_for_verify(&to)?;
     if let Sign::None { reason } = &plan.sign {

@@ -8,39 +8,80 @@ use super::decode::{Errors, Table};
 use super::{Condition, Diagnostic, EventName, Located, RefSpec, TagSpec, suggest};
 use crate::template::Template;
 
+/// The forms of `ref`, for people.
+const FORMS: &str = "one of { file = \"…\" }, { repository = \"…\", branch = \"…\" }, { repository = \"…\", tag = \"…\" }, \
+                     { self = true }, { value = \"…\" }";
+
 pub(super) fn reference(value: &Spanned<DeValue<'_>>, errors: &Errors<'_>) -> Option<Located<RefSpec>> {
     let table = Table::of(value, "`ref`", value.span(), errors)?;
-    let remote = ["repository", "branch", "tag"]
-        .iter()
-        .any(|key| table.entries().iter().any(|(name, _)| name.value == *key));
-    let error = |message: &str| {
-        errors.add(
-            Diagnostic::new(value.span(), message)
-                .help("one of { file = \"…\" }, { value = \"…\" }, { self = true }"),
-        )
-    };
-    if remote {
-        error("refs of other repositories are not supported by this version");
-        return None;
-    }
-    let mut found: Vec<RefSpec> = Vec::new();
+    let error = |message: &str| errors.add(Diagnostic::new(value.span(), message).help(FORMS));
+    let mut found: Vec<Option<RefSpec>> = Vec::new();
     if let Some(path) = table.string("file") {
-        found.extend(relative(&path, errors).map(RefSpec::File));
+        found.push(relative(&path, errors).map(RefSpec::File));
     }
     if let Some(text) = table.string("value") {
-        found.push(RefSpec::Value(text.value));
+        found.push(Some(RefSpec::Value(text.value)));
     }
-    match table.bool("self") {
-        Some(true) => found.push(RefSpec::SelfRef),
-        Some(false) => error("`self` is true or not given"),
-        None => {}
+    if let Some(own) = table.bool("self") {
+        if !own {
+            error("`self` is true or not given");
+        }
+        found.push(own.then_some(RefSpec::SelfRef));
     }
-    let count = table.entries().len();
+    let repository = table.string("repository");
+    let (branch, tag) = (table.string("branch"), table.string("tag"));
+    let remote = usize::from(repository.is_some()) + usize::from(branch.is_some() || tag.is_some());
+    let other = table.entries().len() - table_count(&table, ["repository", "branch", "tag"]);
     table.finish();
-    if count != 1 {
-        error("`ref` must have exactly one key");
+    if remote == 0 && other == 1 {
+        return found.pop().flatten().map(|spec| Located { value: spec, span: value.span() });
     }
-    found.pop().filter(|_| count == 1).map(|value_of| Located { value: value_of, span: value.span() })
+    if remote != 2 || other != 0 || (branch.is_some() && tag.is_some()) {
+        error("`ref` must have exactly one of its forms");
+        return None;
+    }
+    let repository = address(&repository?, errors)?;
+    let spec = match (branch, tag) {
+        (Some(branch), _) => RefSpec::Branch { repository, branch: branch_name(&branch, errors)? },
+        (None, Some(tag)) => RefSpec::Tag { repository, pattern: errors.parse(&tag)? },
+        (None, None) => return None,
+    };
+    Some(Located { value: spec, span: value.span() })
+}
+
+/// How many of some keys a table has.
+fn table_count<const N: usize>(table: &Table<'_>, keys: [&str; N]) -> usize {
+    table.entries().iter().filter(|(name, _)| keys.contains(&name.value.as_str())).count()
+}
+
+/// The address of a repository, as git takes it. Credentials would end up in plans and messages.
+fn address(text: &Located<String>, errors: &Errors<'_>) -> Option<String> {
+    let user = text.value.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+    let wrong = if user.is_some_and(|(user, _)| user.contains(':')) {
+        Some(("the address holds a password", "leave it out: git has credential helpers for it"))
+    } else if text.value.starts_with('-') || text.value.contains("::") {
+        Some(("this is no address of a repository", "expected e.g. https://github.com/acme/app"))
+    } else {
+        None
+    };
+    match wrong {
+        None => Some(text.value.clone()),
+        Some((message, help)) => {
+            errors.add(Diagnostic::new(text.span.clone(), message).help(help));
+            None
+        }
+    }
+}
+
+/// What git accepts as a branch, as far as it matters here: no pattern, no option.
+/// See <https://git-scm.com/docs/git-check-ref-format>.
+fn branch_name(text: &Located<String>, errors: &Errors<'_>) -> Option<String> {
+    let bad = |c: char| c.is_whitespace() || matches!(c, '*' | '?' | '[' | ':' | '~' | '^' | '\\');
+    if text.value.contains(bad) || text.value.starts_with(['-', '/']) || text.value.contains("..") {
+        errors.add(Diagnostic::new(text.span.clone(), format!("`{}` is no name of a branch", text.value)));
+        return None;
+    }
+    Some(text.value.strip_prefix("refs/heads/").unwrap_or(&text.value).to_owned())
 }
 
 /// A path below the folder of `matrix.toml`.

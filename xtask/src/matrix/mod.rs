@@ -20,6 +20,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::error::Fault;
 use crate::ids::{Name, Platform, Repository};
 use crate::template::Template;
+pub use crate::version::TagPattern;
 
 /// A `matrix.toml` is written by people: one larger than this is a mistake. In bytes.
 const LIMIT: u64 = 1 << 20;
@@ -113,6 +114,20 @@ pub enum RefSpec {
     Value(String),
     /// This repository's own event.
     SelfRef,
+    /// A branch of another repository.
+    Branch {
+        /// Its address, or the path of a repository on this machine, relative to `matrix.toml`.
+        repository: String,
+        /// The branch.
+        branch: String,
+    },
+    /// The highest tag of another repository that a pattern selects.
+    Tag {
+        /// As for a branch.
+        repository: String,
+        /// Which tags are meant.
+        pattern: TagPattern,
+    },
 }
 
 /// A tag as written.

@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::git::Git;
 use crate::context::Environment;
+use crate::error::Fault;
 use crate::files;
 
 /// The event of a run.
@@ -35,6 +36,8 @@ pub enum Event {
     PullRequest {
         /// The ref that GitHub tests, e.g. `27/merge`.
         reference: String,
+        /// Whether it comes from a fork: it gets no secret.
+        fork: bool,
     },
     /// The clock.
     Schedule {
@@ -72,7 +75,7 @@ impl Event {
                 Some(branch)
             }
             Self::Tag { tag } => Some(tag),
-            Self::PullRequest { reference } => Some(reference),
+            Self::PullRequest { reference, .. } => Some(reference),
         }
     }
 
@@ -84,18 +87,52 @@ impl Event {
         if environment.get("GITHUB_ACTIONS") != Some("true") {
             return Ok(Self::Local { branch: git.branch.clone(), default_branch: git.on_default_branch });
         }
-        let default = default_branch(environment)?;
+        let payload = Payload::read(environment)?;
         let name = environment.get("GITHUB_EVENT_NAME").unwrap_or("push");
         let reference = environment.get("GITHUB_REF").unwrap_or_default();
-        Ok(Self::from_github(name, reference, &default))
+        let fork = payload.comes_from_fork(environment.get("GITHUB_REPOSITORY"));
+        Ok(Self::from_github(name, reference, &payload.default_branch(), fork))
+    }
+
+    /// `--event EVENT[:REF]`: what such an event would give. Without a ref: the default branch.
+    ///
+    /// # Errors
+    /// If there is no such event, or if a tag is missing.
+    pub fn simulate(text: &str, default: &str) -> Result<Self> {
+        let (name, reference) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let reference = reference.filter(|reference| !reference.is_empty());
+        let branch = reference.unwrap_or(default).to_owned();
+        let default_branch = branch == default;
+        let pull_request = |fork| {
+            let reference = reference.unwrap_or("1/merge").to_owned();
+            Ok(Self::PullRequest { reference, fork })
+        };
+        match (name, reference) {
+            ("push", _) => Ok(Self::Push { branch, default_branch }),
+            ("schedule", _) => Ok(Self::Schedule { branch, default_branch }),
+            ("dispatch", _) => Ok(Self::Dispatch { branch, default_branch }),
+            ("local", _) => Ok(Self::Local { branch: Some(branch), default_branch }),
+            ("tag" | "release", Some(tag)) => Ok(Self::Tag { tag: tag.to_owned() }),
+            ("tag" | "release", None) => Err(Fault::invalid(format!("--event {name}: which tag?"))
+                .help(format!("e.g. --event {name}:v1.2.3"))
+                .into()),
+            ("pull-request", _) => pull_request(false),
+            ("fork", _) => pull_request(true),
+            _ => Err(Fault::invalid(format!("--event {name}: there is no such event"))
+                .help(
+                    "the events are push, tag, release, pull-request, fork (a pull request of one), schedule, \
+                     dispatch, local",
+                )
+                .into()),
+        }
     }
 
     /// The rules of GitHub's variables, see
     /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>.
-    fn from_github(name: &str, reference: &str, default: &str) -> Self {
+    fn from_github(name: &str, reference: &str, default: &str, fork: bool) -> Self {
         if name.starts_with("pull_request") {
             let reference = reference.trim_start_matches("refs/pull/").trim_start_matches("refs/heads/");
-            return Self::PullRequest { reference: reference.to_owned() };
+            return Self::PullRequest { reference: reference.to_owned(), fork };
         }
         if let Some(tag) = reference.strip_prefix("refs/tags/") {
             return Self::Tag { tag: tag.to_owned() };
@@ -127,27 +164,53 @@ impl fmt::Display for Event {
     }
 }
 
-/// The part of the event's payload that we read.
-#[derive(Deserialize)]
+/// The part of the event's payload that we read, see
+/// <https://docs.github.com/en/webhooks/webhook-events-and-payloads>.
+#[derive(Default, Deserialize)]
 struct Payload {
     repository: Option<PayloadRepository>,
+    pull_request: Option<PayloadPullRequest>,
 }
 
 #[derive(Deserialize)]
 struct PayloadRepository {
     default_branch: Option<String>,
+    full_name: Option<String>,
 }
 
-/// GitHub names the default branch only in the payload of the event.
-fn default_branch(environment: &Environment) -> Result<String> {
-    let bytes = match environment.get("GITHUB_EVENT_PATH") {
-        Some(path) => files::read_optional(path.as_ref())?,
-        None => None,
-    };
-    let payload = bytes.and_then(|bytes| serde_json::from_slice::<Payload>(&bytes).ok());
-    let named =
-        payload.and_then(|payload| payload.repository).and_then(|repository| repository.default_branch);
-    Ok(named.unwrap_or_else(|| "main".to_owned()))
+#[derive(Deserialize)]
+struct PayloadPullRequest {
+    head: Option<PayloadHead>,
+}
+
+#[derive(Deserialize)]
+struct PayloadHead {
+    repo: Option<PayloadRepository>,
+}
+
+impl Payload {
+    /// Without a payload, or with one of another form, nothing is known.
+    fn read(environment: &Environment) -> Result<Self> {
+        let bytes = match environment.get("GITHUB_EVENT_PATH") {
+            Some(path) => files::read_optional(path.as_ref())?,
+            None => None,
+        };
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// GitHub names the default branch only here.
+    fn default_branch(&self) -> String {
+        let named = self.repository.as_ref().and_then(|repository| repository.default_branch.clone());
+        named.unwrap_or_else(|| "main".to_owned())
+    }
+
+    /// Whether a pull request comes from another repository than this one. What cannot be told counts as a fork:
+    /// a fork that was deleted has no repository any more.
+    fn comes_from_fork(&self, repository: Option<&str>) -> bool {
+        let head = self.pull_request.as_ref().and_then(|pull_request| pull_request.head.as_ref());
+        let name = head.and_then(|head| head.repo.as_ref()).and_then(|repo| repo.full_name.as_deref());
+        name.is_none() || name != repository
+    }
 }
 
 #[cfg(test)]
@@ -166,9 +229,39 @@ mod tests {
             ("workflow_dispatch", "refs/heads/feature/x", "dispatch feature/x"),
         ];
         for (name, reference, expected) in table {
-            assert_eq!(Event::from_github(name, reference, "main").to_string(), expected);
+            assert_eq!(Event::from_github(name, reference, "main", false).to_string(), expected);
         }
-        assert!(!Event::from_github("push", "refs/heads/develop", "main").on_default_branch());
-        assert!(!Event::from_github("pull_request", "refs/pull/1/merge", "main").on_default_branch());
+        assert!(!Event::from_github("push", "refs/heads/develop", "main", false).on_default_branch());
+        assert!(!Event::from_github("pull_request", "refs/pull/1/merge", "main", false).on_default_branch());
+    }
+
+    #[test]
+    fn simulated_events() {
+        let table = [
+            ("push", "push main"),
+            ("push:feature/x", "push feature/x"),
+            ("tag:v1.2.3", "tag v1.2.3"),
+            ("release:v1.2.3", "tag v1.2.3"),
+            ("pull-request", "pull-request 1/merge"),
+            ("fork:27/merge", "pull-request 27/merge"),
+            ("schedule", "schedule main"),
+            ("dispatch:develop", "dispatch develop"),
+            ("local", "local main"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Event::simulate(text, "main").unwrap().to_string(), expected);
+        }
+        assert!(Event::simulate("push", "main").unwrap().on_default_branch());
+        assert!(!Event::simulate("push:x", "main").unwrap().on_default_branch());
+        assert!(Event::simulate("tag", "main").is_err() && Event::simulate("pr", "main").is_err());
+    }
+
+    #[test]
+    fn forks_are_told_by_the_payload() {
+        let fork =
+            |text: &str| serde_json::from_str::<Payload>(text).unwrap().comes_from_fork(Some("acme/images"));
+        assert!(!fork(r#"{"pull_request":{"head":{"repo":{"full_name":"acme/images"}}}}"#));
+        assert!(fork(r#"{"pull_request":{"head":{"repo":{"full_name":"eve/images"}}}}"#));
+        assert!(fork(r#"{"pull_request":{"head":{"repo":null}}}"#) && fork("{}"));
     }
 }

@@ -18,6 +18,8 @@ pub struct Git {
     pub branch: Option<String>,
     /// Whether that is the default branch.
     pub on_default_branch: bool,
+    /// The default branch: what the remote says, else the current one if it is called so, else `main`.
+    pub default_branch: String,
     /// The address of the repository, without credentials, as a browser would open it.
     pub source: Option<String>,
 }
@@ -42,14 +44,12 @@ impl Git {
         let branch = ask(cmd!(shell, "git symbolic-ref --quiet --short HEAD"));
         let head = ask(cmd!(shell, "git symbolic-ref --quiet --short refs/remotes/origin/HEAD"));
         let default = head.as_deref().map(|head| head.trim_start_matches("origin/").to_owned());
-        let on_default_branch = match (&branch, &default) {
-            (Some(branch), Some(default)) => branch == default,
-            (Some(branch), None) => branch == "main" || branch == "master",
-            (None, _) => false,
-        };
+        let usual = branch.clone().filter(|branch| branch == "main" || branch == "master");
+        let default_branch = default.or(usual).unwrap_or_else(|| "main".to_owned());
+        let on_default_branch = branch.as_ref() == Some(&default_branch);
         let remote = ask(cmd!(shell, "git remote get-url origin"));
         let source = github_address(environment).or_else(|| remote.as_deref().and_then(browser_address));
-        Ok(Self { commit, dirty, branch, on_default_branch, source })
+        Ok(Self { commit, dirty, branch, on_default_branch, default_branch, source })
     }
 
     /// The commit, marked when the tree differs from it.

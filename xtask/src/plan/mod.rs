@@ -4,6 +4,7 @@ pub mod current;
 pub mod event;
 pub mod filter;
 pub mod git;
+pub mod remote;
 pub mod resolve;
 pub mod table;
 mod tags;
@@ -17,6 +18,7 @@ use crate::error::Fault;
 use crate::files;
 use crate::ids::{CellId, Digest, Name, Platform, Repository, Tag};
 use event::Event;
+use remote::Remotes;
 
 /// The version of the plan's JSON form.
 pub const SCHEMA: u32 = 1;
@@ -43,6 +45,8 @@ pub struct Plan {
     pub destination: Destination,
     /// How they are signed.
     pub sign: Sign,
+    /// The refs of other repositories that were chosen, by the address that `matrix.toml` gives.
+    pub upstreams: Remotes,
     /// What gets tags, in the order of waves.
     pub cells: Vec<Cell>,
     /// What `[[exclude]]` left out.

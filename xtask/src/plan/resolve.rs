@@ -1,11 +1,13 @@
 //! Matrix and context to plan. Pure: files, git state and the clock come in from outside.
 
 use anyhow::Result;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::event::Event;
 use super::git::Git;
+use super::remote::{self, Queries, RemoteRef, Remotes};
 use super::tags::{Situation, tags};
 use super::values::{Upstream, Values};
 use super::{Build, Cell, Destination, Excluded, Need, Pair, Plan, PlannedTag, SCHEMA, Sign};
@@ -13,6 +15,7 @@ use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostic, Diagnostics, Matrix, PlatformDef, RefSpec, Setting, TagSpec};
+use crate::version::without_v;
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";
@@ -39,6 +42,8 @@ pub struct Inputs<'a> {
     pub sign: Sign,
     /// `--set-version TRACK=X`.
     pub versions: BTreeMap<Name, String>,
+    /// What [`queries`] asked for.
+    pub remotes: Remotes,
     /// Reads a file below the folder of `matrix.toml`.
     pub read: &'a dyn Fn(&str) -> Result<String>,
 }
@@ -52,11 +57,12 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     let revision = inputs.git.revision();
     check_overrides(matrix, &inputs.versions)?;
     let (specs, left_out) = cells(matrix);
-    let resolver = Resolver { inputs, created: &created, revision: &revision };
+    let used = RefCell::default();
+    let resolver = Resolver { inputs, created: &created, revision: &revision, used: &used };
     let mut errors = Vec::new();
     let mut taken: BTreeMap<(Name, Tag), CellId> = BTreeMap::new();
     let mut planned = Vec::new();
-    let wanted = resolver.wanted(&specs);
+    let wanted = wanted(&specs, &inputs.event);
     for spec in specs.iter().filter(|spec| wanted.contains(&spec.id)) {
         match resolver.cell(spec) {
             Ok((cell, origins)) => {
@@ -81,10 +87,35 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         matrix: Digest::of(matrix.source.text.as_bytes()),
         destination: inputs.destination.clone(),
         sign: inputs.sign.clone(),
+        upstreams: used.take().into_iter().map(|(name, refs)| (name, refs.into_iter().collect())).collect(),
         cells: planned,
         excluded: excluded.collect(),
     };
     plan.seal()
+}
+
+/// What has to be asked of other repositories before the matrix can be resolved.
+pub fn queries(matrix: &Matrix, event: &Event, versions: &BTreeMap<Name, String>) -> Queries {
+    let (specs, _) = cells(matrix);
+    let wanted = wanted(&specs, event);
+    remote::queries(specs.iter().filter(|spec| wanted.contains(&spec.id)), versions)
+}
+
+/// A pull request builds only the tracks that say so, and what those stand on.
+fn wanted<'s>(specs: &'s [CellSpec<'_>], event: &Event) -> BTreeSet<&'s CellId> {
+    let belongs = |spec: &CellSpec<'_>| match event {
+        Event::PullRequest { .. } => spec.track.is_none_or(|track| track.pull_request),
+        _ => true,
+    };
+    let mut wanted = BTreeSet::new();
+    // In the order of waves, so that a walk from the end meets everything that is needed.
+    for spec in specs.iter().rev() {
+        if belongs(spec) || wanted.contains(&spec.id) {
+            wanted.insert(&spec.id);
+            wanted.extend(spec.needs.iter().map(|(_, cell)| cell));
+        }
+    }
+    wanted
 }
 
 fn check_overrides(matrix: &Matrix, versions: &BTreeMap<Name, String>) -> Result<()> {
@@ -128,31 +159,15 @@ struct Resolver<'a> {
     inputs: &'a Inputs<'a>,
     created: &'a str,
     revision: &'a str,
+    used: &'a RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
 }
 
 impl<'a> Resolver<'a> {
-    /// A pull request builds only the tracks that say so, and what those stand on.
-    fn wanted<'s>(&self, specs: &'s [CellSpec<'_>]) -> BTreeSet<&'s CellId> {
-        let belongs = |spec: &CellSpec<'_>| match self.inputs.event {
-            Event::PullRequest { .. } => spec.track.is_none_or(|track| track.pull_request),
-            _ => true,
-        };
-        let mut wanted = BTreeSet::new();
-        // In the order of waves, so that a walk from the end meets everything that is needed.
-        for spec in specs.iter().rev() {
-            if belongs(spec) || wanted.contains(&spec.id) {
-                wanted.insert(&spec.id);
-                wanted.extend(spec.needs.iter().map(|(_, cell)| cell));
-            }
-        }
-        wanted
-    }
-
     fn cell<'m>(&self, spec: &CellSpec<'m>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>>
     where
         'a: 'm,
     {
-        let set = spec.track.and_then(|track| self.inputs.versions.get(&track.name));
+        let set = spec.track.and_then(|track| self.inputs.versions.get(&track.name)).map(String::as_str);
         let upstream = self.upstream(spec, set).map_err(|error| vec![error])?;
         let values = Values {
             image: spec.image,
@@ -182,7 +197,7 @@ impl<'a> Resolver<'a> {
             .iter()
             .map(|repository| repository.join(&spec.image.name))
             .collect();
-        let Upstream { version, reference, commit } = values.upstream.clone();
+        let Upstream { version, reference, commit, written: _ } = values.upstream.clone();
         let cell = Cell {
             id: spec.id.clone(),
             image: spec.image.name.clone(),
@@ -202,24 +217,78 @@ impl<'a> Resolver<'a> {
         Ok((cell, origins))
     }
 
-    fn upstream(&self, spec: &CellSpec<'_>, set: Option<&String>) -> Result<Upstream, Diagnostic> {
+    fn upstream(&self, spec: &CellSpec<'_>, set: Option<&str>) -> Result<Upstream, Diagnostic> {
         let reference = spec.reference();
-        if let Some(version) = set {
-            return Ok(Upstream { version: Some(version.clone()), ..Upstream::default() });
+        let error = |message: String| Diagnostic::new(reference.span.clone(), message);
+        let commit = &self.inputs.git.commit;
+        match (&reference.value, set) {
+            (RefSpec::Value(value), None) => Ok(Upstream::version(value)),
+            (RefSpec::Value(_), Some(version)) => Ok(Upstream::version(without_v(version))),
+            (RefSpec::File(path), None) => {
+                let text = self.version_file(path).map_err(|e| error(format!("{e:#}")))?;
+                Ok(Upstream::written(&text))
+            }
+            (RefSpec::File(_), Some(version)) => Ok(Upstream::written(version)),
+            (RefSpec::SelfRef, None) => Ok(Upstream::own(&self.inputs.event, commit)),
+            (RefSpec::SelfRef, Some(version)) => Ok(Upstream {
+                version: Some(without_v(version).to_owned()),
+                ..Upstream::own(&self.inputs.event, commit)
+            }),
+            (RefSpec::Branch { repository, branch }, None) => {
+                let found = remote::branch(self.refs(repository), branch).ok_or_else(|| {
+                    error(format!("{repository} has no branch `{branch}`"))
+                        .help(format!("its branches: git ls-remote --heads {repository}"))
+                })?;
+                self.use_ref(repository, found);
+                Ok(Upstream::branch(branch, &found.commit))
+            }
+            (RefSpec::Tag { repository, pattern }, None) => {
+                let (found, tag) = remote::tag(self.refs(repository), pattern).ok_or_else(|| {
+                    error(format!("{repository} has no tag that `{}` selects", pattern.as_str()))
+                        .help("a pre-release counts only where the pattern names one")
+                        .help(format!("its tags: git ls-remote --tags {repository}"))
+                })?;
+                self.use_ref(repository, found);
+                Ok(Upstream::tag(tag, &found.commit))
+            }
+            (RefSpec::Branch { repository, .. } | RefSpec::Tag { repository, .. }, Some(version)) => {
+                self.set_upstream(repository, version).ok_or_else(|| {
+                    error(format!("--set-version: {repository} has no tag or branch `{version}`"))
+                        .help("give one that it has, or a whole commit")
+                })
+            }
         }
-        let error = |message: String| Diagnostic { span: reference.span.clone(), message, help: Vec::new() };
-        let file = match &reference.value {
-            RefSpec::File(path) => Some(self.version_file(path).map_err(|e| error(format!("{e:#}")))?),
-            RefSpec::Value(_) | RefSpec::SelfRef => None,
-        };
-        Ok(Upstream::new(&reference.value, file.as_deref(), &self.inputs.event, &self.inputs.git.commit))
+    }
+
+    /// What a version on the command line names in another repository: a commit, a tag, a branch.
+    fn set_upstream(&self, repository: &str, version: &str) -> Option<Upstream> {
+        if remote::is_commit(version) {
+            return Some(Upstream { commit: Some(version.to_owned()), ..Upstream::default() });
+        }
+        let (found, is_tag) = remote::named(self.refs(repository), version)?;
+        self.use_ref(repository, found);
+        let short = found.name.strip_prefix("refs/tags/").unwrap_or(version);
+        Some(if is_tag {
+            Upstream::tag(short, &found.commit)
+        } else {
+            Upstream::branch(version, &found.commit)
+        })
+    }
+
+    fn refs(&self, repository: &str) -> &'a [RemoteRef] {
+        self.inputs.remotes.get(repository).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Notes a ref for [`Plan::upstreams`].
+    fn use_ref(&self, repository: &str, found: &RemoteRef) {
+        self.used.borrow_mut().entry(repository.to_owned()).or_default().insert(found.clone());
     }
 
     /// A version file holds one line: the version.
     fn version_file(&self, path: &str) -> Result<String> {
         let text = (self.inputs.read)(path)?;
-        let version = super::values::without_v(text.trim());
-        if version.is_empty() || version.lines().count() != 1 || version.contains(char::is_whitespace) {
+        let version = text.trim();
+        if version.is_empty() || version.contains(char::is_whitespace) {
             anyhow::bail!("the version file {path} must hold one version and nothing else");
         }
         Ok(version.to_owned())
@@ -275,7 +344,8 @@ impl<'a> Resolver<'a> {
 
     /// The labels that every image carries, see <https://github.com/opencontainers/image-spec/blob/main/annotations.md>.
     fn standard_labels(&self, values: &Values<'_>) -> Vec<Pair> {
-        let version = values.upstream.version.clone();
+        // A branch has no version: its name is what a reader of the image can use.
+        let version = values.upstream.version.clone().or_else(|| values.upstream.reference.clone());
         let entries = [
             ("org.opencontainers.image.created", Some(self.created.to_owned())),
             ("org.opencontainers.image.revision", Some(self.revision.to_owned())),

@@ -2,10 +2,11 @@
 
 use super::PlannedTag;
 use super::event::Event;
-use super::values::{Numbers, Values};
+use super::values::Values;
 use crate::ids::Tag;
 use crate::matrix::{Condition, Diagnostic, EventName, RefSpec, TagSpec};
 use crate::template::Template;
+use crate::version::Numbers;
 
 /// What the conditions of tags look at.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +73,12 @@ fn holds(condition: Condition, prerelease: bool, situation: Situation<'_>) -> bo
         Condition::Stable => !prerelease,
         Condition::DefaultBranch => event.on_default_branch(),
         Condition::Release => {
-            let released = matches!(reference, RefSpec::File(_)) || (tagged && !prerelease);
+            let released = match reference {
+                RefSpec::File(_) => true,
+                RefSpec::Tag { .. } => !prerelease,
+                RefSpec::SelfRef => tagged && !prerelease,
+                RefSpec::Value(_) | RefSpec::Branch { .. } => tagged && !prerelease,
+            };
             released && !overridden && (event.on_default_branch() || tagged)
         }
         Condition::Event(EventName::Push) => matches!(event, Event::Push { .. }),
@@ -101,8 +107,12 @@ fn expand(spec: &TagSpec, values: &Values<'_>) -> Result<Tag, Diagnostic> {
     let error = |message: String, help: Vec<String>| Diagnostic { span: spec.span.clone(), message, help };
     // A branch `feature/x` is the tag `feature-x`.
     let value = |name: &str| {
-        let text = values.get(name)?;
-        Some(if name == "ref" { sanitise(&text) } else { text })
+        match name {
+            "ref" => values.get(name).map(|text| sanitise(&text)),
+            // Only a real commit can tell two publications apart.
+            "commit" => values.upstream.commit.clone(),
+            _ => values.get(name),
+        }
     };
     let text = spec.template.expand(value).map_err(|missing| {
         let help = "leave it out, give the tag a `when`, or use a ref that has it".to_owned();

@@ -2,7 +2,8 @@
 
 use super::event::Event;
 use crate::ids::{Name, Platform};
-use crate::matrix::{ComposerMode, Image, RefSpec, Track};
+use crate::matrix::{ComposerMode, Image, Track};
+use crate::version::{Numbers, of_tag, without_v};
 
 /// The upstream of a cell, resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,62 +11,46 @@ pub(super) struct Upstream {
     pub(super) version: Option<String>,
     pub(super) reference: Option<String>,
     pub(super) commit: Option<String>,
+    /// What names the upstream where no commit is known: the version as a file has it, `v` included.
+    pub(super) written: Option<String>,
 }
 
 impl Upstream {
-    /// From a ref and, for a version file, its content.
-    pub(super) fn new(spec: &RefSpec, file: Option<&str>, event: &Event, commit: &str) -> Self {
-        match spec {
-            RefSpec::Value(value) => Self { version: Some(value.clone()), ..Self::default() },
-            RefSpec::File(_) => Self { version: file.map(str::to_owned), ..Self::default() },
-            RefSpec::SelfRef => {
-                let version = match event {
-                    Event::Tag { tag } => without_v(tag).to_owned(),
-                    _ => commit.chars().take(7).collect(),
-                };
-                Self {
-                    version: Some(version),
-                    reference: event.reference().map(str::to_owned),
-                    commit: Some(commit.to_owned()),
-                }
-            }
+    /// A version and nothing else.
+    pub(super) fn version(version: &str) -> Self {
+        Self { version: Some(version.to_owned()), ..Self::default() }
+    }
+
+    /// The version that a file holds, or that was set in its place.
+    pub(super) fn written(text: &str) -> Self {
+        Self { written: Some(text.to_owned()), ..Self::version(without_v(text)) }
+    }
+
+    /// This repository's own event: a tag is a version, else the short commit is.
+    pub(super) fn own(event: &Event, commit: &str) -> Self {
+        let version = match event {
+            Event::Tag { tag } => without_v(tag).to_owned(),
+            _ => commit.chars().take(7).collect(),
+        };
+        Self {
+            reference: event.reference().map(str::to_owned),
+            commit: Some(commit.to_owned()),
+            ..Self::version(&version)
         }
     }
-}
 
-/// `v1.2.3` -> `1.2.3`; `vendor` stays.
-pub(super) fn without_v(tag: &str) -> &str {
-    tag.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(tag)
-}
+    /// A branch of another repository: it has a commit, but no version.
+    pub(super) fn branch(branch: &str, commit: &str) -> Self {
+        Self { reference: Some(branch.to_owned()), commit: Some(commit.to_owned()), ..Self::default() }
+    }
 
-/// The numbers of a version, as far as it has them: `8.5.0-rc1` is 8, 5, 0 and the pre-release `rc1`; `3.24` has no patch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Numbers {
-    pub(super) major: Option<String>,
-    pub(super) minor: Option<String>,
-    pub(super) patch: Option<String>,
-    pub(super) prerelease: Option<String>,
-}
-
-impl Numbers {
-    pub(super) fn of(version: &str) -> Self {
-        let version = version.split('+').next().unwrap_or_default();
-        let (core, prerelease) =
-            version.split_once('-').map_or((version, None), |(core, pre)| (core, Some(pre)));
-        let mut parts = core.split('.');
-        let mut number = || {
-            parts
-                .next()
-                .filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-                .map(str::to_owned)
-        };
-        let major = number();
-        let (minor, patch) = match major {
-            Some(_) => (number(), number()),
-            None => (None, None),
-        };
-        let prerelease = major.as_ref().and(prerelease).filter(|pre| !pre.is_empty()).map(str::to_owned);
-        Self { major, minor, patch, prerelease }
+    /// A tag of another repository.
+    pub(super) fn tag(tag: &str, commit: &str) -> Self {
+        Self {
+            reference: Some(tag.to_owned()),
+            commit: Some(commit.to_owned()),
+            ..Self::version(of_tag(tag))
+        }
     }
 }
 
@@ -97,7 +82,8 @@ impl Values<'_> {
             "patch" => numbers.patch,
             "prerelease" => numbers.prerelease,
             "ref" => self.upstream.reference.clone(),
-            "commit" => self.upstream.commit.clone(),
+            // What a Dockerfile checks out: the commit, or the version that a file names.
+            "commit" => self.upstream.commit.clone().or_else(|| self.upstream.written.clone()),
             "commit7" => self.upstream.commit.as_deref().map(seven),
             "revision" => Some(self.revision.to_owned()),
             // Used in tags: short, and never with the mark of a dirty tree.
@@ -114,32 +100,5 @@ impl Values<'_> {
             "image" => Some(self.image.name.to_string()),
             _ => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers() {
-        let table = [
-            ("8.5.0", [Some("8"), Some("5"), Some("0"), None]),
-            ("8.5.0-rc1+b", [Some("8"), Some("5"), Some("0"), Some("rc1")]),
-            ("3.24", [Some("3"), Some("24"), None, None]),
-            ("edge", [None, None, None, None]),
-            ("", [None, None, None, None]),
-            ("1..2", [Some("1"), None, Some("2"), None]),
-        ];
-        for (version, expected) in table {
-            let Numbers { major, minor, patch, prerelease } = Numbers::of(version);
-            let found = [major, minor, patch, prerelease];
-            assert_eq!(found.each_ref().map(Option::as_deref), expected, "{version}");
-        }
-    }
-
-    #[test]
-    fn only_a_v_before_a_number_goes() {
-        assert_eq!((without_v("v1.2"), without_v("vendor"), without_v("1.2")), ("1.2", "vendor", "1.2"));
     }
 }

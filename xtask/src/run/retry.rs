@@ -14,8 +14,8 @@ const ATTEMPTS: u32 = 4;
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// What registries and the network say when it is worth asking again. Matched in lower case.
-const TEMPORARY: [&str; 16] = [
+/// What registries, git and the network say when it is worth asking again. Matched in lower case.
+const TEMPORARY: [&str; 22] = [
     "connection refused",
     "connection reset",
     "broken pipe",
@@ -32,6 +32,12 @@ const TEMPORARY: [&str; 16] = [
     "503 service unavailable",
     "504 gateway timeout",
     "temporary failure in name resolution",
+    "could not resolve host",
+    "failed to connect to",
+    "connection timed out",
+    "returned error: 5",
+    "early eof",
+    "hung up unexpectedly",
 ];
 
 /// Whether a failure may be gone the next time.
