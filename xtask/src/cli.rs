@@ -77,8 +77,11 @@ pub(crate) struct CellArgs {
     /// Only cells of this composer mode.
     #[arg(long, value_name = "MODE")]
     pub(crate) composer: Vec<String>,
-    /// Only this cell, e.g. app.tag.pinned.
-    #[arg(long, value_name = "ID")]
+    /// Only cells with this value on an axis, e.g. alpine=3.24.
+    #[arg(long, value_name = "AXIS=VALUE")]
+    pub(crate) axis: Vec<String>,
+    /// Only this cell, e.g. app.tag.pinned; several separated by commas.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) cell: Vec<String>,
 }
 

@@ -110,11 +110,18 @@ fn filter(args: cli::CellArgs, arches: Vec<String>) -> Result<Filter> {
     fn parse<T: std::str::FromStr<Err = anyhow::Error>>(texts: &[String]) -> Result<Vec<T>> {
         texts.iter().map(|text| text.parse()).collect()
     }
-    let cli::CellArgs { image, track, composer, cell } = args;
+    let cli::CellArgs { image, track, composer, axis, cell } = args;
+    let axes = axis.iter().map(|text| {
+        let pair = text
+            .split_once('=')
+            .ok_or_else(|| Fault::invalid(format!("--axis {text}: expected AXIS=VALUE")))?;
+        Ok((pair.0.parse()?, pair.1.to_owned()))
+    });
     Ok(Filter {
         images: parse(&image)?,
         tracks: parse(&track)?,
         composers: parse(&composer)?,
+        axes: axes.collect::<Result<_>>()?,
         cells: parse(&cell)?,
         arches,
     })

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use crate::ids::Name;
 use crate::matrix::suggest;
 
-/// Every placeholder, see the table in `docs/reference.md`.
+/// Every placeholder that is no axis, see the table in `docs/reference.md`.
 pub const PLACEHOLDERS: [&str; 19] = [
     "version",
     "major",
@@ -59,11 +60,11 @@ pub struct Missing {
 }
 
 impl Template {
-    /// Parses a text.
+    /// Parses a text. `axes` are placeholders too.
     ///
     /// # Errors
     /// If a brace stands alone, or a placeholder is unknown.
-    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+    pub fn parse(text: &str, axes: &[Name]) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -78,7 +79,7 @@ impl Template {
                 literal.push('}');
                 rest = after;
             } else {
-                let (name, after) = placeholder(from, offset)?;
+                let (name, after) = placeholder(from, offset, axes)?;
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
                 parts.push(Part::Placeholder(name.to_owned()));
                 rest = after;
@@ -91,11 +92,11 @@ impl Template {
     }
 
     /// What is wrong with a text, up to ten places: [`Template::parse`] stops at the first.
-    pub fn errors(text: &str) -> Vec<TemplateError> {
+    pub fn errors(text: &str, axes: &[Name]) -> Vec<TemplateError> {
         let mut errors = Vec::new();
         let mut rest = text.to_owned();
         // What is wrong is blanked out in place, so that the offsets of the rest stay.
-        while let (Err(error), true) = (Self::parse(&rest), errors.len() < 10) {
+        while let (Err(error), true) = (Self::parse(&rest, axes), errors.len() < 10) {
             let blank = " ".repeat(error.range.len());
             let (Some(before), Some(after)) = (rest.get(..error.range.start), rest.get(error.range.end..))
             else {
@@ -147,7 +148,7 @@ impl Template {
 }
 
 /// The placeholder at the start of `from`, and what follows it.
-fn placeholder(from: &str, offset: usize) -> Result<(&str, &str), TemplateError> {
+fn placeholder<'t>(from: &'t str, offset: usize, axes: &[Name]) -> Result<(&'t str, &'t str), TemplateError> {
     let error = |length: usize, message: String, help: Option<String>| TemplateError {
         range: offset..offset + length,
         message,
@@ -170,11 +171,13 @@ fn placeholder(from: &str, offset: usize) -> Result<(&str, &str), TemplateError>
             Some("a literal brace is written twice: {{".to_owned()),
         ));
     };
-    if PLACEHOLDERS.contains(&name) {
+    let known: Vec<&str> = PLACEHOLDERS.into_iter().chain(axes.iter().map(Name::as_str)).collect();
+    if known.contains(&name) {
         return Ok((name, after));
     }
-    let help = suggest::nearest(name, PLACEHOLDERS).map_or_else(
-        || format!("the placeholders are {}", PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(" ")),
+    let list = || known.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
+    let help = suggest::nearest(name, known.iter().copied()).map_or_else(
+        || format!("the placeholders are {}", list()),
         |near| format!("did you mean `{{{near}}}`?"),
     );
     Err(error(name.len() + 2, format!("unknown placeholder `{{{name}}}`"), Some(help)))
@@ -185,7 +188,10 @@ mod tests {
     use super::*;
 
     fn expand(text: &str) -> String {
-        Template::parse(text).unwrap().expand(|name| (name != "patch").then(|| name.to_uppercase())).unwrap()
+        Template::parse(text, &[])
+            .unwrap()
+            .expand(|name| (name != "patch").then(|| name.to_uppercase()))
+            .unwrap()
     }
 
     #[test]
@@ -194,27 +200,30 @@ mod tests {
         assert_eq!(expand("a{{b}}c"), "a{b}c");
         assert_eq!(expand("{{{version}}}"), "{VERSION}");
         assert_eq!(expand(""), "");
-        let missing = Template::parse("x{patch}").unwrap().expand(|_| None).unwrap_err();
+        let missing = Template::parse("x{patch}", &[]).unwrap().expand(|_| None).unwrap_err();
         assert_eq!(missing.placeholder, "patch");
     }
 
     #[test]
     fn errors_point_at_the_place() {
-        let error = |text: &str| Template::parse(text).unwrap_err();
+        let error = |text: &str| Template::parse(text, &[]).unwrap_err();
         assert_eq!(error("a-{vresion}").range, 2..11);
         assert_eq!(error("a-{vresion}").help.unwrap(), "did you mean `{version}`?");
         assert_eq!(error("ä{version").range, 2..10);
         assert_eq!(error("a}b").range, 1..2);
         assert!(error("{}").message.contains("unknown placeholder"));
+        let axes = ["alpine".parse().unwrap()];
+        assert_eq!(Template::parse("{alpin}", &axes).unwrap_err().help.unwrap(), "did you mean `{alpine}`?");
+        assert!(Template::parse("{alpine}", &axes).is_ok() && Template::parse("{alpine}", &[]).is_err());
     }
 
     #[test]
     fn all_errors_of_a_text() {
         let found: Vec<_> =
-            Template::errors("{vresion}-ä{sufix}}x{").into_iter().map(|error| error.range).collect();
+            Template::errors("{vresion}-ä{sufix}}x{", &[]).into_iter().map(|error| error.range).collect();
         assert_eq!(found, [0..9, 12..19, 19..20, 21..22]);
-        let open = Template::errors("{version-{date}");
+        let open = Template::errors("{version-{date}", &[]);
         assert_eq!((open.len(), open[0].range.clone()), (1, 0..9));
-        assert!(Template::errors("{version}").is_empty());
+        assert!(Template::errors("{version}", &[]).is_empty());
     }
 }

@@ -194,7 +194,7 @@ fn a_pull_request_builds_its_tracks_and_what_they_need() {
     let mut case = Case::new(OURS);
     case.event = Event::PullRequest { reference: "27/merge".into(), fork: false };
     let plan = case.plan().unwrap();
-    assert!(!plan.pushes());
+    assert!(!plan.push);
     assert_eq!(plan.cells.len(), 3);
     case.text = OURS.replace("pull-request = true", "pull-request = false");
     assert_eq!(case.plan().unwrap().cells.len(), 1);
@@ -309,9 +309,120 @@ fn a_build_argument_without_a_value_is_an_error_at_its_own_place() {
     case.text += "build-args = { A = \"{version}\", B = \"{patch}\" }\n[composer.x]\nbuild-args = { C = \"{commit7}\" }\n";
     case.version = "3.24";
     let error = case.error();
-    assert!(error.contains("`{commit7}` in C has no value") && error.contains("matrix.toml:13:20"), "{error}");
+    assert!(
+        error.contains("`{commit7}` in C has no value") && error.contains("matrix.toml:13:20"),
+        "{error}"
+    );
     case.text = case.text.replace("{commit7}", "{version}");
     let error = case.error();
     assert!(error.contains("`{patch}` in B has no value") && error.contains("matrix.toml:11:37"), "{error}");
     assert!(error.contains("1 error in matrix.toml"), "{error}");
+}
+
+const AXES: &str = r#"version = 1
+[publish]
+repositories = ["ghcr.io/acme"]
+when = ["tag", "default-branch"]
+[platforms]
+amd64 = { platform = "linux/amd64", build-args = { A = "platform", B = "platform", C = "platform" } }
+arm64 = { platform = "linux/arm64" }
+[tracks.t]
+ref = { file = "V" }
+tags = ["{version}-{alpine}{suffix}", { tag = "{latest}", when = { alpine = ["3.24"], composer = "pinned", on = "release" } }]
+build-args = { B = "track", C = "track", D = "track" }
+[composer.pinned]
+build-args = { C = "mode", D = "mode" }
+[composer.rolling]
+suffix = "-rolling"
+[[exclude]]
+alpine = "3.23"
+composer = "rolling"
+reason = "it is old"
+[images.app]
+context = "app"
+dockerfile = { arm64 = "Dockerfile.arm" }
+axes = { alpine = ["3.23", "3.24"] }
+build-args = { D = "image {alpine}", E = "image" }
+annotations = { "index:about" = "{image} on {alpine}", "manifest,index:both" = "{version}", plain = "{arch}" }
+contexts = { src = "https://example.com/a.git#v{version}", here = "vendor/{arch}" }
+secrets = { TOKEN = { env = "GITHUB_TOKEN" } }
+ssh = ["default"]
+[[images.app.override]]
+arch = "arm64"
+alpine = "3.24"
+build-args = { E = "arm on {alpine}" }
+"#;
+
+fn pairs(pairs: &[xtask::plan::Pair]) -> Vec<String> {
+    pairs.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect()
+}
+
+/// Platform, track, mode, image, override: the more specific place wins, key by key.
+#[test]
+fn settings_cascade() {
+    let plan = Case::new(AXES).plan().unwrap();
+    let ids: Vec<&str> = plan.cells.iter().map(|cell| cell.id.as_str()).collect();
+    assert_eq!(ids, ["app.t.pinned.3.23", "app.t.pinned.3.24", "app.t.rolling.3.24"]);
+    assert_eq!(plan.excluded[0].cell.as_str(), "app.t.rolling.3.23");
+    let args = |cell: usize, build: usize| pairs(&plan.cells[cell].builds[build].build_args);
+    assert_eq!(args(0, 0), ["A=platform", "B=track", "C=mode", "D=image 3.23", "E=image"]);
+    assert_eq!(args(1, 1), ["B=track", "C=mode", "D=image 3.24", "E=arm on 3.24"]);
+    assert_eq!(args(2, 0), ["A=platform", "B=track", "C=track", "D=image 3.24", "E=image"]);
+    assert_eq!(args(2, 1)[3], "E=arm on 3.24");
+}
+
+#[test]
+fn tags_of_axes() {
+    let plan = Case::new(AXES).plan().unwrap();
+    let found: Vec<Vec<String>> = plan.cells.iter().map(names).collect();
+    assert_eq!(found, [vec!["8.5.1-3.23"], vec!["8.5.1-3.24", "latest"], vec!["8.5.1-3.24-rolling"]]);
+    let mut lost = Case::new(&AXES.replace("-{alpine}{suffix}", "{suffix}"));
+    lost.text = lost.text.replace("tags = [\"{version}{suffix}\"", "tags = [\"{version}\"");
+    let error = lost.error();
+    assert!(error.contains("both app.t.pinned.3.23 and app.t.pinned.3.24 would set it"), "{error}");
+}
+
+#[test]
+fn per_image_keys_reach_the_builds() {
+    let plan = Case::new(AXES).plan().unwrap();
+    let cell = &plan.cells[1];
+    assert_eq!(cell.builds[0].dockerfile, "Dockerfile");
+    assert_eq!(cell.builds[1].dockerfile, "Dockerfile.arm");
+    assert_eq!(pairs(&cell.builds[1].annotations), ["both=8.5.1", "plain=arm64"]);
+    let index = pairs(&cell.annotations);
+    assert!(index.contains(&"about=app on 3.24".to_owned()) && index.contains(&"both=8.5.1".to_owned()));
+    let contexts: Vec<(&str, bool)> =
+        cell.builds[1].contexts.iter().map(|context| (context.source.as_str(), context.local)).collect();
+    assert_eq!(contexts, [("https://example.com/a.git#v8.5.1", false), ("vendor/arm64", true)]);
+    let escaped = Case::new(&AXES.replace("vendor/{arch}", "../{arch}")).error();
+    assert!(escaped.contains("`../arm64`, leaves the folder") && escaped.contains("2 errors"), "{escaped}");
+}
+
+#[test]
+fn a_fork_gets_no_secret_and_some_runs_publish_nothing() {
+    let mut case = Case::new(&AXES.replace("[tracks.t]", "[tracks.t]\npull-request = true"));
+    for (event, secrets, push) in [
+        (Event::PullRequest { reference: "1/merge".into(), fork: false }, 1, false),
+        (Event::PullRequest { reference: "1/merge".into(), fork: true }, 0, false),
+        (Event::Tag { tag: "v1".into() }, 1, true),
+        (Event::Push { branch: "topic".into(), default_branch: false }, 1, false),
+    ] {
+        case.event = event;
+        let plan = case.plan().unwrap();
+        let options = &plan.cells[0].builds[0].options;
+        assert_eq!((options.secrets.len(), options.ssh.len(), plan.push), (secrets, secrets, push));
+    }
+}
+
+#[test]
+fn cells_are_chosen_by_axis() {
+    let plan = Case::new(AXES).plan().unwrap();
+    let chosen = |axes: &[(&str, &str)]| {
+        let axes = axes.iter().map(|(axis, value)| (axis.parse().unwrap(), (*value).to_owned())).collect();
+        let filter = Filter { axes, ..Filter::default() };
+        filter.cells(&plan).map(|cells| cells.len()).map_err(|error| report(&error))
+    };
+    assert_eq!(chosen(&[("alpine", "3.24")]), Ok(2));
+    assert_eq!(chosen(&[("alpine", "3.24"), ("alpine", "3.23")]), Ok(3));
+    assert!(chosen(&[("alpine", "3.22")]).unwrap_err().contains("it has: alpine=3.23, alpine=3.24"));
 }

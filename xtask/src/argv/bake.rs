@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 
 use super::Argv;
-use super::buildx::{BuildSpec, Buildx, PROVENANCE};
+use super::buildx::{BuildSpec, Buildx};
 
 /// The definition: one target per spec, in bake's JSON form.
 ///
@@ -35,6 +35,7 @@ fn target(spec: &BuildSpec) -> Value {
         annotations: _,
         index_annotations: _,
         contexts,
+        options,
         repositories: _,
         push: _,
     } = spec;
@@ -54,7 +55,11 @@ fn target(spec: &BuildSpec) -> Value {
         "labels": map(labels),
         "annotations": spec.annotation_list(),
         "contexts": contexts,
-        "attest": [PROVENANCE],
+        "secret": options.secrets,
+        "ssh": options.ssh,
+        "cache-from": options.cache_from,
+        "cache-to": options.cache_to,
+        "attest": options.attest,
         "output": [spec.output()],
     })
 }
@@ -65,7 +70,8 @@ pub fn bake(buildx: &Buildx, purpose: &str, file: &Path, targets: &[String], met
         .argv(purpose)
         .arg("bake")
         .args(buildx.builder_args())
-        .args(["--allow", "fs.read=*", "--progress", "plain", "--metadata-file"])
+        // What the matrix names may be read: it is the user's own file.
+        .args(["--allow", "fs.read=*", "--allow", "ssh", "--progress", "plain", "--metadata-file"])
         .path(metadata)
         .arg("--file")
         .path(file)

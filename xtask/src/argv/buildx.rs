@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::options::OptionArgs;
 use super::{Argv, Program};
 use crate::ids::{Digest, Platform, Repository};
 
@@ -50,6 +51,8 @@ pub enum NamedContext {
     },
     /// Another target of the same bake call.
     Target(String),
+    /// A path, or an address that BuildKit knows.
+    Source(String),
 }
 
 impl NamedContext {
@@ -58,6 +61,7 @@ impl NamedContext {
         match self {
             Self::Image { repository, digest } => format!("docker-image://{}", repository.at(digest)),
             Self::Target(target) => format!("target:{target}"),
+            Self::Source(source) => source.clone(),
         }
     }
 }
@@ -85,6 +89,8 @@ pub struct BuildSpec {
     pub index_annotations: Vec<(String, String)>,
     /// `--build-context`.
     pub contexts: Vec<(String, NamedContext)>,
+    /// Secrets, attestations, caches, and fields of `--output`.
+    pub options: OptionArgs,
     /// Where the digest goes.
     pub repositories: Vec<Repository>,
     /// Whether it is pushed.
@@ -100,11 +106,9 @@ impl BuildSpec {
             // A comma inside a CSV field asks for quotes around the field.
             many => format!("\"name={}\"", many.join(",")),
         };
-        if self.push {
-            format!("type=image,{name},push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true")
-        } else {
-            format!("type=image,{name},push=false,oci-mediatypes=true")
-        }
+        let push = if self.push { "push-by-digest=true,name-canonical=true,push=true" } else { "push=false" };
+        let packing: String = self.options.output.iter().map(|field| format!(",{field}")).collect();
+        format!("type=image,{name},{push},oci-mediatypes=true{packing}")
     }
 
     /// `--annotation` values: of the manifest as they are, of the index with the prefix that buildx wants.
@@ -133,9 +137,14 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
         annotations: _,
         index_annotations: _,
         contexts,
+        options,
         repositories: _,
         push: _,
     } = spec;
+    let OptionArgs { secrets, ssh, attest, cache_from, cache_to, output: _ } = options;
+    let each = |flag: &str, values: &[String]| -> Vec<String> {
+        values.iter().flat_map(|value| [flag.to_owned(), value.clone()]).collect()
+    };
     let pair = |flag: &str, (key, value): &(String, String)| [flag.to_owned(), format!("{key}={value}")];
     let mut argv = buildx
         .argv(format!("build {name}"))
@@ -153,13 +162,15 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
     for (context, source) in contexts {
         argv = argv.args(["--build-context".to_owned(), format!("{context}={}", source.value())]);
     }
-    argv.args(["--attest", PROVENANCE, "--output", &spec.output(), "--metadata-file"])
+    argv.args(each("--secret", secrets))
+        .args(each("--ssh", ssh))
+        .args(each("--cache-from", cache_from))
+        .args(each("--cache-to", cache_to))
+        .args(each("--attest", attest))
+        .args(["--output", &spec.output(), "--metadata-file"])
         .path(metadata)
         .path(context)
 }
-
-/// Full provenance: materials, build arguments, source map (SLSA, `mode=max`).
-pub const PROVENANCE: &str = "type=provenance,mode=max";
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -185,6 +196,7 @@ pub(super) mod tests {
                     digest: Digest::of(b""),
                 },
             )],
+            options: OptionArgs { attest: vec!["type=provenance,mode=max".into()], ..OptionArgs::default() },
             repositories: vec!["ghcr.io/acme/app".parse().unwrap()],
             push: true,
         }

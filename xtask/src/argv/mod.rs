@@ -8,6 +8,7 @@ pub mod buildx;
 pub mod cosign;
 pub mod git;
 pub mod imagetools;
+pub mod options;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,12 @@
 //! `cargo xtask build`: every cell by digest, one record per build.
 
 use anyhow::{Context as _, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
+use super::cache::Published;
 use super::parallel;
 use super::planning::PlanOptions;
 use super::session::Session;
@@ -15,6 +16,8 @@ use crate::argv::buildx::{self, Buildx, NamedContext};
 use crate::builder::Builder;
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Platform};
+use crate::local::Stack;
+use crate::matrix::CacheKind;
 use crate::metadata::Metadata;
 use crate::plan::filter::Filter;
 use crate::plan::{Build, Cell, Plan};
@@ -63,7 +66,7 @@ enum Outcome {
 /// If the plan or the builder cannot be had, or if a build failed whose cell may not fail.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
-    let push = plan.pushes() && !options.no_push;
+    let push = plan.push && !options.no_push;
     if options.dry_run {
         return dry_run(session, &plan, options, push);
     }
@@ -72,8 +75,18 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let jobs = chosen(&plan, options, |platform| builder.is_native(platform))?;
     let version = session.tools.get(crate::tools::Tool::Buildx)?.version.to_string();
     let digests = folder(session, options);
-    let run = Run { session, plan: &plan, buildx: &buildx, builder: &builder, version, digests, push };
+    let mut run = Run {
+        session,
+        plan: &plan,
+        buildx: &buildx,
+        builder: &builder,
+        version,
+        digests,
+        push,
+        published: BTreeMap::new(),
+    };
     let jobs = run.with_needs(jobs);
+    run.published = published(session, &plan, &buildx, stack.as_ref(), &jobs)?;
     if stack.is_some() {
         for job in jobs.iter().filter(|job| !builder.lists(&job.build.platform)) {
             session.local().ensure_emulation(&job.build.platform)?;
@@ -136,6 +149,7 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
         version: String::new(),
         digests: folder(session, options),
         push,
+        published: plan.cells.iter().map(|cell| (cell.id.clone(), Digest::unknown())).collect(),
     };
     for job in run.with_needs(jobs) {
         session.ui.out(run.command(job, true)?.1.to_string());
@@ -152,6 +166,30 @@ struct Run<'a> {
     version: String,
     digests: PathBuf,
     push: bool,
+    /// The published images that may serve as a cache.
+    published: BTreeMap<CellId, Digest>,
+}
+
+/// Verifies what is published of the cells whose matrix asks for it as a cache.
+fn published(
+    session: &Session,
+    plan: &Plan,
+    buildx: &Buildx,
+    stack: Option<&Stack>,
+    jobs: &[Job<'_>],
+) -> Result<BTreeMap<CellId, Digest>> {
+    let wanted = |job: &&Job<'_>| job.build.options.cache.contains(&CacheKind::Inline);
+    let mut cells: Vec<&Cell> = jobs.iter().filter(wanted).map(|job| job.cell).collect();
+    cells.dedup_by_key(|cell| &cell.id);
+    if cells.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let signer = session.signer(&plan.sign, stack)?;
+    let trust = signer.map(|signer| Ok::<_, anyhow::Error>((session.cosign()?, signer))).transpose()?;
+    let published = Published { session, buildx, trust };
+    let found = parallel::map(&cells, parallel::default_jobs(), |cell| published.verified(cell));
+    let pairs = cells.iter().zip(found).filter_map(|(cell, digest)| Some((cell.id.clone(), digest?)));
+    Ok(pairs.collect())
 }
 
 impl<'a> Run<'a> {
@@ -214,7 +252,7 @@ impl<'a> Run<'a> {
     fn unmet(&self, job: Job<'_>, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Option<String> {
         let needs = crate::plan::filter::needed(self.plan, job.cell);
         let failed = jobs.iter().zip(outcomes).find(|(other, outcome)| {
-            needs.contains(&&other.cell.id)
+            needs.contains(&other.cell.id)
                 && other.build.arch == job.build.arch
                 && !matches!(outcome, Outcome::Built(..))
         });
@@ -231,8 +269,9 @@ impl<'a> Run<'a> {
             Linked::Targets
         };
         let root = &self.session.layout.root;
-        let main = spec(self.plan, job.cell, job.build, root, &linked, self.push)?;
-        if main.contexts.is_empty() || self.push {
+        let published = self.published.get(&job.cell.id);
+        let main = spec(self.plan, job.cell, job.build, root, &linked, self.push, published)?;
+        if job.build.needs.is_empty() || self.push {
             return Ok((metadata.clone(), buildx::build(self.buildx, &main, &metadata)));
         }
         let mut specs = vec![main];
@@ -241,7 +280,7 @@ impl<'a> Run<'a> {
             let build = cell
                 .build(&job.build.arch)
                 .with_context(|| format!("{needed} is not built for {}", job.build.arch))?;
-            specs.push(spec(self.plan, cell, build, root, &linked, self.push)?);
+            specs.push(spec(self.plan, cell, build, root, &linked, self.push, None)?);
         }
         let file = self.session.layout.logs().join(format!("{name}.bake.json"));
         crate::files::write_json(&file, &bake::definition(&specs))?;

@@ -49,8 +49,11 @@ pub struct Options {
 /// If the plan cannot be had, or if a cell that may not fail is not published.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
-    if !plan.pushes() {
-        return Err(Fault::invalid("a pull request publishes nothing, so there is nothing to merge").into());
+    if !plan.push {
+        let message = format!("a run for {} publishes nothing, so there is nothing to merge", plan.event);
+        return Err(Fault::invalid(message)
+            .help("a pull request never publishes; for other events see `when` of [publish] in matrix.toml")
+            .into());
     }
     let digests =
         options.digests.as_ref().map_or_else(|| session.layout.digests(), |path| session.typed(path));

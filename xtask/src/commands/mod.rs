@@ -1,6 +1,7 @@
 //! The commands, one file each under its name. They ask, decide by the pure modules, run and report.
 
 pub mod build;
+mod cache;
 pub mod ci;
 pub mod doctor;
 pub mod local;

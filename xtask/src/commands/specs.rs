@@ -1,13 +1,14 @@
 //! A build of the plan as buildx wants it. Pure.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::path::Path;
 
 use crate::argv::bake::target_name;
 use crate::argv::buildx::{BuildSpec, NamedContext};
-use crate::ids::{CellId, Name};
+use crate::argv::options::{CacheScope, option_args};
+use crate::ids::{CellId, Digest, Name};
 use crate::plan::resolve::ANNOTATION_CELL;
-use crate::plan::{Build, Cell, Pair, Plan};
+use crate::plan::{Build, BuildContext, Cell, Pair, Plan};
 
 /// How a needed image enters a build.
 pub(super) enum Linked<'a> {
@@ -17,7 +18,7 @@ pub(super) enum Linked<'a> {
     Targets,
 }
 
-/// Everything that decides what one build makes.
+/// Everything that decides what one build makes. `published`: the image that may serve as a cache.
 pub(super) fn spec(
     plan: &Plan,
     cell: &Cell,
@@ -25,6 +26,7 @@ pub(super) fn spec(
     root: &Path,
     linked: &Linked<'_>,
     push: bool,
+    published: Option<&Digest>,
 ) -> Result<BuildSpec> {
     let Build {
         arch,
@@ -37,6 +39,8 @@ pub(super) fn spec(
         build_args,
         labels,
         annotations,
+        contexts: sources,
+        options,
         needs,
     } = build;
     let mut contexts = Vec::new();
@@ -47,11 +51,19 @@ pub(super) fn spec(
         };
         contexts.push((need.context.to_string(), source));
     }
+    for BuildContext { name, source, local } in sources {
+        let source = if *local { root.join(source).display().to_string() } else { source.clone() };
+        contexts.push((name.clone(), NamedContext::Source(source)));
+    }
     let context = root.join(context);
+    let name = format!("{}.{arch}", cell.id);
+    let repository = cell.repositories.first().context("the plan gives no repository")?;
+    let scope = CacheScope { name: &name, repository, published, push };
+    let options = option_args(options, root, scope);
     // What a build made tells by itself which cell it belongs to: records cannot be swapped unnoticed.
     let own = [(ANNOTATION_CELL, cell.id.to_string()), ("io.xtask.plan", plan.id.to_string())];
     Ok(BuildSpec {
-        name: format!("{}.{arch}", cell.id),
+        name,
         dockerfile: context.join(dockerfile),
         context,
         target: target.clone(),
@@ -61,6 +73,7 @@ pub(super) fn spec(
         annotations: Pair::tuples(annotations),
         index_annotations: own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         contexts,
+        options,
         repositories: cell.repositories.clone(),
         push,
     })

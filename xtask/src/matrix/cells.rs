@@ -1,8 +1,10 @@
-//! Image x track x composer mode, less what is excluded.
+//! Image x track x composer mode x axes, less what is excluded.
 
 use std::collections::BTreeMap;
 
-use super::{ComposerMode, Exclude, Image, Located, Matrix, Need, PlatformDef, RefSpec, TagSpec, Track};
+use super::{
+    Axis, ComposerMode, Exclude, Image, Located, Matrix, Need, PlatformDef, RefSpec, TagSpec, Track,
+};
 use crate::ids::{CellId, Name};
 
 /// A cell before anything of it is resolved.
@@ -16,6 +18,8 @@ pub struct CellSpec<'m> {
     pub track: Option<&'m Track>,
     /// The composer mode, if it has one.
     pub composer: Option<&'m ComposerMode>,
+    /// Its value on each axis of the image, in the order of the file.
+    pub axes: Vec<(&'m Name, &'m Name)>,
     /// Its platforms.
     pub platforms: Vec<&'m PlatformDef>,
     /// The context's name and the cell that it is made from.
@@ -41,6 +45,16 @@ impl<'m> CellSpec<'m> {
         own.or_else(|| self.track.map(|track| &track.reference)).unwrap_or(&NOTHING)
     }
 
+    /// A part of it: `image`, `track`, `composer` or an axis.
+    pub fn part(&self, name: &str) -> Option<&'m str> {
+        match name {
+            "image" => Some(self.image.name.as_str()),
+            "track" => self.track.map(|track| track.name.as_str()),
+            "composer" => self.composer.map(|mode| mode.name.as_str()),
+            axis => self.axes.iter().find(|(name, _)| name.as_str() == axis).map(|(_, value)| value.as_str()),
+        }
+    }
+
     /// Its tags as written.
     pub fn tags(&self) -> &'m [TagSpec] {
         let own = self.image.own.as_ref().map(|own| own.tags.as_slice());
@@ -53,7 +67,7 @@ pub fn cells(matrix: &Matrix) -> (Vec<CellSpec<'_>>, Vec<ExcludedSpec<'_>>) {
     let mut excluded = Vec::new();
     let mut kept = Vec::new();
     for cell in combinations(matrix) {
-        match matrix.excludes.iter().find(|exclude| matches(exclude, &cell)) {
+        match matrix.excludes.iter().find(|exclude| exclude.cells.fits(|name| cell.part(name))) {
             Some(exclude) => excluded.push(ExcludedSpec { id: cell.id, reason: &exclude.reason }),
             None => kept.push(cell),
         }
@@ -72,7 +86,9 @@ pub(super) fn combinations(matrix: &Matrix) -> Vec<CellSpec<'_>> {
     for image in &matrix.images {
         for track in optional(&image.tracks, &matrix.tracks, |track| &track.name) {
             for composer in optional(&image.composers, &matrix.composers, |mode| &mode.name) {
-                cells.push(cell(matrix, image, track, composer));
+                for axes in products(&image.axes) {
+                    cells.push(cell(matrix, image, track, composer, axes));
+                }
             }
         }
     }
@@ -86,57 +102,69 @@ fn optional<'m, T>(wanted: &[Name], all: &'m [T], name: impl Fn(&T) -> &Name) ->
     if chosen.is_empty() { vec![None] } else { chosen }
 }
 
+/// Every combination of the values of some axes; the last axis changes first. No axis: one combination of nothing.
+fn products(axes: &[Axis]) -> Vec<Vec<(&Name, &Name)>> {
+    axes.iter().fold(vec![Vec::new()], |so_far, axis| {
+        let longer = |values: &Vec<_>| {
+            let values = values.clone();
+            axis.values.iter().map(move |value| [values.as_slice(), &[(&axis.name, value)]].concat())
+        };
+        so_far.iter().flat_map(longer).collect()
+    })
+}
+
 fn cell<'m>(
     matrix: &'m Matrix,
     image: &'m Image,
     track: Option<&'m Track>,
     composer: Option<&'m ComposerMode>,
+    axes: Vec<(&'m Name, &'m Name)>,
 ) -> CellSpec<'m> {
     let platforms = matrix.platforms.iter().filter(|platform| image.platforms.contains(&platform.name));
-    let (track_name, composer_name) = (track.map(|track| &track.name), composer.map(|mode| &mode.name));
-    let needs = image.needs.iter().filter_map(|need| {
-        let needed = matrix.images.iter().find(|other| other.name == need.image)?;
-        Some((need.context.clone(), needed_id(need, needed, track_name, composer_name)))
-    });
-    CellSpec {
-        id: id(&image.name, track_name, composer_name),
+    let parts = [Some(&image.name), track.map(|track| &track.name), composer.map(|mode| &mode.name)];
+    let parts = parts.into_iter().flatten().chain(axes.iter().map(|(_, value)| *value));
+    let mut cell = CellSpec {
+        id: CellId::from_parts(parts),
         image,
         track,
         composer,
         platforms: platforms.collect(),
-        needs: needs.collect(),
+        axes,
+        needs: Vec::new(),
         wave: 0,
-    }
-}
-
-fn id(image: &Name, track: Option<&Name>, composer: Option<&Name>) -> CellId {
-    CellId::from_parts([Some(image), track, composer].into_iter().flatten())
-}
-
-/// The cell of a needed image that goes with a cell: of the same track and mode, as far as it has any.
-pub(super) fn needed_id(
-    need: &Need,
-    needed: &Image,
-    track: Option<&Name>,
-    composer: Option<&Name>,
-) -> CellId {
-    let track = need.track.as_ref().or(if needed.tracks.is_empty() { None } else { track });
-    let composer = need.composer.as_ref().or(if needed.composers.is_empty() { None } else { composer });
-    id(&needed.name, track, composer)
-}
-
-fn matches(exclude: &Exclude, cell: &CellSpec<'_>) -> bool {
-    let fits = |wanted: &Option<Name>, found: Option<&Name>| {
-        wanted.as_ref().is_none_or(|wanted| found == Some(wanted))
     };
-    fits(&exclude.image, Some(&cell.image.name))
-        && fits(&exclude.track, cell.track.map(|track| &track.name))
-        && fits(&exclude.composer, cell.composer.map(|mode| &mode.name))
+    let needs = image.needs.iter().filter_map(|need| {
+        let needed = matrix.images.iter().find(|other| other.name == need.image)?;
+        Some((need.context.clone(), needed_id(need, needed, &cell)))
+    });
+    cell.needs = needs.collect();
+    cell
+}
+
+/// The cell of a needed image that goes with a cell: of the same track, mode and axes, as far as it has any.
+pub(super) fn needed_id(need: &Need, needed: &Image, cell: &CellSpec<'_>) -> CellId {
+    let track =
+        need.track.as_ref().or(cell.track.map(|track| &track.name)).filter(|_| !needed.tracks.is_empty());
+    let composer = need
+        .composer
+        .as_ref()
+        .or(cell.composer.map(|mode| &mode.name))
+        .filter(|_| !needed.composers.is_empty());
+    let axis = |axis: &Axis| -> Option<Name> {
+        let own = need.axes.iter().find(|(name, _)| *name == axis.name);
+        let text = match own {
+            Some((_, template)) => template.expand(|name| cell.part(name).map(str::to_owned)).ok()?,
+            None => cell.part(axis.name.as_str())?.to_owned(),
+        };
+        text.parse().ok()
+    };
+    let axes: Vec<Name> = needed.axes.iter().filter_map(axis).collect();
+    CellId::from_parts([Some(&needed.name), track, composer].into_iter().flatten().chain(&axes))
 }
 
 /// Whether an exclude leaves anything out.
 pub(super) fn is_reachable(exclude: &Exclude, cells: &[CellSpec<'_>]) -> bool {
-    cells.iter().any(|cell| matches(exclude, cell))
+    cells.iter().any(|cell| exclude.cells.fits(|name| cell.part(name)))
 }
 
 /// The wave of each image: one more than the highest of what it needs.

@@ -95,7 +95,9 @@ fn ids(all: &[CellSpec<'_>], errors: &mut Vec<Diagnostic>) -> bool {
 fn parts(cell: &CellSpec<'_>) -> String {
     let track = cell.track.map(|track| format!(" track {}", track.name)).unwrap_or_default();
     let composer = cell.composer.map(|mode| format!(" composer mode {}", mode.name)).unwrap_or_default();
-    format!("image {}{track}{composer}", cell.image.name)
+    let axis = |(name, value): &(&Name, &Name)| format!(" {name} {value}");
+    let axes: String = cell.axes.iter().map(axis).collect();
+    format!("image {}{track}{composer}{axes}", cell.image.name)
 }
 
 /// Every need of every cell must lead to a cell of the image that it names.
@@ -110,9 +112,7 @@ fn needed_cells(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
             if done.iter().any(|other| other.span == need.span) {
                 continue;
             }
-            let (track, composer) =
-                (cell.track.map(|track| &track.name), cell.composer.map(|mode| &mode.name));
-            let id = needed_id(need, image, track, composer);
+            let id = needed_id(need, image, cell);
             // Another image's cell may bear that id: it is not the one that is meant.
             let diagnostic = match by_id.get(&id) {
                 Some(needed) if needed.image.name == need.image => missing_platform(cell, needed, need),
@@ -135,8 +135,9 @@ fn absence(id: &CellId, excluded: &[ExcludedSpec<'_>]) -> String {
 
 fn no_such_cell(cell: &CellSpec<'_>, id: &CellId, need: &Need, why: &str) -> Diagnostic {
     let message = format!("{} needs {id}, which {why}", cell.id);
-    Diagnostic::new(need.span.clone(), message)
-        .help("name its track or mode: needs = { NAME = { image = \"…\", track = \"…\", composer = \"…\" } }")
+    Diagnostic::new(need.span.clone(), message).help(
+        "name its track, mode or axis: needs = { NAME = { image = \"…\", track = \"…\", composer = \"…\" } }",
+    )
 }
 
 fn missing_platform(cell: &CellSpec<'_>, needed: &CellSpec<'_>, need: &Need) -> Option<Diagnostic> {

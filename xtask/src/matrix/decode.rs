@@ -6,12 +6,15 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Diagnostic, Located, Setting, Source, suggest};
+use super::{Diagnostic, Located, Source, suggest};
+use crate::ids::Name;
 use crate::template::Template;
 
 /// The errors found so far.
 pub(super) struct Errors<'s> {
     source: &'s Source,
+    /// The names of all axes: placeholders of every template.
+    axes: Vec<Name>,
     found: RefCell<Vec<Diagnostic>>,
     /// The file is no TOML: what is missing may be there all the same.
     broken: bool,
@@ -20,9 +23,9 @@ pub(super) struct Errors<'s> {
 }
 
 impl<'s> Errors<'s> {
-    pub(super) fn new(source: &'s Source, syntax: Vec<Diagnostic>) -> Self {
+    pub(super) fn new(source: &'s Source, axes: Vec<Name>, syntax: Vec<Diagnostic>) -> Self {
         let broken = !syntax.is_empty();
-        Self { source, found: RefCell::new(syntax), broken, unclear: Cell::new(broken) }
+        Self { source, axes, found: RefCell::new(syntax), broken, unclear: Cell::new(broken) }
     }
 
     pub(super) fn add(&self, diagnostic: Diagnostic) {
@@ -67,11 +70,11 @@ impl<'s> Errors<'s> {
 
     /// Parses a template; errors point at the placeholders.
     pub(super) fn template(&self, text: &Located<String>) -> Option<Template> {
-        for error in Template::errors(&text.value) {
+        for error in Template::errors(&text.value, &self.axes) {
             let span = self.within(text, error.range);
             self.add(Diagnostic { span, message: error.message, help: error.help.into_iter().collect() });
         }
-        Template::parse(&text.value).ok()
+        Template::parse(&text.value, &self.axes).ok()
     }
 }
 
@@ -83,7 +86,7 @@ pub(super) struct Table<'t> {
     /// Where an error about what is missing points.
     pub(super) span: Range<usize>,
     errors: &'t Errors<'t>,
-    asked: RefCell<Vec<&'static str>>,
+    asked: RefCell<Vec<String>>,
 }
 
 impl<'t> Table<'t> {
@@ -113,15 +116,15 @@ impl<'t> Table<'t> {
         }
     }
 
-    pub(super) fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
-        if !self.asked.borrow().contains(&key) {
-            self.asked.borrow_mut().push(key);
+    pub(super) fn get(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        if !self.asked.borrow().iter().any(|asked| asked == key) {
+            self.asked.borrow_mut().push(key.to_owned());
         }
         self.table.get(key)
     }
 
     /// A value that must be there.
-    pub(super) fn require(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+    pub(super) fn require(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         let found = self.get(key);
         if found.is_none() {
             self.errors.missing(Diagnostic::new(self.span.clone(), format!("{} lacks `{key}`", self.name)));
@@ -129,11 +132,11 @@ impl<'t> Table<'t> {
         found
     }
 
-    pub(super) fn string(&self, key: &'static str) -> Option<Located<String>> {
+    pub(super) fn string(&self, key: &str) -> Option<Located<String>> {
         self.get(key).and_then(|value| self.as_string(key, value))
     }
 
-    pub(super) fn required_string(&self, key: &'static str) -> Option<Located<String>> {
+    pub(super) fn required_string(&self, key: &str) -> Option<Located<String>> {
         self.require(key).and_then(|value| self.as_string(key, value))
     }
 
@@ -148,7 +151,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    pub(super) fn bool(&self, key: &'static str) -> Option<bool> {
+    pub(super) fn bool(&self, key: &str) -> Option<bool> {
         let value = self.get(key)?;
         match value.get_ref() {
             DeValue::Boolean(value) => Some(*value),
@@ -157,7 +160,7 @@ impl<'t> Table<'t> {
     }
 
     /// The elements of an array. Anything else is an error and counts as none.
-    pub(super) fn array(&self, key: &'static str) -> Option<Vec<&'t Spanned<DeValue<'t>>>> {
+    pub(super) fn array(&self, key: &str) -> Option<Vec<&'t Spanned<DeValue<'t>>>> {
         let value = self.get(key)?;
         match value.get_ref() {
             DeValue::Array(array) => Some(array.iter().collect()),
@@ -165,13 +168,13 @@ impl<'t> Table<'t> {
         }
     }
 
-    pub(super) fn strings(&self, key: &'static str) -> Option<Vec<Located<String>>> {
+    pub(super) fn strings(&self, key: &str) -> Option<Vec<Located<String>>> {
         let array = self.array(key)?;
         Some(array.into_iter().filter_map(|value| self.as_string(key, value)).collect())
     }
 
     /// The tables below a key, by name, in the order of the file. The third part is where the name stands.
-    pub(super) fn tables(&self, key: &'static str) -> Vec<(Located<String>, Table<'t>)> {
+    pub(super) fn tables(&self, key: &str) -> Vec<(Located<String>, Table<'t>)> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(outer) = Table::of(value, format!("[{key}]"), value.span(), self.errors) else {
             return Vec::new();
@@ -184,38 +187,9 @@ impl<'t> Table<'t> {
     }
 
     /// The names of the tables below a key, whatever is in those.
-    pub(super) fn names(&self, key: &'static str) -> Vec<String> {
+    pub(super) fn names(&self, key: &str) -> Vec<String> {
         let table = self.get(key).and_then(|value| value.get_ref().as_table());
         table.into_iter().flatten().map(|(name, _)| name.get_ref().clone().into_owned()).collect()
-    }
-
-    /// A table of strings that are templates, e.g. `build-args`.
-    pub(super) fn settings(&self, key: &'static str) -> Vec<Setting> {
-        let Some(value) = self.get(key) else { return Vec::new() };
-        let Some(table) = Table::of(value, format!("`{key}`"), value.span(), self.errors) else {
-            return Vec::new();
-        };
-        let pairs = table.entries().into_iter().filter_map(|(name, value)| {
-            if name.value.is_empty()
-                || name.value.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control())
-            {
-                let message = format!("`{}` is no name for an entry of `{key}`", name.value);
-                self.errors.add(Diagnostic::new(name.span, message));
-                return None;
-            }
-            let text = match value.get_ref() {
-                DeValue::String(text) => Located { value: text.clone().into_owned(), span: value.span() },
-                other => {
-                    return self
-                        .wrong(value, format!("`{}` must be a string, not {}", name.value, kind(other)));
-                }
-            };
-            if text.value.contains('\0') {
-                return self.wrong(value, format!("`{}` holds a NUL, which no argument can", name.value));
-            }
-            Some(Setting { key: name.value, value: self.errors.template(&text)?, span: text.span })
-        });
-        pairs.collect()
     }
 
     /// All entries, in the order of the file.
@@ -232,8 +206,8 @@ impl<'t> Table<'t> {
     /// Every key that nobody has asked for is an error.
     pub(super) fn finish(self) {
         let asked = self.asked.borrow();
-        for (key, _) in self.entries().into_iter().filter(|(key, _)| !asked.contains(&key.value.as_str())) {
-            let help = suggest::nearest(&key.value, asked.iter().copied()).map_or_else(
+        for (key, _) in self.entries().into_iter().filter(|(key, _)| !asked.contains(&key.value)) {
+            let help = suggest::nearest(&key.value, asked.iter().map(String::as_str)).map_or_else(
                 || format!("it may have: {}", asked.join(", ")),
                 |near| format!("did you mean `{near}`?"),
             );
@@ -249,7 +223,7 @@ impl<'t> Table<'t> {
     }
 }
 
-fn kind(value: &DeValue<'_>) -> &'static str {
+pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",

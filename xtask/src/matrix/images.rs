@@ -1,22 +1,28 @@
 //! `[images.NAME]`.
 
+use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::decode::{Errors, Table};
 use super::lines::{reference, relative, tags};
-use super::read::{Declared, one_of};
-use super::{Diagnostic, Image, Located, Need, OwnLine, RefSpec};
+use super::options::options;
+use super::read::Declared;
+use super::settings::{entries, one_of, selector, settings};
+use super::{
+    Axis, Diagnostic, Dockerfile, Image, Located, NamedContext, Need, Override, OwnLine, RefSpec, Setting,
+};
 use crate::ids::Name;
+use crate::template::PLACEHOLDERS;
 
 /// One image. What is wrong in it leaves a gap.
-pub(super) fn image(
+pub(super) fn image<'t>(
     name: Located<Name>,
-    table: &Table<'_>,
-    errors: &Errors<'_>,
+    table: &Table<'t>,
+    errors: &'t Errors<'t>,
     declared: &Declared,
 ) -> Image {
-    let subset = |key: &'static str, kind: &str, all: &[Name]| match table.strings(key) {
+    let subset = |key: &str, kind: &str, all: &[Name]| match table.strings(key) {
         Some(texts) => texts.iter().filter_map(|text| one_of(text, kind, all, errors)).collect(),
         None => all.to_vec(),
     };
@@ -24,27 +30,126 @@ pub(super) fn image(
     let tracks = subset("tracks", "track", &declared.tracks);
     let composers = subset("composer", "composer mode", &declared.composers);
     let context = table.required_string("context").and_then(|path| relative(&path, errors));
-    let dockerfile =
-        table.string("dockerfile").map_or(Some("Dockerfile".to_owned()), |path| relative(&path, errors));
-    let own = own_line(table, errors, &name);
+    let dockerfile = dockerfile(table, errors, declared);
+    let own = own_line(table, errors, &name, declared);
     let image = Image {
         name: name.value,
         context: context.unwrap_or_default(),
-        dockerfile: dockerfile.unwrap_or_default(),
-        target: table.string("target").map(|found| found.value),
+        dockerfile,
+        target: table.string("target"),
         platforms,
         tracks: if own.is_some() { Vec::new() } else { tracks },
         own,
         composers,
-        build_args: table.settings("build-args"),
-        labels: table.settings("labels"),
-        annotations: table.settings("annotations"),
+        axes: axes(table, errors),
+        settings: settings(table, errors),
+        overrides: overrides(table, errors, declared),
+        contexts: contexts(table, errors),
+        options: options(table, errors),
         needs: needs(table, errors, declared),
         emulate: table.bool("emulate").unwrap_or_default(),
         span: name.span,
     };
     lacking(&image, table, errors, declared);
+    inner(&image, errors);
     image
+}
+
+/// `dockerfile = "PATH"` or `{ default = "PATH", ARCH = "PATH" }`.
+fn dockerfile(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Dockerfile {
+    let usual = || "Dockerfile".to_owned();
+    let plain =
+        |default: Option<String>| Dockerfile { default: default.unwrap_or_else(usual), arches: Vec::new() };
+    let Some(value) = table.get("dockerfile") else { return plain(None) };
+    if !value.get_ref().is_table() {
+        return plain(table.as_string("dockerfile", value).and_then(|path| relative(&path, errors)));
+    }
+    let Some(table) = Table::of(value, "`dockerfile`", value.span(), errors) else { return plain(None) };
+    let path = |key: &str| table.string(key).and_then(|path| relative(&path, errors));
+    let default = path("default");
+    let arches = declared.platforms.iter().filter_map(|arch| Some((arch.clone(), path(arch.as_str())?)));
+    let dockerfile = Dockerfile { arches: arches.collect(), ..plain(default) };
+    table.finish();
+    dockerfile
+}
+
+/// `[images.NAME.axes]`.
+fn axes(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Axis> {
+    let Some(value) = table.get("axes") else { return Vec::new() };
+    let Some(table) = Table::of(value, "`axes`", value.span(), errors) else { return Vec::new() };
+    let mut axes = Vec::new();
+    for (text, value) in table.entries() {
+        let values = table.strings(&text.value).unwrap_or_default();
+        let Some(name) = errors.parse::<Name>(&text) else { continue };
+        if is_reserved(name.as_str()) {
+            let message = format!("an axis cannot be called `{name}`: that word has a meaning already");
+            errors.add(Diagnostic::new(text.span, message));
+            continue;
+        }
+        if values.is_empty() && value.get_ref().as_array().is_some_and(|array| array.is_empty()) {
+            errors.missing(Diagnostic::new(value.span(), format!("the axis `{name}` has no value")));
+        }
+        let mut found: Vec<Name> = Vec::new();
+        for text in values {
+            match errors.parse::<Name>(&text) {
+                Some(value) if found.contains(&value) => {
+                    errors.add(Diagnostic::new(text.span, format!("`{value}` is listed twice")));
+                }
+                value => found.extend(value),
+            }
+        }
+        axes.push(Axis { name, values: found });
+    }
+    axes
+}
+
+/// Words that placeholders, selectors and needs use.
+fn is_reserved(word: &str) -> bool {
+    PLACEHOLDERS.contains(&word)
+        || matches!(word, "image" | "on" | "reason" | "build-args" | "labels" | "annotations")
+}
+
+/// `[[images.NAME.override]]`.
+fn overrides(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<Override> {
+    let one = |value: &Spanned<DeValue<'_>>| {
+        let table = Table::of(value, "the override", value.span(), errors)?;
+        let builds = selector(&table, &["track", "composer", "arch"], errors, declared);
+        let settings = settings(&table, errors);
+        if builds.0.is_empty() {
+            errors.missing(Diagnostic::new(value.span(), "the override says for nothing what it is").help(
+                "name an arch, a track, a composer mode or an axis; what is for all builds goes to the image",
+            ));
+        }
+        table.finish();
+        Some(Override { builds, settings, span: value.span() })
+    };
+    table.array("override").unwrap_or_default().into_iter().filter_map(one).collect()
+}
+
+/// `contexts = { NAME = "PATH or address" }`.
+fn contexts(table: &Table<'_>, errors: &Errors<'_>) -> Vec<NamedContext> {
+    let entries = entries(table, "contexts", errors);
+    let one = |entry: Setting| NamedContext { name: entry.key, source: entry.value, span: entry.span };
+    entries.into_iter().map(one).collect()
+}
+
+/// What only the whole image can tell.
+fn inner(image: &Image, errors: &Errors<'_>) {
+    for context in &image.contexts {
+        if image.needs.iter().any(|need| need.context.as_str() == context.name) {
+            let message = format!("`{}` is a context and a need", context.name);
+            errors.add(Diagnostic::new(context.span.clone(), message));
+        }
+    }
+    for (_, template) in image.needs.iter().flat_map(|need| &need.axes) {
+        let axis = |name: &str| image.axes.iter().any(|axis| axis.name.as_str() == name);
+        for name in template.placeholders().filter(|name| !axis(name)) {
+            let message = format!("`{{{name}}}` is no axis of the image {}", image.name);
+            let need = image.needs.iter().find(|need| need.axes.iter().any(|(_, other)| other == template));
+            let span = need.map_or(image.span.clone(), |need| need.span.clone());
+            errors.add(Diagnostic::new(span, message));
+        }
+    }
 }
 
 /// An image needs a platform to be built for and something that gives it tags.
@@ -68,7 +173,12 @@ fn lacking(image: &Image, table: &Table<'_>, errors: &Errors<'_>, declared: &Dec
 }
 
 /// `ref` and `tags` of an image that follows no track. They come together.
-fn own_line<'t>(table: &Table<'t>, errors: &'t Errors<'t>, name: &Located<Name>) -> Option<OwnLine> {
+fn own_line<'t>(
+    table: &Table<'t>,
+    errors: &'t Errors<'t>,
+    name: &Located<Name>,
+    declared: &Declared,
+) -> Option<OwnLine> {
     let (value, listed) = (table.get("ref"), table.get("tags").is_some());
     if value.is_none() && !listed {
         return None;
@@ -82,7 +192,7 @@ fn own_line<'t>(table: &Table<'t>, errors: &'t Errors<'t>, name: &Located<Name>)
         return None;
     }
     let reference = table.require("ref").and_then(|value| reference(value, errors));
-    let tags = tags(table, errors);
+    let tags = tags(table, errors, declared);
     Some(OwnLine {
         reference: reference.unwrap_or(Located { value: RefSpec::SelfRef, span: name.span.clone() }),
         tags: tags.unwrap_or_default(),
@@ -101,7 +211,7 @@ fn needs(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<Nee
                 errors.add(Diagnostic::new(text.span, format!("`{image}` is listed twice")));
                 continue;
             }
-            found.push(Need { context: image.clone(), image, track: None, composer: None, span: text.span });
+            found.push(plain_need(image.clone(), image, text.span));
         }
         return found;
     }
@@ -126,16 +236,26 @@ fn need(
     if let Some(text) = value.get_ref().as_str() {
         let text = Located { value: text.to_owned(), span: value.span() };
         let image = one_of(&text, "image", &declared.images, errors)?;
-        return Some(Need { context: name?, image, track: None, composer: None, span: text.span });
+        return Some(plain_need(name?, image, text.span));
     }
     let table = Table::of(value, format!("the need `{}`", context.value), value.span(), errors)?;
     let image = table.required_string("image");
     let image = image.and_then(|text| one_of(&text, "image", &declared.images, errors));
-    let named = |key: &'static str, kind: &str, all: &[Name]| {
+    let named = |key: &str, kind: &str, all: &[Name]| {
         table.string(key).and_then(|text| one_of(&text, kind, all, errors))
     };
     let track = named("track", "track", &declared.tracks);
     let composer = named("composer", "composer mode", &declared.composers);
+    let axis = |(axis, _): &(Name, Vec<Name>)| {
+        let text = table.string(axis.as_str())?;
+        Some((axis.clone(), errors.template(&text)?))
+    };
+    let axes = declared.axes.iter().filter_map(axis).collect();
     table.finish();
-    Some(Need { context: name?, image: image?, track, composer, span: value.span() })
+    Some(Need { context: name?, image: image?, track, composer, axes, span: value.span() })
+}
+
+/// The same track, mode and axes.
+fn plain_need(context: Name, image: Name, span: Range<usize>) -> Need {
+    Need { context, image, track: None, composer: None, axes: Vec::new(), span }
 }

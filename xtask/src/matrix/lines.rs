@@ -5,7 +5,9 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::decode::{Errors, Table};
-use super::{Condition, Diagnostic, EventName, Located, RefSpec, TagSpec, suggest};
+use super::read::Declared;
+use super::settings::selector;
+use super::{Condition, Diagnostic, EventName, Located, RefSpec, Selector, TagSpec, When, suggest};
 use crate::template::Template;
 
 /// The forms of `ref`, for people.
@@ -99,7 +101,11 @@ pub(super) fn relative(path: &Located<String>, errors: &Errors<'_>) -> Option<St
     None
 }
 
-pub(super) fn tags<'t>(table: &Table<'t>, errors: &'t Errors<'t>) -> Option<Vec<TagSpec>> {
+pub(super) fn tags<'t>(
+    table: &Table<'t>,
+    errors: &'t Errors<'t>,
+    declared: &Declared,
+) -> Option<Vec<TagSpec>> {
     table.require("tags")?;
     let values = table.array("tags")?;
     if values.is_empty() {
@@ -108,23 +114,29 @@ pub(super) fn tags<'t>(table: &Table<'t>, errors: &'t Errors<'t>) -> Option<Vec<
             "`tags` must list at least one tag: a cell without a tag cannot be published",
         ));
     }
-    let found: Vec<Option<TagSpec>> = values.iter().map(|value| tag(table, value, errors)).collect();
+    let found: Vec<Option<TagSpec>> =
+        values.iter().map(|value| tag(table, value, errors, declared)).collect();
     found.into_iter().collect()
 }
 
-fn tag<'t>(outer: &Table<'t>, value: &'t Spanned<DeValue<'t>>, errors: &'t Errors<'t>) -> Option<TagSpec> {
+fn tag<'t>(
+    outer: &Table<'t>,
+    value: &'t Spanned<DeValue<'t>>,
+    errors: &'t Errors<'t>,
+    declared: &Declared,
+) -> Option<TagSpec> {
     if !value.get_ref().is_table() {
         let text = outer.as_string("tags", value)?;
         return Some(TagSpec {
             template: tag_template(&text, errors)?,
-            when: Vec::new(),
+            when: When::default(),
             immutable: false,
             span: value.span(),
         });
     }
     let table = Table::of(value, "the tag", value.span(), errors)?;
     let text = table.required_string("tag");
-    let when = conditions(&table, errors);
+    let when = when(&table, errors, declared);
     let immutable = table.bool("immutable").unwrap_or_default();
     table.finish();
     Some(TagSpec { template: tag_template(&text?, errors)?, when, immutable, span: value.span() })
@@ -172,11 +184,24 @@ const CONDITIONS: [(&str, Condition); 9] = [
     ("local", Condition::Event(EventName::Local)),
 ];
 
-fn conditions(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Condition> {
-    let texts = match table.get("when") {
+/// `when`: a word, a list of them, or a table of axis values with the words under `on`.
+fn when(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> When {
+    let Some(value) = table.get("when").filter(|value| value.get_ref().is_table()) else {
+        return When { on: conditions(table, "when", errors), cell: Selector::default() };
+    };
+    let Some(table) = Table::of(value, "`when`", value.span(), errors) else { return When::default() };
+    let on = conditions(&table, "on", errors);
+    let cell = selector(&table, &["image", "track", "composer"], errors, declared);
+    table.finish();
+    When { on, cell }
+}
+
+/// The words of a key, one or a list of them.
+pub(super) fn conditions(table: &Table<'_>, key: &str, errors: &Errors<'_>) -> Vec<Condition> {
+    let texts = match table.get(key) {
         None => return Vec::new(),
-        Some(value) if value.get_ref().is_array() => table.strings("when").unwrap_or_default(),
-        Some(value) => table.as_string("when", value).into_iter().collect(),
+        Some(value) if value.get_ref().is_array() => table.strings(key).unwrap_or_default(),
+        Some(value) => table.as_string(key, value).into_iter().collect(),
     };
     let one = |text: Located<String>| {
         let known = CONDITIONS.iter().find(|(word, _)| *word == text.value);

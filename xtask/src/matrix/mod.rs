@@ -6,7 +6,9 @@ mod decode;
 mod diagnostic;
 mod images;
 mod lines;
+mod options;
 mod read;
+mod settings;
 pub mod suggest;
 
 use anyhow::Result;
@@ -16,6 +18,9 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source};
+pub use options::{
+    Attest, CacheKind, Compression, CompressionKind, Options, Provenance, Sbom, Secret, SecretSource,
+};
 
 use crate::error::Fault;
 use crate::ids::{Name, Platform, Repository};
@@ -41,6 +46,8 @@ pub struct Matrix {
     pub source: Source,
     /// `publish.repositories`.
     pub repositories: Vec<Repository>,
+    /// `publish.when`: the runs that publish; every one if empty.
+    pub publish_when: Vec<Condition>,
     /// `[sign]`.
     pub sign: Sign,
     /// `[platforms]`.
@@ -86,6 +93,8 @@ pub struct PlatformDef {
     pub platform: Platform,
     /// The CI runner that builds it natively.
     pub runner: Option<String>,
+    /// What its builds get.
+    pub settings: Settings,
     /// Where its name stands.
     pub span: Range<usize>,
 }
@@ -103,6 +112,8 @@ pub struct Track {
     pub pull_request: bool,
     /// Whether a run succeeds without it.
     pub allow_failure: bool,
+    /// What its builds get.
+    pub settings: Settings,
 }
 
 /// Where a version comes from.
@@ -135,15 +146,38 @@ pub enum RefSpec {
 pub struct TagSpec {
     /// Its name.
     pub template: Template,
-    /// It is given if one of these holds, or if there is none.
-    pub when: Vec<Condition>,
+    /// When it is given.
+    pub when: When,
     /// It never moves to another digest.
     pub immutable: bool,
     /// Where it stands.
     pub span: Range<usize>,
 }
 
-/// When a tag is given.
+/// When a tag is given: both must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct When {
+    /// One of these holds, or there is none.
+    pub on: Vec<Condition>,
+    /// The cell is one of these.
+    pub cell: Selector,
+}
+
+/// Parts of a cell, by name (`image`, `track`, `composer`, `arch`, an axis), and the values that each may have.
+/// All must fit; no part at all fits every cell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector(pub Vec<(Name, Vec<String>)>);
+
+impl Selector {
+    /// Whether what has these parts is meant.
+    pub fn fits<'p>(&self, part: impl Fn(&str) -> Option<&'p str>) -> bool {
+        self.0.iter().all(|(name, values)| {
+            part(name.as_str()).is_some_and(|found| values.iter().any(|value| value == found))
+        })
+    }
+}
+
+/// A circumstance of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// A released version, on the default branch or a tag.
@@ -184,6 +218,20 @@ pub struct Setting {
     pub span: Range<usize>,
 }
 
+/// What builds get, wherever it is written. The more specific place wins, key by key:
+/// platform, track, composer mode, image, the overrides of the image in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Build arguments.
+    pub build_args: Vec<Setting>,
+    /// Labels.
+    pub labels: Vec<Setting>,
+    /// Annotations of each platform's manifest.
+    pub annotations: Vec<Setting>,
+    /// Annotations of the index.
+    pub index_annotations: Vec<Setting>,
+}
+
 /// How dependencies are resolved.
 #[derive(Debug, Clone)]
 pub struct ComposerMode {
@@ -193,8 +241,8 @@ pub struct ComposerMode {
     pub suffix: String,
     /// `{latest}`.
     pub latest: String,
-    /// Build arguments of every image in this mode.
-    pub build_args: Vec<Setting>,
+    /// What the builds of every image in this mode get.
+    pub settings: Settings,
     /// Whether a run succeeds without it.
     pub allow_failure: bool,
 }
@@ -202,12 +250,8 @@ pub struct ComposerMode {
 /// Cells that are left out: those that match all that is given.
 #[derive(Debug, Clone)]
 pub struct Exclude {
-    /// The image.
-    pub image: Option<Name>,
-    /// The track.
-    pub track: Option<Name>,
-    /// The composer mode.
-    pub composer: Option<Name>,
+    /// Which.
+    pub cells: Selector,
     /// Why.
     pub reason: String,
     /// Where it stands.
@@ -222,9 +266,9 @@ pub struct Image {
     /// Its context, relative to `matrix.toml`.
     pub context: String,
     /// Its Dockerfile, relative to the context.
-    pub dockerfile: String,
+    pub dockerfile: Dockerfile,
     /// The stage.
-    pub target: Option<String>,
+    pub target: Option<Located<String>>,
     /// Its platforms.
     pub platforms: Vec<Name>,
     /// Its tracks; none if it has a version of its own.
@@ -233,17 +277,69 @@ pub struct Image {
     pub own: Option<OwnLine>,
     /// Its composer modes.
     pub composers: Vec<Name>,
-    /// Build arguments.
-    pub build_args: Vec<Setting>,
-    /// Labels.
-    pub labels: Vec<Setting>,
-    /// Annotations.
-    pub annotations: Vec<Setting>,
+    /// Further lists of values that multiply it.
+    pub axes: Vec<Axis>,
+    /// What its builds get.
+    pub settings: Settings,
+    /// What some of its builds get on top.
+    pub overrides: Vec<Override>,
+    /// Named contexts that are no images of this matrix.
+    pub contexts: Vec<NamedContext>,
+    /// How it is built.
+    pub options: Options,
     /// Images of this matrix that it is built upon.
     pub needs: Vec<Need>,
     /// Whether its platforms may be emulated.
     pub emulate: bool,
     /// Where its name stands.
+    pub span: Range<usize>,
+}
+
+/// The Dockerfile of an image.
+#[derive(Debug, Clone)]
+pub struct Dockerfile {
+    /// For every platform that is not named.
+    pub default: String,
+    /// For one platform, by its short name.
+    pub arches: Vec<(Name, String)>,
+}
+
+impl Dockerfile {
+    /// The one for a platform.
+    pub fn of(&self, arch: &Name) -> &str {
+        let own = self.arches.iter().find(|(name, _)| name == arch);
+        own.map_or(&self.default, |(_, path)| path)
+    }
+}
+
+/// A list of values that multiplies an image.
+#[derive(Debug, Clone)]
+pub struct Axis {
+    /// Its name, also the name of a placeholder.
+    pub name: Name,
+    /// Its values, each a part of a cell's id.
+    pub values: Vec<Name>,
+}
+
+/// What some builds of an image get.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// Which builds.
+    pub builds: Selector,
+    /// What they get.
+    pub settings: Settings,
+    /// Where it stands.
+    pub span: Range<usize>,
+}
+
+/// A build context beside the main one.
+#[derive(Debug, Clone)]
+pub struct NamedContext {
+    /// Its name, as `FROM` and `COPY --from` use it.
+    pub name: String,
+    /// A path below the folder of `matrix.toml`, or an address that BuildKit knows.
+    pub source: Template,
+    /// Where it stands.
     pub span: Range<usize>,
 }
 
@@ -267,6 +363,8 @@ pub struct Need {
     pub track: Option<Name>,
     /// The composer mode, if not the same.
     pub composer: Option<Name>,
+    /// The values of axes that are not the same: a value or `{axis}`.
+    pub axes: Vec<(Name, Template)>,
     /// Where it stands.
     pub span: Range<usize>,
 }

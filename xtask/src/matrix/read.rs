@@ -1,13 +1,16 @@
 //! The sections of `matrix.toml`, each read into its type.
 
+use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::decode::{Errors, Table};
 use super::images::image;
-use super::lines::{reference, tags};
+use super::lines::{conditions, reference, tags};
+use super::settings::{selector, settings};
 use super::{
-    ComposerMode, Diagnostic, Exclude, Located, Matrix, PlatformDef, RefSpec, Sign, Source, Track, suggest,
+    ComposerMode, Condition, Diagnostic, Exclude, Located, Matrix, PlatformDef, RefSpec, Sign, Source, Track,
+    suggest,
 };
 use crate::ids::{Name, Repository};
 
@@ -20,6 +23,8 @@ pub(super) struct Declared {
     pub(super) tracks: Vec<Name>,
     pub(super) composers: Vec<Name>,
     pub(super) images: Vec<Name>,
+    /// Each axis with its values, those of all images together.
+    pub(super) axes: Vec<(Name, Vec<Name>)>,
 }
 
 impl Declared {
@@ -30,8 +35,29 @@ impl Declared {
             tracks: names("tracks"),
             composers: names("composer"),
             images: names("images"),
+            axes: axes(root.get("images")),
         }
     }
+}
+
+/// All axes of all images, whatever else is wrong there.
+fn axes(images: Option<&Spanned<DeValue<'_>>>) -> Vec<(Name, Vec<Name>)> {
+    let mut found: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
+    let images = images.and_then(|images| images.get_ref().as_table());
+    for (_, image) in images.into_iter().flatten() {
+        let axes = image.get_ref().as_table().and_then(|image| image.get("axes"));
+        for (name, values) in axes.and_then(|axes| axes.get_ref().as_table()).into_iter().flatten() {
+            let Ok(name) = name.get_ref().parse::<Name>() else { continue };
+            let known = found.entry(name).or_default();
+            let values = values.get_ref().as_array().into_iter().flatten();
+            for value in values.filter_map(|value| value.get_ref().as_str()?.parse::<Name>().ok()) {
+                if !known.contains(&value) {
+                    known.push(value);
+                }
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// Reads the whole file. Where something is wrong the result has a gap and the errors say so.
@@ -48,7 +74,8 @@ pub(super) fn matrix(source: &Source) -> (Matrix, Vec<Diagnostic>, bool) {
         let before = source.text.get(..first).unwrap_or(&source.text);
         before.rfind('\n').map_or(0, |newline| newline + 1)
     });
-    let errors = Errors::new(source, broken);
+    let axes = axes(document.get_ref().get("images")).into_iter().map(|(name, _)| name).collect();
+    let errors = Errors::new(source, axes, broken);
     let root = Table::new(document.get_ref(), "matrix.toml", 0..0, &errors);
     let matrix = sections(source, &root, &errors);
     errors.shaping(|| root.finish());
@@ -63,10 +90,11 @@ pub(super) fn matrix(source: &Source) -> (Matrix, Vec<Diagnostic>, bool) {
 
 fn sections(source: &Source, root: &Table<'_>, errors: &Errors<'_>) -> Matrix {
     version(root, errors);
-    let platforms: Vec<PlatformDef> = named(root, "platforms", errors, platform);
-    let tracks: Vec<Track> = named(root, "tracks", errors, track);
-    let composers: Vec<ComposerMode> = named(root, "composer", errors, composer);
     let declared = Declared::of(root);
+    let platforms: Vec<PlatformDef> = named(root, "platforms", errors, platform);
+    let tracks: Vec<Track> =
+        named(root, "tracks", errors, |name, table, errors| track(name, table, errors, &declared));
+    let composers: Vec<ComposerMode> = named(root, "composer", errors, composer);
     let images = named(root, "images", errors, |name, table, errors| {
         Some(errors.shaping(|| image(name, table, errors, &declared)))
     });
@@ -78,9 +106,11 @@ fn sections(source: &Source, root: &Table<'_>, errors: &Errors<'_>) -> Matrix {
             errors.shaping(|| errors.missing(diagnostic));
         }
     }
+    let (repositories, publish_when) = publish(root, errors);
     Matrix {
         source: source.clone(),
-        repositories: publish(root, errors),
+        repositories,
+        publish_when,
         sign: sign(root, errors),
         platforms,
         tracks,
@@ -100,7 +130,7 @@ fn version(root: &Table<'_>, errors: &Errors<'_>) {
 /// The tables of a section whose names are valid.
 fn named<'t, T>(
     root: &Table<'t>,
-    key: &'static str,
+    key: &str,
     errors: &'t Errors<'t>,
     read: impl Fn(Located<Name>, &Table<'t>, &'t Errors<'t>) -> Option<T>,
 ) -> Vec<T> {
@@ -118,9 +148,9 @@ fn named<'t, T>(
     errors.shaping(|| root.tables(key)).into_iter().filter_map(one).collect()
 }
 
-fn publish(root: &Table<'_>, errors: &Errors<'_>) -> Vec<Repository> {
-    let Some(value) = root.require("publish") else { return Vec::new() };
-    let Some(table) = Table::of(value, "[publish]", value.span(), errors) else { return Vec::new() };
+fn publish(root: &Table<'_>, errors: &Errors<'_>) -> (Vec<Repository>, Vec<Condition>) {
+    let Some(value) = root.require("publish") else { return Default::default() };
+    let Some(table) = Table::of(value, "[publish]", value.span(), errors) else { return Default::default() };
     let mut repositories: Vec<Repository> = Vec::new();
     if table.require("repositories").is_some() {
         let texts = table.strings("repositories").unwrap_or_default();
@@ -137,8 +167,14 @@ fn publish(root: &Table<'_>, errors: &Errors<'_>) -> Vec<Repository> {
             }
         }
     }
+    let when = conditions(&table, "when", errors);
+    let words = [Condition::Release, Condition::Stable, Condition::Always];
+    if let (Some(value), true) = (table.get("when"), when.iter().any(|word| words.contains(word))) {
+        let message = "`when` of [publish] is about the whole run: `default-branch` or events";
+        errors.add(Diagnostic::new(value.span(), message));
+    }
     table.finish();
-    repositories
+    (repositories, when)
 }
 
 fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
@@ -179,21 +215,33 @@ fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
 fn platform(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<PlatformDef> {
     let platform = table.required_string("platform").and_then(|text| errors.parse(&text));
     let runner = table.string("runner").map(|found| found.value);
-    Some(PlatformDef { name: name.value, platform: platform?, runner, span: name.span })
+    let settings = settings(table, errors);
+    if let Some(setting) = settings.index_annotations.first() {
+        let message = "an annotation of the index cannot depend on the platform";
+        errors.add(Diagnostic::new(setting.span.clone(), message));
+    }
+    Some(PlatformDef { name: name.value, platform: platform?, runner, settings, span: name.span })
 }
 
-fn track(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<Track> {
+fn track<'t>(
+    name: Located<Name>,
+    table: &Table<'t>,
+    errors: &'t Errors<'t>,
+    declared: &Declared,
+) -> Option<Track> {
     let reference = table.require("ref").and_then(|value| reference(value, errors));
-    let tags = tags(table, errors);
+    let tags = tags(table, errors, declared);
     let pull_request = table.bool("pull-request").unwrap_or_default();
     let allow_failure = table.bool("allow-failure").unwrap_or_default();
     // A gap keeps the track: its cells exist, whatever is wrong with their version.
     let reference = reference.unwrap_or(Located { value: RefSpec::SelfRef, span: name.span });
-    Some(Track { name: name.value, reference, tags: tags.unwrap_or_default(), pull_request, allow_failure })
+    let settings = settings(table, errors);
+    let tags = tags.unwrap_or_default();
+    Some(Track { name: name.value, reference, tags, pull_request, allow_failure, settings })
 }
 
 fn composer(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<ComposerMode> {
-    let word = |key: &'static str| {
+    let word = |key: &str| {
         // An empty suffix is a suffix.
         let empty = key == "suffix" && table.get(key)?.get_ref().as_str() == Some("");
         let text = (!empty).then(|| table.string(key)).flatten()?;
@@ -210,7 +258,7 @@ fn composer(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Opti
         name: name.value,
         suffix: word("suffix").unwrap_or_default(),
         latest: word("latest").unwrap_or_else(|| "latest".to_owned()),
-        build_args: table.settings("build-args"),
+        settings: settings(table, errors),
         allow_failure: table.bool("allow-failure").unwrap_or_default(),
     })
 }
@@ -218,41 +266,16 @@ fn composer(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Opti
 fn excludes(root: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<Exclude> {
     let one = |value: &Spanned<DeValue<'_>>| {
         let table = Table::of(value, "[[exclude]]", value.span(), errors)?;
-        let name = |key: &'static str, kind: &str, all: &[Name]| {
-            table.string(key).and_then(|text| one_of(&text, kind, all, errors))
-        };
-        let image = name("image", "image", &declared.images);
-        let track = name("track", "track", &declared.tracks);
-        let composer = name("composer", "composer mode", &declared.composers);
+        let cells = selector(&table, &["image", "track", "composer"], errors, declared);
         let reason = table.required_string("reason");
-        if [&image, &track, &composer].iter().all(|name| name.is_none()) && table.entries().len() <= 1 {
+        if cells.0.is_empty() && table.entries().len() <= 1 {
             errors.missing(Diagnostic::new(
                 value.span(),
-                "[[exclude]] names neither an image nor a track nor a composer mode",
+                "[[exclude]] names neither an image nor a track, a composer mode or an axis",
             ));
         }
         table.finish();
-        Some(Exclude { image, track, composer, reason: reason?.value, span: value.span() })
+        Some(Exclude { cells, reason: reason?.value, span: value.span() })
     };
     root.array("exclude").unwrap_or_default().into_iter().filter_map(one).collect()
-}
-
-/// One of the names that the file declares.
-pub(super) fn one_of(text: &Located<String>, kind: &str, all: &[Name], errors: &Errors<'_>) -> Option<Name> {
-    let found = all.iter().find(|name| name.as_str() == text.value);
-    if found.is_none() {
-        errors.missing(unknown(kind, text, all));
-    }
-    found.cloned()
-}
-
-/// "There is no such …", with the nearest name.
-fn unknown(kind: &str, text: &Located<String>, all: &[Name]) -> Diagnostic {
-    let diagnostic = Diagnostic::new(text.span.clone(), format!("there is no {kind} `{}`", text.value));
-    match suggest::nearest(&text.value, all.iter().map(Name::as_str)) {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None if all.is_empty() => diagnostic,
-        None => diagnostic
-            .help(format!("there is {}", all.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))),
-    }
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Build, Cell, Plan};
+use super::{Build, Cell, Pair, Plan};
 use crate::error::Fault;
 use crate::ids::{CellId, Name};
 
@@ -16,6 +16,8 @@ pub struct Filter {
     pub tracks: Vec<Name>,
     /// Composer modes.
     pub composers: Vec<Name>,
+    /// Axes and the values asked for.
+    pub axes: Vec<(Name, String)>,
     /// Cells.
     pub cells: Vec<CellId>,
     /// Short names or platforms.
@@ -31,6 +33,10 @@ impl Filter {
         one_of(&self.images, Some(&cell.image))
             && one_of(&self.tracks, cell.track.as_ref())
             && one_of(&self.composers, cell.composer.as_ref())
+            && self.axes.iter().all(|(axis, _)| {
+                let fits = |pair: &Pair| self.axes.iter().any(|(name, value)| is_at(pair, name, value));
+                cell.axes.iter().any(|pair| pair.key == axis.as_str() && fits(pair))
+            })
             && (self.cells.is_empty() || self.cells.contains(&cell.id))
     }
 
@@ -84,6 +90,13 @@ impl Filter {
             &self.composers,
             plan.cells.iter().filter_map(|cell| cell.composer.as_ref()).collect(),
         )?;
+        for (axis, value) in &self.axes {
+            let pairs = || plan.cells.iter().flat_map(|cell| &cell.axes);
+            if !pairs().any(|pair| is_at(pair, axis, value)) {
+                let known = join(pairs().map(|pair| format!("{}={}", pair.key, pair.value)));
+                return Err(unknown("axis value", &format!("{axis}={value}"), &known));
+            }
+        }
         for id in &self.cells {
             if plan.cell(id).is_none() {
                 return Err(unknown("cell", id.as_str(), &join(plan.cells.iter().map(|cell| &cell.id))));
@@ -114,8 +127,14 @@ pub fn needed<'p>(plan: &'p Plan, cell: &'p Cell) -> BTreeSet<&'p CellId> {
     found
 }
 
+fn is_at(pair: &Pair, axis: &Name, value: &str) -> bool {
+    pair.key == axis.as_str() && pair.value == value
+}
+
 fn unknown(kind: &str, name: &str, known: &str) -> anyhow::Error {
-    Fault::invalid(format!("the plan has no {kind} `{name}`")).help(format!("it has: {known}")).into()
+    Fault::invalid(format!("the plan has no {kind} `{name}`"))
+        .help(if known.is_empty() { "it has none".to_owned() } else { format!("it has: {known}") })
+        .into()
 }
 
 /// The distinct names, in order, joined by commas.

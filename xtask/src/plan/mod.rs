@@ -1,5 +1,6 @@
 //! The plan: one run, resolved. Preview, result and the protocol between machines are this one shape.
 
+mod builds;
 pub mod current;
 pub mod event;
 pub mod filter;
@@ -17,6 +18,7 @@ use std::path::Path;
 use crate::error::Fault;
 use crate::files;
 use crate::ids::{CellId, Digest, Name, Platform, Repository, Tag};
+use crate::matrix::Options;
 use event::Event;
 use remote::Remotes;
 
@@ -45,6 +47,8 @@ pub struct Plan {
     pub destination: Destination,
     /// How they are signed.
     pub sign: Sign,
+    /// Whether the run pushes at all. A pull request never does.
+    pub push: bool,
     /// The refs of other repositories that were chosen, by the address that `matrix.toml` gives.
     pub upstreams: Remotes,
     /// What gets tags, in the order of waves.
@@ -112,6 +116,8 @@ pub struct Cell {
     pub track: Option<Name>,
     /// The composer mode, where it has one.
     pub composer: Option<Name>,
+    /// Its value on each axis of the image, in the order of the id.
+    pub axes: Vec<Pair>,
     /// The upstream version.
     pub version: Option<String>,
     /// The upstream ref as written or found, e.g. a branch.
@@ -176,8 +182,24 @@ pub struct Build {
     pub labels: Vec<Pair>,
     /// Annotations of the image manifest.
     pub annotations: Vec<Pair>,
+    /// Named contexts that are no images of this matrix.
+    pub contexts: Vec<BuildContext>,
+    /// Secrets, attestations, compression, caches.
+    pub options: Options,
     /// Images of the same run and architecture that enter as named contexts.
     pub needs: Vec<Need>,
+}
+
+/// A build context beside the main one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildContext {
+    /// Its name.
+    pub name: String,
+    /// A path relative to the folder of `matrix.toml`, or an address.
+    pub source: String,
+    /// Whether it is a path.
+    pub local: bool,
 }
 
 /// A needed image.
@@ -250,11 +272,6 @@ impl Plan {
     /// Whether the revision had uncommitted changes.
     pub fn dirty(&self) -> bool {
         self.revision.ends_with("-dirty")
-    }
-
-    /// Whether this run may push at all: a pull request never does.
-    pub fn pushes(&self) -> bool {
-        !matches!(self.event, Event::PullRequest { .. })
     }
 }
 

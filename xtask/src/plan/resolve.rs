@@ -5,16 +5,17 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use super::builds::{builds, cascade, expand, merge};
 use super::event::Event;
 use super::git::Git;
 use super::remote::{self, Queries, RemoteRef, Remotes};
-use super::tags::{Situation, tags};
+use super::tags::{Situation, event_is, tags};
 use super::values::{Upstream, Values};
-use super::{Build, Cell, Destination, Excluded, Need, Pair, Plan, PlannedTag, SCHEMA, Sign};
+use super::{Cell, Destination, DestinationKind, Excluded, Pair, Plan, PlannedTag, SCHEMA, Sign};
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
-use crate::matrix::{Diagnostic, Diagnostics, Matrix, PlatformDef, RefSpec, Setting, TagSpec};
+use crate::matrix::{Diagnostic, Diagnostics, Matrix, RefSpec, TagSpec};
 use crate::version::without_v;
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
@@ -87,6 +88,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         matrix: Digest::of(matrix.source.text.as_bytes()),
         destination: inputs.destination.clone(),
         sign: inputs.sign.clone(),
+        push: pushes(matrix, inputs),
         upstreams: used.take().into_iter().map(|(name, refs)| (name, refs.into_iter().collect())).collect(),
         cells: planned,
         excluded: excluded.collect(),
@@ -116,6 +118,15 @@ fn wanted<'s>(specs: &'s [CellSpec<'_>], event: &Event) -> BTreeSet<&'s CellId> 
         }
     }
     wanted
+}
+
+/// A pull request pushes nothing anywhere; what `publish.when` leaves out is built but not published.
+fn pushes(matrix: &Matrix, inputs: &Inputs<'_>) -> bool {
+    let (event, when) = (&inputs.event, &matrix.publish_when);
+    let wanted = inputs.destination.kind != DestinationKind::Publish
+        || when.is_empty()
+        || when.iter().any(|condition| event_is(*condition, event));
+    wanted && !matches!(event, Event::PullRequest { .. })
 }
 
 fn check_overrides(matrix: &Matrix, versions: &BTreeMap<Name, String>) -> Result<()> {
@@ -163,16 +174,11 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    fn cell<'m>(&self, spec: &CellSpec<'m>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>>
-    where
-        'a: 'm,
-    {
+    fn cell(&self, spec: &CellSpec<'_>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>> {
         let set = spec.track.and_then(|track| self.inputs.versions.get(&track.name)).map(String::as_str);
         let upstream = self.upstream(spec, set).map_err(|error| vec![error])?;
         let values = Values {
-            image: spec.image,
-            track: spec.track,
-            composer: spec.composer,
+            spec,
             upstream,
             commit: &self.inputs.git.commit,
             revision: self.revision,
@@ -184,11 +190,17 @@ impl<'a> Resolver<'a> {
             reference: &spec.reference().value,
             overridden: set.is_some(),
         };
-        let tagged = tags(spec.tags(), &values, situation)?;
-        if tagged.is_empty() {
-            return Err(vec![untagged(spec, &self.inputs.event)]);
+        let (mut errors, mut tagged) = (Vec::new(), Vec::new());
+        match tags(spec.tags(), &values, situation) {
+            Ok(found) if found.is_empty() => errors.push(untagged(spec, &self.inputs.event)),
+            Ok(found) => tagged = found,
+            Err(found) => errors.extend(found),
         }
-        let builds = self.builds(spec, &values)?;
+        let builds = builds(&values, &self.inputs.event, &self.standard_labels(&values), &mut errors);
+        let annotations = self.index_annotations(&values, &mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
         let (tags, origins): (Vec<PlannedTag>, Vec<TagSpec>) = tagged.into_iter().unzip();
         let repositories: Vec<Repository> = self
             .inputs
@@ -203,7 +215,12 @@ impl<'a> Resolver<'a> {
             image: spec.image.name.clone(),
             track: spec.track.map(|track| track.name.clone()),
             composer: spec.composer.map(|mode| mode.name.clone()),
-            annotations: self.index_annotations(spec, &values),
+            axes: spec
+                .axes
+                .iter()
+                .map(|(name, value)| Pair { key: name.to_string(), value: value.to_string() })
+                .collect(),
+            annotations,
             version,
             reference,
             commit,
@@ -294,54 +311,6 @@ impl<'a> Resolver<'a> {
         Ok(version.to_owned())
     }
 
-    fn builds<'m>(&self, spec: &CellSpec<'m>, values: &Values<'m>) -> Result<Vec<Build>, Vec<Diagnostic>> {
-        let mut errors = Vec::new();
-        let mut builds = Vec::new();
-        for platform in &spec.platforms {
-            let values = Values { arch: Some((&platform.name, &platform.platform)), ..values.clone() };
-            match self.build(spec, platform, &values) {
-                Ok(build) => builds.push(build),
-                Err(error) => errors.push(error),
-            }
-        }
-        if errors.is_empty() { Ok(builds) } else { Err(errors) }
-    }
-
-    fn build(
-        &self,
-        spec: &CellSpec<'_>,
-        platform: &PlatformDef,
-        values: &Values<'_>,
-    ) -> Result<Build, Diagnostic> {
-        let image = spec.image;
-        let expand = |settings: &[Setting]| pairs(settings, values);
-        // What is set for the composer mode is overridden by what is set for the image: the more specific wins.
-        let mut build_args = match spec.composer {
-            Some(mode) => expand(&mode.build_args)?,
-            None => Vec::new(),
-        };
-        merge(&mut build_args, expand(&image.build_args)?);
-        let mut labels = self.standard_labels(values);
-        merge(&mut labels, expand(&image.labels)?);
-        Ok(Build {
-            arch: platform.name.clone(),
-            platform: platform.platform.clone(),
-            runner: platform.runner.clone(),
-            context: image.context.clone(),
-            dockerfile: image.dockerfile.clone(),
-            target: image.target.clone(),
-            emulate: image.emulate,
-            build_args,
-            labels,
-            annotations: expand(&image.annotations)?,
-            needs: spec
-                .needs
-                .iter()
-                .map(|(context, cell)| Need { context: context.clone(), cell: cell.clone() })
-                .collect(),
-        })
-    }
-
     /// The labels that every image carries, see <https://github.com/opencontainers/image-spec/blob/main/annotations.md>.
     fn standard_labels(&self, values: &Values<'_>) -> Vec<Pair> {
         // A branch has no version: its name is what a reader of the image can use.
@@ -350,7 +319,7 @@ impl<'a> Resolver<'a> {
             ("org.opencontainers.image.created", Some(self.created.to_owned())),
             ("org.opencontainers.image.revision", Some(self.revision.to_owned())),
             ("org.opencontainers.image.source", self.inputs.git.source.clone()),
-            ("org.opencontainers.image.title", Some(values.image.name.to_string())),
+            ("org.opencontainers.image.title", Some(values.spec.image.name.to_string())),
             ("org.opencontainers.image.version", version),
         ];
         entries
@@ -359,33 +328,18 @@ impl<'a> Resolver<'a> {
             .collect()
     }
 
-    fn index_annotations(&self, spec: &CellSpec<'_>, values: &Values<'_>) -> Vec<Pair> {
+    fn index_annotations(&self, values: &Values<'_>, errors: &mut Vec<Diagnostic>) -> Vec<Pair> {
         let mut annotations = self.standard_labels(values);
-        annotations.push(Pair { key: ANNOTATION_CELL.to_owned(), value: spec.id.to_string() });
-        annotations.push(Pair { key: ANNOTATION_PLANNED.to_owned(), value: self.created.to_owned() });
-        annotations.sort();
+        let own = cascade(values.spec, None, |settings| &settings.index_annotations);
+        merge(&mut annotations, expand(&own, values, errors));
+        // What merge itself relies on nobody can override.
+        let pair = |key: &str, value: &str| Pair { key: key.to_owned(), value: value.to_owned() };
+        merge(
+            &mut annotations,
+            vec![pair(ANNOTATION_CELL, values.spec.id.as_str()), pair(ANNOTATION_PLANNED, self.created)],
+        );
         annotations
     }
-}
-
-fn pairs(settings: &[Setting], values: &Values<'_>) -> Result<Vec<Pair>, Diagnostic> {
-    let expand = |setting: &Setting| {
-        let Setting { key, value, span } = setting;
-        let value = value.expand(|name| values.get(name)).map_err(|missing| {
-            let image = &values.image.name;
-            let message = format!("`{{{}}}` in {key} has no value for {image}", missing.placeholder);
-            Diagnostic::new(span.clone(), message)
-        })?;
-        Ok(Pair { key: key.clone(), value })
-    };
-    settings.iter().map(expand).collect()
-}
-
-/// Later values replace earlier ones under the same key; the result is sorted by key.
-fn merge(into: &mut Vec<Pair>, more: Vec<Pair>) {
-    into.retain(|pair| !more.iter().any(|new| new.key == pair.key));
-    into.extend(more);
-    into.sort();
 }
 
 fn untagged(spec: &CellSpec<'_>, event: &Event) -> Diagnostic {

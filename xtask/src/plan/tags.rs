@@ -4,7 +4,7 @@ use super::PlannedTag;
 use super::event::Event;
 use super::values::Values;
 use crate::ids::Tag;
-use crate::matrix::{Condition, Diagnostic, EventName, RefSpec, TagSpec};
+use crate::matrix::{Condition, Diagnostic, EventName, RefSpec, TagSpec, When};
 use crate::template::Template;
 use crate::version::Numbers;
 
@@ -28,7 +28,7 @@ pub(super) fn tags(
     let numbers = values.get("version").as_deref().map(Numbers::of).unwrap_or_default();
     let mut errors = Vec::new();
     let mut ranked: Vec<(u8, PlannedTag, TagSpec)> = Vec::new();
-    for spec in specs.iter().filter(|spec| applies(spec, &numbers, situation)) {
+    for spec in specs.iter().filter(|spec| applies(spec, values, &numbers, situation)) {
         match expand(spec, values) {
             Ok(name) => match ranked.iter_mut().find(|(_, tag, _)| tag.name == name) {
                 // Written twice: the stricter promise holds, and the earlier place.
@@ -50,13 +50,14 @@ pub(super) fn tags(
     Ok(ranked.into_iter().map(|(_, tag, spec)| (tag, spec)).collect())
 }
 
-fn applies(spec: &TagSpec, numbers: &Numbers, situation: Situation<'_>) -> bool {
-    let always = spec.when.contains(&Condition::Always);
+fn applies(spec: &TagSpec, values: &Values<'_>, numbers: &Numbers, situation: Situation<'_>) -> bool {
+    let When { on, cell } = &spec.when;
     let prerelease = numbers.prerelease.is_some();
-    if prerelease && moves_with_releases(&spec.template) && !always {
+    if prerelease && moves_with_releases(&spec.template) && !on.contains(&Condition::Always) {
         return false;
     }
-    spec.when.is_empty() || spec.when.iter().any(|condition| holds(*condition, prerelease, situation))
+    let holds = on.is_empty() || on.iter().any(|condition| holds(*condition, prerelease, situation));
+    holds && cell.fits(|part| values.spec.part(part))
 }
 
 /// `{major}`, `{major}.{minor}` and `{latest}` promise a stable version.
@@ -65,27 +66,33 @@ fn moves_with_releases(template: &Template) -> bool {
     names(&["latest"]) || (names(&["major", "minor"]) && !names(&["version", "patch", "prerelease"]))
 }
 
+/// A condition that only the event decides; the others hold.
+pub(super) fn event_is(condition: Condition, event: &Event) -> bool {
+    match condition {
+        Condition::Always | Condition::Stable | Condition::Release => true,
+        Condition::DefaultBranch => event.on_default_branch(),
+        Condition::Event(EventName::Push) => matches!(event, Event::Push { .. }),
+        Condition::Event(EventName::Tag) => matches!(event, Event::Tag { .. }),
+        Condition::Event(EventName::Schedule) => matches!(event, Event::Schedule { .. }),
+        Condition::Event(EventName::Dispatch) => matches!(event, Event::Dispatch { .. }),
+        Condition::Event(EventName::Local) => matches!(event, Event::Local { .. }),
+    }
+}
+
 fn holds(condition: Condition, prerelease: bool, situation: Situation<'_>) -> bool {
     let Situation { event, reference, overridden } = situation;
     let tagged = matches!(event, Event::Tag { .. });
     match condition {
-        Condition::Always => true,
         Condition::Stable => !prerelease,
-        Condition::DefaultBranch => event.on_default_branch(),
         Condition::Release => {
             let released = match reference {
                 RefSpec::File(_) => true,
                 RefSpec::Tag { .. } => !prerelease,
-                RefSpec::SelfRef => tagged && !prerelease,
-                RefSpec::Value(_) | RefSpec::Branch { .. } => tagged && !prerelease,
+                RefSpec::SelfRef | RefSpec::Value(_) | RefSpec::Branch { .. } => tagged && !prerelease,
             };
             released && !overridden && (event.on_default_branch() || tagged)
         }
-        Condition::Event(EventName::Push) => matches!(event, Event::Push { .. }),
-        Condition::Event(EventName::Tag) => tagged,
-        Condition::Event(EventName::Schedule) => matches!(event, Event::Schedule { .. }),
-        Condition::Event(EventName::Dispatch) => matches!(event, Event::Dispatch { .. }),
-        Condition::Event(EventName::Local) => matches!(event, Event::Local { .. }),
+        Condition::Always | Condition::DefaultBranch | Condition::Event(_) => event_is(condition, event),
     }
 }
 
@@ -94,7 +101,7 @@ fn rank(spec: &TagSpec) -> u8 {
     let names = |wanted: &[&str]| spec.template.placeholders().any(|name| wanted.contains(&name));
     match () {
         () if spec.immutable => 0,
-        () if names(&["latest"]) => 6,
+        () if names(&["latest"]) || spec.template.text() == "latest" => 6,
         () if names(&["created", "date", "commit", "commit7", "revision", "revision7"]) => 1,
         () if names(&["version", "patch", "prerelease"]) => 2,
         () if names(&["minor"]) => 3,
@@ -130,5 +137,5 @@ fn sanitise(reference: &str) -> String {
 
 fn describe(values: &Values<'_>) -> String {
     let version = values.get("version").map_or_else(|| "none".to_owned(), |version| format!("`{version}`"));
-    format!("the version of {} is {version}", values.image.name)
+    format!("the version of {} is {version}", values.spec.image.name)
 }

@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use crate::ids::{Name, Platform};
-use crate::matrix::{ComposerMode, Image, Track};
+use crate::matrix::cells::CellSpec;
 use crate::version::{Numbers, of_tag, without_v};
 
 /// The upstream of a cell, resolved.
@@ -57,9 +57,7 @@ impl Upstream {
 /// Everything that a template of one cell may name.
 #[derive(Debug, Clone)]
 pub(super) struct Values<'m> {
-    pub(super) image: &'m Image,
-    pub(super) track: Option<&'m Track>,
-    pub(super) composer: Option<&'m ComposerMode>,
+    pub(super) spec: &'m CellSpec<'m>,
     pub(super) upstream: Upstream,
     /// The commit of this repository, 40 hex digits, and its form with `-dirty`.
     pub(super) commit: &'m str,
@@ -90,15 +88,14 @@ impl Values<'_> {
             "revision7" => Some(seven(self.commit)),
             "date" => self.created.get(..10).map(|date| date.replace('-', "")),
             "created" => Some(self.created.to_owned()),
-            "track" => self.track.map(|track| track.name.to_string()),
-            "composer" => self.composer.map(|mode| mode.name.to_string()),
             // Without composer modes there is nothing to tell apart, so tags of both kinds of images may share a form.
-            "suffix" => Some(self.composer.map(|mode| mode.suffix.clone()).unwrap_or_default()),
-            "latest" => Some(self.composer.map_or_else(|| "latest".to_owned(), |mode| mode.latest.clone())),
+            "suffix" => Some(self.spec.composer.map(|mode| mode.suffix.clone()).unwrap_or_default()),
+            "latest" => {
+                Some(self.spec.composer.map_or_else(|| "latest".to_owned(), |mode| mode.latest.clone()))
+            }
             "arch" => self.arch.map(|(arch, _)| arch.to_string()),
             "platform" => self.arch.map(|(_, platform)| platform.to_string()),
-            "image" => Some(self.image.name.to_string()),
-            _ => None,
+            part => self.spec.part(part).map(str::to_owned),
         }
     }
 }

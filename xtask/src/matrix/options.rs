@@ -1,0 +1,287 @@
+//! How an image is built: secrets, SSH, attestations, compression, caches.
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::decode::{Errors, Table, kind};
+use super::lines::relative;
+use super::{Diagnostic, suggest};
+
+/// Options of `docker buildx build` that are the same for all builds of an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Secrets that the build may mount, by id.
+    pub secrets: Vec<Secret>,
+    /// SSH agents or keys that the build may use: `default`, or `ID=PATH`.
+    pub ssh: Vec<String>,
+    /// What is told about the build.
+    pub attest: Attest,
+    /// How layers are packed, if not as BuildKit does by itself.
+    pub compression: Option<Compression>,
+    /// Where layers of earlier builds are found, first to last.
+    pub cache: Vec<CacheKind>,
+}
+
+/// A secret: where it is, never what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// As `RUN --mount=type=secret,id=…` names it.
+    pub id: String,
+    /// Where it is.
+    pub source: SecretSource,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SecretSource {
+    /// In a variable of the environment.
+    Env(String),
+    /// In a file, relative to `matrix.toml`.
+    File(String),
+}
+
+/// Attestations of a build.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attest {
+    /// How much the provenance tells.
+    pub provenance: Provenance,
+    /// Whether the packages in the image are listed.
+    pub sbom: Sbom,
+}
+
+/// The modes of BuildKit's provenance, see <https://docs.docker.com/build/metadata/attestations/slsa-provenance/>.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provenance {
+    /// Materials and parameters, without build arguments and sources.
+    Min,
+    /// All that BuildKit knows.
+    #[default]
+    Max,
+}
+
+/// The list of packages in the image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Sbom {
+    /// None.
+    #[default]
+    Off,
+    /// By BuildKit's own generator.
+    On,
+    /// By another generator, an image.
+    Generator(String),
+}
+
+/// How layers are packed, see <https://docs.docker.com/build/exporters/>.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compression {
+    /// The algorithm.
+    pub kind: CompressionKind,
+    /// Its level.
+    pub level: Option<u8>,
+    /// Whether layers of base images are packed anew too.
+    pub force: bool,
+}
+
+/// The algorithms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CompressionKind {
+    /// Not at all.
+    Uncompressed,
+    /// gzip, levels 0 to 9.
+    Gzip,
+    /// eStargz, levels 0 to 9.
+    Estargz,
+    /// zstd, levels 0 to 22.
+    Zstd,
+}
+
+impl CompressionKind {
+    const ALL: [(&str, Self); 4] = [
+        ("uncompressed", Self::Uncompressed),
+        ("gzip", Self::Gzip),
+        ("estargz", Self::Estargz),
+        ("zstd", Self::Zstd),
+    ];
+
+    /// As buildx spells it.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, kind)| *kind == self).map_or("gzip", |(word, _)| word)
+    }
+
+    fn highest(self) -> u8 {
+        match self {
+            Self::Uncompressed => 0,
+            Self::Gzip | Self::Estargz => 9,
+            Self::Zstd => 22,
+        }
+    }
+}
+
+/// Where layers of earlier builds are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheKind {
+    /// In the cache of GitHub Actions.
+    Gha,
+    /// Beside the image, under a tag of its own.
+    Registry,
+    /// In the published image itself, whose signature is verified before it is used.
+    Inline,
+}
+
+/// Reads the options of an image.
+pub(super) fn options(table: &Table<'_>, errors: &Errors<'_>) -> Options {
+    Options {
+        secrets: secrets(table, errors),
+        ssh: table.strings("ssh").unwrap_or_default().into_iter().map(|text| text.value).collect(),
+        attest: attest(table, errors).unwrap_or_default(),
+        compression: compression(table, errors),
+        cache: cache(table, errors),
+    }
+}
+
+/// `secrets = { ID = { env = "NAME" } }` or `{ file = "PATH" }`.
+fn secrets(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Secret> {
+    let Some(value) = table.get("secrets") else { return Vec::new() };
+    let Some(outer) = Table::of(value, "`secrets`", value.span(), errors) else { return Vec::new() };
+    let mut secrets = Vec::new();
+    for (id, value) in outer.entries() {
+        if id.value.is_empty()
+            || id.value.contains(|c: char| matches!(c, ',' | '=' | '"') || c.is_whitespace())
+        {
+            errors.add(Diagnostic::new(id.span, format!("`{}` is no id of a secret", id.value)));
+            continue;
+        }
+        let name = format!("the secret `{}`", id.value);
+        let Some(table) = Table::of(value, name.clone(), value.span(), errors) else { continue };
+        let (env, file) = (table.string("env"), table.string("file"));
+        let source = match (env, file) {
+            (Some(env), None) if is_variable(&env.value) => Some(SecretSource::Env(env.value)),
+            (Some(env), None) => {
+                errors.add(
+                    Diagnostic::new(env.span, format!("`{}` is no name of a variable", env.value))
+                        .help("name the variable that holds the secret, not the secret"),
+                );
+                None
+            }
+            (None, Some(file)) => relative(&file, errors).map(SecretSource::File),
+            _ => {
+                let message = format!("{name} must have `env` or `file`, and only one of them");
+                errors.add(Diagnostic::new(value.span(), message));
+                None
+            }
+        };
+        table.finish();
+        secrets.extend(source.map(|source| Secret { id: id.value, source }));
+    }
+    secrets
+}
+
+fn is_variable(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// `attest = { provenance = "max", sbom = true }`.
+fn attest(table: &Table<'_>, errors: &Errors<'_>) -> Option<Attest> {
+    let value = table.get("attest")?;
+    let table = Table::of(value, "`attest`", value.span(), errors)?;
+    let provenance = table.get("provenance").map(|value| match value.get_ref().as_str() {
+        Some("max") => Provenance::Max,
+        Some("min") => Provenance::Min,
+        _ => {
+            errors.add(
+                Diagnostic::new(value.span(), "`provenance` must be \"max\" or \"min\"")
+                    .help("merge needs it to tell which build an image is from, so it cannot be turned off"),
+            );
+            Provenance::default()
+        }
+    });
+    let sbom = table.get("sbom").map(|value| sbom(value, errors));
+    table.finish();
+    Some(Attest { provenance: provenance.unwrap_or_default(), sbom: sbom.unwrap_or_default() })
+}
+
+fn sbom(value: &Spanned<DeValue<'_>>, errors: &Errors<'_>) -> Sbom {
+    match value.get_ref() {
+        DeValue::Boolean(true) => Sbom::On,
+        DeValue::Boolean(false) => Sbom::Off,
+        DeValue::String(image) if !image.is_empty() && !image.contains([',', '"', ' ', '\n']) => {
+            Sbom::Generator(image.clone().into_owned())
+        }
+        other => {
+            let message =
+                format!("`sbom` must be true, false or the image of a generator, not {}", kind(other));
+            errors.add(Diagnostic::new(value.span(), message));
+            Sbom::Off
+        }
+    }
+}
+
+/// `compression = { type = "zstd", level = 9, force = true }`.
+fn compression(table: &Table<'_>, errors: &Errors<'_>) -> Option<Compression> {
+    let value = table.get("compression")?;
+    let table = Table::of(value, "`compression`", value.span(), errors)?;
+    let text = table.required_string("type");
+    let kind = text.as_ref().and_then(|text| word(text.value.as_str(), CompressionKind::ALL));
+    if let (Some(text), None) = (&text, kind) {
+        let words = CompressionKind::ALL.map(|(word, _)| word);
+        errors.add(Diagnostic {
+            span: text.span.clone(),
+            message: format!("there is no compression `{}`", text.value),
+            help: vec![choice(&text.value, &words)],
+        });
+    }
+    let highest = kind.map_or(u8::MAX, CompressionKind::highest);
+    let level = table.get("level").and_then(|value| {
+        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse::<u8>().ok());
+        let valid = number.filter(|number| *number <= highest);
+        if valid.is_none() {
+            let message = format!("`level` must be a number from 0 to {highest}");
+            errors.add(Diagnostic::new(value.span(), message));
+        }
+        valid
+    });
+    let force = table.bool("force").unwrap_or_default();
+    table.finish();
+    Some(Compression { kind: kind?, level, force })
+}
+
+/// `cache = ["gha", "registry", "inline"]`.
+fn cache(table: &Table<'_>, errors: &Errors<'_>) -> Vec<CacheKind> {
+    const KINDS: [(&str, CacheKind); 3] =
+        [("gha", CacheKind::Gha), ("registry", CacheKind::Registry), ("inline", CacheKind::Inline)];
+    let mut found = Vec::new();
+    for text in table.strings("cache").unwrap_or_default() {
+        match word(&text.value, KINDS) {
+            Some(kind) if found.contains(&kind) => {
+                errors.add(Diagnostic::new(text.span, format!("`{}` is listed twice", text.value)));
+            }
+            Some(kind) => found.push(kind),
+            None => errors.add(
+                Diagnostic::new(text.span, format!("there is no cache `{}`", text.value))
+                    .help(choice(&text.value, &KINDS.map(|(word, _)| word))),
+            ),
+        }
+    }
+    found
+}
+
+fn word<T: Copy, const N: usize>(text: &str, words: [(&str, T); N]) -> Option<T> {
+    words.into_iter().find(|(word, _)| *word == text).map(|(_, value)| value)
+}
+
+fn choice(text: &str, words: &[&str]) -> String {
+    suggest::nearest(text, words.iter().copied())
+        .map_or_else(|| format!("there is {}", words.join(", ")), |near| format!("did you mean `{near}`?"))
+}

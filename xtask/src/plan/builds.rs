@@ -1,0 +1,147 @@
+//! The builds of a cell: what each platform gets, and from where.
+
+use std::path::{Component, Path};
+
+use super::event::Event;
+use super::values::Values;
+use super::{Build, BuildContext, Need, Pair};
+use crate::ids::Name;
+use crate::matrix::cells::CellSpec;
+use crate::matrix::{Diagnostic, NamedContext, Options, PlatformDef, Setting, Settings};
+
+/// A setting and the place in the matrix that it comes from, for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'m> {
+    pub(super) setting: &'m Setting,
+    /// E.g. `composer mode`.
+    pub(super) level: &'static str,
+}
+
+/// The settings of one kind that hold for a build, or, without a platform, for the index: one per key, sorted by key.
+///
+/// The more specific place wins: platform, track, composer mode, image, the overrides of the image in their order.
+pub(super) fn cascade<'m>(
+    spec: &CellSpec<'m>,
+    platform: Option<&'m PlatformDef>,
+    kind: impl Fn(&'m Settings) -> &'m [Setting],
+) -> Vec<Origin<'m>> {
+    let part = |name: &str| match name {
+        "arch" => platform.map(|platform| platform.name.as_str()),
+        _ => spec.part(name),
+    };
+    let overrides = spec.image.overrides.iter().filter(|entry| entry.builds.fits(part));
+    let places = [
+        ("platform", platform.map(|platform| &platform.settings)),
+        ("track", spec.track.map(|track| &track.settings)),
+        ("composer mode", spec.composer.map(|mode| &mode.settings)),
+        ("image", Some(&spec.image.settings)),
+    ];
+    let places = places.into_iter().chain(overrides.map(|entry| ("override", Some(&entry.settings))));
+    let mut found: Vec<Origin<'m>> = Vec::new();
+    for (level, settings) in places {
+        for setting in settings.into_iter().flat_map(&kind) {
+            found.retain(|earlier| earlier.setting.key != setting.key);
+            found.push(Origin { setting, level });
+        }
+    }
+    found.sort_by(|one, two| one.setting.key.cmp(&two.setting.key));
+    found
+}
+
+/// Puts values into settings. What has none is noted, each at its own place.
+pub(super) fn expand(found: &[Origin<'_>], values: &Values<'_>, errors: &mut Vec<Diagnostic>) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for Origin { setting: Setting { key, value, span }, .. } in found {
+        match value.expand(|name| values.get(name)) {
+            Ok(value) => pairs.push(Pair { key: key.clone(), value }),
+            Err(missing) => {
+                let image = &values.spec.image.name;
+                let message = format!("`{{{}}}` in {key} has no value for {image}", missing.placeholder);
+                errors.push(Diagnostic::new(span.clone(), message));
+            }
+        }
+    }
+    pairs
+}
+
+/// Later values replace earlier ones under the same key; the result is sorted by key.
+pub(super) fn merge(into: &mut Vec<Pair>, more: Vec<Pair>) {
+    into.retain(|pair| !more.iter().any(|new| new.key == pair.key));
+    into.extend(more);
+    into.sort();
+}
+
+/// One build for each platform of a cell. `labels` are those that every image carries.
+pub(super) fn builds(
+    values: &Values<'_>,
+    event: &Event,
+    labels: &[Pair],
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Build> {
+    let platforms = values.spec.platforms.clone();
+    platforms.into_iter().map(|platform| build(values, platform, event, labels, errors)).collect()
+}
+
+fn build<'m>(
+    values: &Values<'m>,
+    platform: &'m PlatformDef,
+    event: &Event,
+    labels: &[Pair],
+    errors: &mut Vec<Diagnostic>,
+) -> Build {
+    let spec = values.spec;
+    let values = Values { arch: Some((&platform.name, &platform.platform)), ..values.clone() };
+    let mut get =
+        |kind: fn(&Settings) -> &[Setting]| expand(&cascade(spec, Some(platform), kind), &values, errors);
+    let build_args = get(|settings| &settings.build_args);
+    let own_labels = get(|settings| &settings.labels);
+    let annotations = get(|settings| &settings.annotations);
+    let mut labels = labels.to_vec();
+    merge(&mut labels, own_labels);
+    let need = |(context, cell): &(Name, _)| Need { context: context.clone(), cell: Clone::clone(cell) };
+    Build {
+        arch: platform.name.clone(),
+        platform: platform.platform.clone(),
+        runner: platform.runner.clone(),
+        context: spec.image.context.clone(),
+        dockerfile: spec.image.dockerfile.of(&platform.name).to_owned(),
+        target: spec.image.target.as_ref().map(|target| target.value.clone()),
+        emulate: spec.image.emulate,
+        build_args,
+        labels,
+        annotations,
+        contexts: spec.image.contexts.iter().filter_map(|entry| context(entry, &values, errors)).collect(),
+        options: options(&spec.image.options, event),
+        needs: spec.needs.iter().map(need).collect(),
+    }
+}
+
+/// A pull request of a fork runs code that nobody has read: it gets no secret.
+fn options(options: &Options, event: &Event) -> Options {
+    match event {
+        Event::PullRequest { fork: true, .. } => {
+            Options { secrets: Vec::new(), ssh: Vec::new(), ..options.clone() }
+        }
+        _ => options.clone(),
+    }
+}
+
+fn context(entry: &NamedContext, values: &Values<'_>, errors: &mut Vec<Diagnostic>) -> Option<BuildContext> {
+    let NamedContext { name, source, span } = entry;
+    let mut error = |message: String| errors.push(Diagnostic::new(span.clone(), message));
+    let source = match source.expand(|name| values.get(name)) {
+        Ok(source) => source,
+        Err(missing) => {
+            error(format!("`{{{}}}` in the context `{name}` has no value", missing.placeholder));
+            return None;
+        }
+    };
+    // As buildx tells them apart: an address has a scheme, or is git's short form.
+    let local = !source.contains("://") && !source.starts_with("git@");
+    let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if local && (source.is_empty() || !Path::new(&source).components().all(inside)) {
+        error(format!("the context `{name}`, `{source}`, leaves the folder of matrix.toml"));
+        return None;
+    }
+    Some(BuildContext { name: name.clone(), source, local })
+}
