@@ -92,11 +92,17 @@ pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) cells: CellArgs,
     /// Show only this architecture or platform. A saved plan keeps all: merge must not publish half.
-    #[arg(long, value_name = "ARCH", conflicts_with_all = ["json", "save"])]
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', conflicts_with_all = ["json", "save"])]
     pub(crate) arch: Vec<String>,
     /// Print the plan as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show where each value of a cell comes from.
+    #[arg(long, value_name = "CELL", conflicts_with_all = ["json", "save", "plan", "arch"])]
+    pub(crate) explain: Option<String>,
+    /// Write the job matrices to $GITHUB_OUTPUT; where that is not set, print them.
+    #[arg(long, conflicts_with_all = ["json", "explain", "arch"])]
+    pub(crate) github: bool,
     /// Write the plan to a file, for --plan.
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
@@ -109,7 +115,7 @@ pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) cells: CellArgs,
     /// Only this architecture or platform, e.g. arm64 or linux/arm64 [default: what the builder has natively].
-    #[arg(long, value_name = "ARCH")]
+    #[arg(long, value_name = "ARCH", value_delimiter = ',')]
     pub(crate) arch: Vec<String>,
     /// Build platforms that the builder has to emulate.
     #[arg(long)]

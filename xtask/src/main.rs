@@ -45,8 +45,9 @@ fn run(cli: cli::Cli) -> Result<()> {
 }
 
 fn plan_options(args: cli::Plan) -> Result<plan::Options> {
-    let cli::Plan { plan, cells, arch, json, save } = args;
-    Ok(plan::Options { plan: how(plan)?, filter: filter(cells, arch)?, json, save })
+    let cli::Plan { plan, cells, arch, json, explain, github, save } = args;
+    let explain = explain.map(|id| id.parse()).transpose()?;
+    Ok(plan::Options { plan: how(plan)?, filter: filter(cells, arch)?, json, explain, github, save })
 }
 
 fn build_options(args: cli::Build) -> Result<build::Options> {

@@ -165,7 +165,19 @@ fn qm_nmr_calc() {
     assert_eq!(dockerfiles(0), ["Dockerfile.api"; 2]);
     assert_eq!(dockerfiles(1), ["Dockerfile.worker", "Dockerfile.worker.arm64"]);
     let emulated: Vec<bool> = release.cells.iter().map(|cell| cell.builds[1].emulate).collect();
-    assert_eq!(emulated, [true, false], "one job for the small image, native runners for the large one");
+    assert_eq!(emulated, [true, false]);
+    let outputs: BTreeMap<String, String> =
+        xtask::plan::jobs::outputs(&release).unwrap().into_iter().collect();
+    let jobs: serde_json::Value = serde_json::from_str(&outputs["build"]).unwrap();
+    let jobs: Vec<(&str, &str)> = jobs["include"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| (job["arches"].as_str().unwrap(), job["runner"].as_str().unwrap()))
+        .collect();
+    let expected =
+        [("amd64,arm64", "ubuntu-latest"), ("amd64", "ubuntu-latest"), ("arm64", "ubuntu-24.04-arm")];
+    assert_eq!(jobs, expected, "one job for the small image, native runners for the large one");
     expect(
         &plan("qm-nmr-calc", "tag:v2.1.0-rc.1", &[]),
         "qm-nmr-calc-api.release: 2.1.0-rc.1

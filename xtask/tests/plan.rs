@@ -426,3 +426,72 @@ fn cells_are_chosen_by_axis() {
     assert_eq!(chosen(&[("alpine", "3.24"), ("alpine", "3.23")]), Ok(3));
     assert!(chosen(&[("alpine", "3.22")]).unwrap_err().contains("it has: alpine=3.23, alpine=3.24"));
 }
+
+/// What `--github` says, by name.
+fn outputs(plan: &Plan) -> BTreeMap<String, String> {
+    xtask::plan::jobs::outputs(plan).unwrap().into_iter().collect()
+}
+
+fn include(outputs: &BTreeMap<String, String>, name: &str) -> Vec<serde_json::Value> {
+    let value: serde_json::Value = serde_json::from_str(&outputs[name]).unwrap();
+    value["include"].as_array().unwrap().clone()
+}
+
+#[test]
+fn jobs_of_a_workflow() {
+    let mut case = Case::new(OURS);
+    let found = outputs(&case.plan().unwrap());
+    assert_eq!(
+        (found["any"].as_str(), found["push"].as_str(), found["waves"].as_str()),
+        ("true", "true", "2")
+    );
+    let expected = serde_json::json!({
+        "name": "php-base arm64", "cells": "php-base", "arches": "arm64", "runner": "ubuntu-24.04-arm", "allow-failure": false
+    });
+    assert_eq!(include(&found, "build-0")[1], expected);
+    assert_eq!(
+        ["build", "build-0", "build-1", "merge"].map(|name| include(&found, name).len()),
+        [6, 2, 4, 3]
+    );
+    case.event = Event::PullRequest { reference: "1/merge".into(), fork: false };
+    let found = outputs(&case.plan().unwrap());
+    assert_eq!((found["push"].as_str(), include(&found, "merge").len()), ("false", 0));
+    case.text = OURS
+        .replace("platform = \"linux/arm64\", runner = \"ubuntu-24.04-arm\"", "platform = \"linux/arm64\"");
+    let error = report(&xtask::plan::jobs::outputs(&case.plan().unwrap()).unwrap_err());
+    assert!(error.contains("arm64 has no runner"), "{error}");
+}
+
+/// GitHub fails on an empty matrix, so the workflow has to know beforehand.
+#[test]
+fn a_plan_without_cells_says_so() {
+    let mut case = Case::tags(r#""{version}""#);
+    case.event = Event::PullRequest { reference: "1/merge".into(), fork: true };
+    let found = outputs(&case.plan().unwrap());
+    assert_eq!((found["any"].as_str(), found["waves"].as_str()), ("false", "0"));
+    assert!(["build", "merge"].iter().all(|name| include(&found, name).is_empty()));
+}
+
+#[test]
+fn more_jobs_than_a_matrix_holds_are_put_together() {
+    let values: Vec<String> = (0..200).map(|value| format!("\"v{value}\"")).collect();
+    let text = OURS.replace(
+        "[images.php-base]",
+        &format!("[images.php-base]\naxes = {{ n = [{}] }}", values.join(", ")),
+    );
+    let text = text.replace("needs      = [\"php-base\"]", "").replace("\"{version}\", \"{version}-{date}\", \"{major}.{minor}\", { tag = \"{latest}\", when = \"release\" }", "\"{n}\"");
+    let plan = Case::new(&text).plan().unwrap();
+    let found = outputs(&plan);
+    let jobs = include(&found, "build");
+    assert!(jobs.len() <= 256, "{}", jobs.len());
+    let mut built: Vec<(String, String)> = Vec::new();
+    for job in &jobs {
+        let arch = job["arches"].as_str().unwrap();
+        built
+            .extend(job["cells"].as_str().unwrap().split(',').map(|cell| (cell.to_owned(), arch.to_owned())));
+    }
+    built.sort();
+    built.dedup();
+    assert_eq!(built.len(), 2 * 202, "every build is in one job");
+    assert_eq!(include(&found, "merge").len(), 202);
+}

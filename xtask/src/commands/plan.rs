@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use super::planning::PlanOptions;
 use super::session::Session;
+use crate::ids::CellId;
 use crate::plan::filter::Filter;
-use crate::plan::{Plan, current, table};
+use crate::plan::{Plan, current, jobs, table};
+use crate::{error::Fault, github};
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +19,10 @@ pub struct Options {
     pub filter: Filter,
     /// `--json`.
     pub json: bool,
+    /// `--explain CELL`.
+    pub explain: Option<CellId>,
+    /// `--github`.
+    pub github: bool,
     /// `--save FILE`.
     pub save: Option<PathBuf>,
 }
@@ -30,14 +36,47 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         Some(file) => Plan::read(&session.typed(file))?,
         None => session.current_plan(&options.plan, false)?,
     };
+    if let Some(id) = &options.explain {
+        // The filter knows how to say that there is no such cell.
+        Filter { cells: vec![id.clone()], ..Filter::default() }.cells(&plan)?;
+        session.ui.out(session.explain(&plan, id, &options.plan)?);
+        return Ok(());
+    }
     let plan = if options.filter == Filter::default() { plan } else { options.filter.narrow(&plan)? };
     if let Some(path) = &options.save {
         current::write(&session.typed(path), &plan)?;
+    }
+    if options.github {
+        return github(session, options, &plan);
     }
     if options.json {
         session.ui.out(serde_json::to_string_pretty(&plan)?);
     } else {
         session.ui.out(table::table(&shown(plan, &options.filter)));
+    }
+    Ok(())
+}
+
+/// Tells the workflow which jobs there are, and where the plan is that they work by.
+fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
+    let path = match (&options.save, &options.plan.file) {
+        (Some(path), _) => path.clone(),
+        (None, Some(path)) if options.filter == Filter::default() => path.clone(),
+        (None, None) if options.filter == Filter::default() => session.layout.plan(),
+        _ => {
+            return Err(Fault::invalid("--github with a part of the plan: where is that part?")
+                .help("write it to a file too: --save FILE")
+                .into());
+        }
+    };
+    let mut outputs = vec![("plan".to_owned(), path.display().to_string())];
+    outputs.extend(jobs::outputs(plan)?);
+    match session.context.environment.get("GITHUB_OUTPUT") {
+        Some(file) => {
+            github::write_output(file.as_ref(), &outputs)?;
+            session.ui.out(table::table(plan));
+        }
+        None => session.ui.out(github::lines(&outputs)?.trim_end()),
     }
     Ok(())
 }

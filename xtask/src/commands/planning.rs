@@ -9,9 +9,10 @@ use super::parallel;
 use super::session::Session;
 use crate::argv::git::ls_remote;
 use crate::error::Fault;
-use crate::ids::{Name, Repository};
+use crate::ids::{CellId, Name, Repository};
 use crate::matrix::{self, Matrix};
 use crate::plan::event::Event;
+use crate::plan::explain::explain;
 use crate::plan::git::Git;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{Inputs, queries, resolve};
@@ -113,8 +114,7 @@ impl Session {
     /// # Errors
     /// As [`Session::plan`].
     pub fn current_plan(&self, options: &PlanOptions, for_work: bool) -> Result<Plan> {
-        let to =
-            options.to.clone().unwrap_or(if self.context.environment.ci() { To::Publish } else { To::Local });
+        let to = self.destination_of(options);
         if for_work && self.context.environment.ci() && to != To::Local {
             return Err(Fault::invalid("in CI a build or merge needs --plan FILE")
                 .help("make the plan once, in a job of its own: cargo xtask plan --save plan.json; two runners that resolve on their own may build different commits")
@@ -193,6 +193,30 @@ impl Session {
         now: SystemTime,
         remotes: Remotes,
     ) -> Result<Plan> {
+        self.with_inputs(around, options, now, remotes, |inputs| resolve(matrix, inputs))
+    }
+
+    /// Where each value of a cell of the current plan comes from.
+    ///
+    /// # Errors
+    /// If there is no such cell.
+    pub fn explain(&self, plan: &Plan, id: &CellId, options: &PlanOptions) -> Result<String> {
+        let matrix = self.matrix()?;
+        let around = self.surroundings(&matrix, &self.destination_of(options), options)?;
+        let clock = humantime::parse_rfc3339(&plan.created).context("reading the clock of the plan")?;
+        self.with_inputs(around, options, clock, plan.upstreams.clone(), |inputs| {
+            explain(&matrix, inputs, plan, id)
+        })
+    }
+
+    fn with_inputs<T>(
+        &self,
+        around: Surroundings,
+        options: &PlanOptions,
+        now: SystemTime,
+        remotes: Remotes,
+        work: impl FnOnce(&Inputs<'_>) -> Result<T>,
+    ) -> Result<T> {
         let read = |path: &str| {
             let bytes = crate::files::read_optional(&self.layout.root.join(path))?
                 .with_context(|| format!("there is no file {path}"))?;
@@ -200,7 +224,13 @@ impl Session {
         };
         let Surroundings { git, event, destination, sign } = around;
         let versions = options.versions.clone();
-        resolve(matrix, &Inputs { now, event, git, destination, sign, versions, remotes, read: &read })
+        work(&Inputs { now, event, git, destination, sign, versions, remotes, read: &read })
+    }
+
+    /// `--to`, or what is usual here.
+    fn destination_of(&self, options: &PlanOptions) -> To {
+        let usual = || if self.context.environment.ci() { To::Publish } else { To::Local };
+        options.to.clone().unwrap_or_else(usual)
     }
 
     /// A plan that is used for nothing but its destination and signer.

@@ -3,8 +3,10 @@
 mod builds;
 pub mod current;
 pub mod event;
+pub mod explain;
 pub mod filter;
 pub mod git;
+pub mod jobs;
 pub mod remote;
 pub mod resolve;
 pub mod table;

@@ -54,12 +54,9 @@ pub struct Inputs<'a> {
 /// # Errors
 /// If a version cannot be read, a placeholder has no value, two cells share a tag, or a cell has none: all of them, with file and line.
 pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
-    let created = humantime::format_rfc3339_seconds(inputs.now).to_string();
-    let revision = inputs.git.revision();
     check_overrides(matrix, &inputs.versions)?;
     let (specs, left_out) = cells(matrix);
-    let used = RefCell::default();
-    let resolver = Resolver { inputs, created: &created, revision: &revision, used: &used };
+    let resolver = Resolver::new(inputs);
     let mut errors = Vec::new();
     let mut taken: BTreeMap<(Name, Tag), CellId> = BTreeMap::new();
     let mut planned = Vec::new();
@@ -78,6 +75,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     }
     let excluded =
         left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
+    let Resolver { created, revision, used, .. } = resolver;
     let plan = Plan {
         schema: SCHEMA,
         id: Digest::of(b""),
@@ -89,7 +87,11 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         destination: inputs.destination.clone(),
         sign: inputs.sign.clone(),
         push: pushes(matrix, inputs),
-        upstreams: used.take().into_iter().map(|(name, refs)| (name, refs.into_iter().collect())).collect(),
+        upstreams: used
+            .into_inner()
+            .into_iter()
+            .map(|(name, refs)| (name, refs.into_iter().collect()))
+            .collect(),
         cells: planned,
         excluded: excluded.collect(),
     };
@@ -166,32 +168,55 @@ fn collisions(
     errors
 }
 
-struct Resolver<'a> {
+/// Resolves cell after cell.
+pub(super) struct Resolver<'a> {
     inputs: &'a Inputs<'a>,
-    created: &'a str,
-    revision: &'a str,
-    used: &'a RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
+    created: String,
+    revision: String,
+    /// The refs that were chosen.
+    used: RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
 }
 
 impl<'a> Resolver<'a> {
-    fn cell(&self, spec: &CellSpec<'_>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>> {
-        let set = spec.track.and_then(|track| self.inputs.versions.get(&track.name)).map(String::as_str);
-        let upstream = self.upstream(spec, set).map_err(|error| vec![error])?;
-        let values = Values {
+    pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
+        Self {
+            inputs,
+            created: humantime::format_rfc3339_seconds(inputs.now).to_string(),
+            revision: inputs.git.revision(),
+            used: RefCell::default(),
+        }
+    }
+
+    /// What the placeholders of a cell stand for.
+    pub(super) fn values<'m>(&'m self, spec: &'m CellSpec<'m>) -> Result<Values<'m>, Diagnostic> {
+        Ok(Values {
             spec,
-            upstream,
+            upstream: self.upstream(spec, self.overridden(spec))?,
             commit: &self.inputs.git.commit,
-            revision: self.revision,
-            created: self.created,
+            revision: &self.revision,
+            created: &self.created,
             arch: None,
-        };
-        let situation = Situation {
+        })
+    }
+
+    /// What the conditions of its tags look at.
+    pub(super) fn situation<'m>(&'m self, spec: &CellSpec<'m>) -> Situation<'m> {
+        Situation {
             event: &self.inputs.event,
             reference: &spec.reference().value,
-            overridden: set.is_some(),
-        };
+            overridden: self.overridden(spec).is_some(),
+        }
+    }
+
+    /// The version that was set on the command line.
+    fn overridden(&self, spec: &CellSpec<'_>) -> Option<&'a str> {
+        spec.track.and_then(|track| self.inputs.versions.get(&track.name)).map(String::as_str)
+    }
+
+    fn cell(&self, spec: &CellSpec<'_>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>> {
+        let values = self.values(spec).map_err(|error| vec![error])?;
         let (mut errors, mut tagged) = (Vec::new(), Vec::new());
-        match tags(spec.tags(), &values, situation) {
+        match tags(spec.tags(), &values, self.situation(spec)) {
             Ok(found) if found.is_empty() => errors.push(untagged(spec, &self.inputs.event)),
             Ok(found) => tagged = found,
             Err(found) => errors.extend(found),
@@ -316,8 +341,8 @@ impl<'a> Resolver<'a> {
         // A branch has no version: its name is what a reader of the image can use.
         let version = values.upstream.version.clone().or_else(|| values.upstream.reference.clone());
         let entries = [
-            ("org.opencontainers.image.created", Some(self.created.to_owned())),
-            ("org.opencontainers.image.revision", Some(self.revision.to_owned())),
+            ("org.opencontainers.image.created", Some(self.created.clone())),
+            ("org.opencontainers.image.revision", Some(self.revision.clone())),
             ("org.opencontainers.image.source", self.inputs.git.source.clone()),
             ("org.opencontainers.image.title", Some(values.spec.image.name.to_string())),
             ("org.opencontainers.image.version", version),
@@ -336,7 +361,7 @@ impl<'a> Resolver<'a> {
         let pair = |key: &str, value: &str| Pair { key: key.to_owned(), value: value.to_owned() };
         merge(
             &mut annotations,
-            vec![pair(ANNOTATION_CELL, values.spec.id.as_str()), pair(ANNOTATION_PLANNED, self.created)],
+            vec![pair(ANNOTATION_CELL, values.spec.id.as_str()), pair(ANNOTATION_PLANNED, &self.created)],
         );
         annotations
     }

@@ -25,10 +25,9 @@ pub(super) fn tags(
     values: &Values<'_>,
     situation: Situation<'_>,
 ) -> Result<Vec<(PlannedTag, TagSpec)>, Vec<Diagnostic>> {
-    let numbers = values.get("version").as_deref().map(Numbers::of).unwrap_or_default();
     let mut errors = Vec::new();
     let mut ranked: Vec<(u8, PlannedTag, TagSpec)> = Vec::new();
-    for spec in specs.iter().filter(|spec| applies(spec, values, &numbers, situation)) {
+    for spec in specs.iter().filter(|spec| why_not(spec, values, situation).is_none()) {
         match expand(spec, values) {
             Ok(name) => match ranked.iter_mut().find(|(_, tag, _)| tag.name == name) {
                 // Written twice: the stricter promise holds, and the earlier place.
@@ -50,14 +49,20 @@ pub(super) fn tags(
     Ok(ranked.into_iter().map(|(_, tag, spec)| (tag, spec)).collect())
 }
 
-fn applies(spec: &TagSpec, values: &Values<'_>, numbers: &Numbers, situation: Situation<'_>) -> bool {
+/// Why a cell does not get a tag. `None`: it gets it.
+pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, situation: Situation<'_>) -> Option<&'static str> {
     let When { on, cell } = &spec.when;
-    let prerelease = numbers.prerelease.is_some();
+    let version = values.get("version");
+    let prerelease = version.is_some_and(|version| Numbers::of(&version).prerelease.is_some());
     if prerelease && moves_with_releases(&spec.template) && !on.contains(&Condition::Always) {
-        return false;
+        Some("a pre-release gets it only with `always`")
+    } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, prerelease, situation)) {
+        Some("its `when` does not hold for this run")
+    } else if !cell.fits(|part| values.spec.part(part)) {
+        Some("its `when` is about other cells")
+    } else {
+        None
     }
-    let holds = on.is_empty() || on.iter().any(|condition| holds(*condition, prerelease, situation));
-    holds && cell.fits(|part| values.spec.part(part))
 }
 
 /// `{major}`, `{major}.{minor}` and `{latest}` promise a stable version.
