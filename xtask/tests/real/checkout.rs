@@ -47,6 +47,17 @@ pub struct Checkout {
 impl Checkout {
     /// Copies the working tree, uncommitted changes included, and commits it.
     pub fn new(name: &str) -> Self {
+        Self::copy(name, |path| Some(path))
+    }
+
+    /// A repository that is one of the examples, with the pinned tools beside it.
+    pub fn example(name: &str) -> Self {
+        let folder = format!("examples/{name}/");
+        Self::copy(name, |path| path.strip_prefix(&folder).or(path.starts_with("tools/").then_some(path)))
+    }
+
+    /// Copies the files for which `place` gives a place.
+    fn copy(name: &str, place: impl Fn(&str) -> Option<&str>) -> Self {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(root.join("target")).unwrap();
@@ -58,12 +69,16 @@ impl Checkout {
             .unwrap();
         assert!(list.status.success(), "the tests run in a git checkout");
         for path in String::from_utf8(list.stdout).unwrap().split('\0').filter(|path| !path.is_empty()) {
-            let (from, to) = (source.join(path), root.join(path));
+            let Some(to) = place(path) else { continue };
+            let (from, to) = (source.join(path), root.join(to));
             // A file that is deleted and not committed yet is still listed.
             if from.is_file() {
                 fs::create_dir_all(to.parent().unwrap()).unwrap();
                 fs::copy(&from, &to).unwrap();
             }
+        }
+        if !root.join(".gitignore").exists() {
+            fs::write(root.join(".gitignore"), "/target\n").unwrap();
         }
         // The tools are built once, by `cargo xtask ci`; a copy would build them again.
         symlink(source.join("target/tools"), root.join("target/tools")).unwrap();

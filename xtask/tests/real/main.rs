@@ -18,6 +18,7 @@
 mod build;
 mod checkout;
 mod engine;
+mod examples;
 mod input;
 mod merge;
 mod readme;
@@ -52,6 +53,10 @@ const SCENARIOS: &[Scenario] = &[
     ("a_missing_tool_is_named", input::missing_tool),
     ("the_stack_comes_back", stack::comes_back),
     ("two_checkouts_do_not_meet", stack::two_checkouts),
+    ("an_example_with_upstream_branches", examples::snipe_it),
+    ("an_example_with_two_kinds_of_images", examples::qm_nmr_calc),
+    ("an_example_with_an_sbom", examples::multi_arch_of_madness),
+    ("an_example_along_axes", examples::home_assistant),
     ("every_command_of_the_readme_works", readme::commands),
     ("the_same_on_a_docker_engine", engine::quickstart),
 ];

@@ -1,0 +1,152 @@
+//! The published pipelines of `examples/`: built, merged and verified, then looked at with other clients.
+
+use std::fs;
+use std::process::Command;
+
+use crate::checkout::{Checkout, run};
+use crate::registry;
+
+/// Builds everything, joins it, verifies it. Returns the plan.
+fn publish(checkout: &Checkout, event: &str) -> serde_json::Value {
+    checkout.xtask(&["build", "--emulate", "--event", event]).ok();
+    checkout.xtask(&["merge", "--event", event]).ok();
+    checkout.xtask(&["verify", "--event", event]).ok();
+    let plan = checkout.xtask(&["plan", "--json", "--event", event]).ok().stdout;
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let address = checkout.registry();
+    for cell in plan["cells"].as_array().unwrap() {
+        let digest = checkout.publication(cell["id"].as_str().unwrap())["digest"].clone();
+        let held = registry::tags(&address, cell["image"].as_str().unwrap());
+        for tag in cell["tags"].as_array().unwrap() {
+            let name = tag["name"].as_str().unwrap();
+            assert_eq!(held.get(name).map(String::as_str), digest.as_str(), "{name}");
+        }
+    }
+    plan
+}
+
+/// A file of a published image.
+fn file(checkout: &Checkout, reference: &str, platform: &str, path: &str) -> String {
+    let tar = checkout.root.join("target/image.tar");
+    let args = ["export", "--platform", platform, reference, tar.to_str().unwrap()];
+    checkout.tool("crane", &args).ok();
+    run(Command::new("tar").arg("-xOf").arg(&tar).arg(path)).ok().stdout
+}
+
+/// Branches become commits; the secret reaches the build and nothing else.
+pub fn snipe_it(_: &Checkout) {
+    let mut checkout = Checkout::example("snipe-it");
+    let upstream = checkout.root.join("target/upstream");
+    fs::create_dir_all(&upstream).unwrap();
+    let git = |args: &[&str]| {
+        let identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"];
+        let done = run(Command::new("git").args(identity).args(args).current_dir(&upstream));
+        done.ok().stdout.trim().to_owned()
+    };
+    git(&["init", "--quiet", "--initial-branch", "master"]);
+    git(&["commit", "--quiet", "--allow-empty", "--message", "one"]);
+    git(&["checkout", "--quiet", "-b", "develop"]);
+    git(&["commit", "--quiet", "--allow-empty", "--message", "two"]);
+    let secret = "hunter2-is-no-secret-of-anybody";
+    let redirect = [
+        ("GIT_CONFIG_COUNT", "1".to_owned()),
+        ("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", upstream.display())),
+        ("GIT_CONFIG_VALUE_0", "https://github.com/grokability/snipe-it".to_owned()),
+        ("GITHUB_TOKEN", secret.to_owned()),
+    ];
+    checkout.environment.extend(redirect.map(|(name, value)| (name.to_owned(), value)));
+    let before = git(&["rev-parse", "develop"]);
+    checkout.xtask(&["build", "--emulate", "--arch", "amd64"]).ok();
+    // The branch moves between the builds of the two architectures.
+    git(&["commit", "--quiet", "--allow-empty", "--message", "three"]);
+    publish(&checkout, "local:main");
+    let image = format!("{}/snipe-it", checkout.registry());
+    for platform in ["linux/amd64", "linux/arm64"] {
+        for tag in ["develop", "nightly-rolling"] {
+            let reference = format!("{image}:{tag}");
+            assert_eq!(file(&checkout, &reference, platform, "app/ref").trim(), before, "{tag} {platform}");
+        }
+        let latest = format!("{image}:latest");
+        assert_eq!(file(&checkout, &latest, platform, "app/ref").trim(), "v8.5.0");
+        assert_eq!(file(&checkout, &latest, platform, "app/fetched").trim(), "with a token");
+        assert_eq!(file(&checkout, &latest, platform, "app/composer").trim(), "install");
+        let rolling = format!("{image}:master-rolling");
+        assert_eq!(file(&checkout, &rolling, platform, "app/composer").trim(), "update");
+    }
+    let everywhere = ["-r", "--binary-files=text", "--files-with-matches", secret];
+    let found = run(Command::new("grep").args(everywhere).arg(checkout.root.join("target/xtask")));
+    assert_eq!((found.code, found.stdout.as_str()), (Some(1), ""), "the secret is on no disk");
+    let tags = registry::tags(&checkout.registry(), "snipe-it");
+    assert!(!tags.contains_key("8.5.0-rolling"), "that cell is excluded");
+}
+
+/// Each architecture is built with its own Dockerfile.
+pub fn qm_nmr_calc(_: &Checkout) {
+    let checkout = Checkout::example("qm-nmr-calc");
+    // Without --emulate: what may be emulated is, the rest is not.
+    let done = checkout.xtask(&["build", "--event", "tag:v2.1.0"]).ok();
+    assert!(done.stdout.contains("qm-nmr-calc-api.release     arm64"), "{}", done.all());
+    assert!(!done.stdout.contains("qm-nmr-calc-worker.release  arm64"), "{}", done.all());
+    publish(&checkout, "tag:v2.1.0");
+    let worker = format!("{}/qm-nmr-calc-worker:2.1", checkout.registry());
+    for (platform, packages) in [("linux/amd64", "the default channels"), ("linux/arm64", "conda-forge")] {
+        let found = file(&checkout, &worker, platform, "app/packages");
+        assert_eq!(found.trim(), format!("packages of {packages}"));
+    }
+    let candidate = publish(&checkout, "tag:v2.2.0-rc.1");
+    assert_eq!(candidate["cells"][0]["tags"].as_array().unwrap().len(), 1);
+    let tags = registry::tags(&checkout.registry(), "qm-nmr-calc-api");
+    assert!(tags["latest"] == tags["2.1.0"] && tags["2.2.0-rc.1"] != tags["2.1.0"], "{tags:?}");
+}
+
+/// Every platform has its provenance and its list of packages.
+pub fn multi_arch_of_madness(_: &Checkout) {
+    let checkout = Checkout::example("multi-arch-of-madness");
+    publish(&checkout, "tag:1.0.0");
+    let reference = format!("{}/multi-arch-of-madness:latest", checkout.registry());
+    for (field, words) in [("SBOM", "SPDX-2.3"), ("Provenance", "buildDefinition")] {
+        let format = format!("{{{{json .{field}}}}}");
+        let args = ["imagetools", "inspect", &reference, "--format", &format];
+        let found: serde_json::Value =
+            serde_json::from_str(&checkout.tool("docker-buildx", &args).ok().stdout).unwrap();
+        for platform in ["linux/amd64", "linux/arm64"] {
+            let text = found[platform].to_string();
+            assert!(text.contains(words), "{field} of {platform}: {text}");
+        }
+    }
+}
+
+/// Python stands on the Alpine base of the same run; layers are zstd; what is published serves as a cache.
+pub fn home_assistant(_: &Checkout) {
+    let checkout = Checkout::example("home-assistant");
+    let plan = publish(&checkout, "release:2026.11.1");
+    assert_eq!(plan["cells"].as_array().unwrap().len(), 17);
+    let address = checkout.registry();
+    for (alpine, arch) in [("3.21", "amd64"), ("3.23", "aarch64")] {
+        let python = checkout.read_record(&format!("base-python.3.13.{alpine}"), arch);
+        let base = checkout.read_record(&format!("base.{alpine}"), arch);
+        let bases: Vec<&str> =
+            python["bases"].as_array().unwrap().iter().map(|base| base["digest"].as_str().unwrap()).collect();
+        assert!(bases.contains(&base["digest"].as_str().unwrap()), "{bases:?} {base}");
+    }
+    let python = format!("{address}/base-python:latest");
+    assert_eq!(file(&checkout, &python, "linux/arm64", "etc/hass-arch").trim(), "aarch64");
+    assert_eq!(file(&checkout, &python, "linux/arm64", "etc/python-version").trim(), "3.14");
+    let manifest = checkout.tool("crane", &["manifest", "--platform", "linux/arm64", &python]).ok().stdout;
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    for layer in manifest["layers"].as_array().unwrap() {
+        assert!(layer["mediaType"].as_str().unwrap().ends_with("+zstd"), "{manifest}");
+    }
+    // A builder that knows nothing finds the layers in the published image, whose signature it verifies first.
+    let builder = checkout.status()["builder"].as_str().unwrap().to_owned();
+    let again = ["build", "--event", "release:2026.11.1", "--cell", "base.3.23", "--arch", "amd64"];
+    checkout.tool("docker-buildx", &["prune", "--builder", &builder, "--all", "--force"]).ok();
+    let cached = checkout.xtask(&again).ok();
+    assert!(cached.all().contains("CACHED"), "{}", cached.all());
+    // One that is not signed by us is no cache.
+    fs::remove_file(checkout.local().join("keys/cosign.key")).unwrap();
+    checkout.xtask(&["local", "down"]).ok();
+    checkout.tool("docker-buildx", &["prune", "--builder", &builder, "--all", "--force"]);
+    let foreign = checkout.xtask(&again).ok();
+    assert!(foreign.stderr.contains("is no cache: its signature cannot be verified"), "{}", foreign.all());
+}
