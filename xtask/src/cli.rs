@@ -37,6 +37,12 @@ pub(crate) enum Command {
     Quickstart,
     /// Check tools, Docker Engine, local stack and matrix.toml.
     Doctor,
+    /// Print the JSON Schema of matrix.toml, for editors.
+    Schema {
+        /// That of plans instead.
+        #[arg(long)]
+        plan: bool,
+    },
     /// Run what CI runs: format, lints, unit tests, tests on the real stack.
     Ci,
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use xtask::commands::planning::{PlanOptions, To};
 use xtask::commands::session::Session;
-use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, verify};
+use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, schema, verify};
 use xtask::context::{Context, Layout};
 use xtask::error::{self, Fault};
 use xtask::plan::filter::Filter;
@@ -28,6 +28,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: cli::Cli) -> Result<()> {
+    // An editor may ask before there is a matrix.
+    if let cli::Command::Schema { plan } = cli.command {
+        schema::run(Ui, if plan { schema::Options::Plan } else { schema::Options::Matrix });
+        return Ok(());
+    }
     let context = Context::from_process()?;
     let layout = Layout::find(&context.current, cli.matrix.as_deref())?;
     let runner = Runner::new(Signals::listen()?);
@@ -41,6 +46,7 @@ fn run(cli: cli::Cli) -> Result<()> {
         cli::Command::Quickstart => quickstart::run(&session),
         cli::Command::Doctor => doctor::run(&session),
         cli::Command::Ci => ci::run(&session),
+        cli::Command::Schema { .. } => Ok(()),
     }
 }
 

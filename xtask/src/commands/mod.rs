@@ -10,6 +10,7 @@ mod parallel;
 pub mod plan;
 pub mod planning;
 pub mod quickstart;
+pub mod schema;
 pub mod session;
 mod specs;
 pub mod verify;

@@ -158,7 +158,8 @@ fn collisions(
                 span: origin.span.clone(),
                 message: format!("duplicate tag `{}`: both {other} and {} would set it", tag.name, cell.id),
                 help: vec![
-                    "tell them apart with {suffix}, {composer} or {track}, or exclude one of them".to_owned(),
+                    "tell them apart with {suffix}, {composer}, {track} or an axis, or exclude one of them"
+                        .to_owned(),
                 ],
             });
         } else {
