@@ -133,7 +133,7 @@ fn refs_become_commits_and_each_repository_is_asked_once() {
     let (stable, develop) = (cell(&plan, "app.stable"), cell(&plan, "app.develop"));
     assert_eq!((&stable["version"], &stable["reference"]), (&"8.10.0".into(), &"v8.10.0".into()));
     assert_eq!(stable["commit"], of("v8.10.0"), "an annotated tag is followed to its commit");
-    assert_eq!(stable["builds"][0]["build_args"][0]["value"], of("v8.10.0"));
+    assert_eq!(stable["builds"][0]["build_args"]["REF"], of("v8.10.0"));
     assert_eq!(tags(stable), ["8.10.0", "latest"]);
     assert_eq!(tags(cell(&plan, "app.candidate")), ["9.0.0-rc2"], "a pre-release gets no {{major}}");
     assert_eq!(develop["commit"], of("develop"));

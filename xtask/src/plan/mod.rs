@@ -7,6 +7,7 @@ pub mod explain;
 pub mod filter;
 pub mod git;
 pub mod jobs;
+mod pairs;
 pub mod remote;
 pub mod resolve;
 pub mod table;
@@ -33,7 +34,8 @@ pub const SCHEMA: u32 = 1;
 pub struct Plan {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// SHA-256 of the canonical form: the plan as compact JSON with sorted keys, without this field.
+    /// SHA-256 of the canonical form: the plan as compact JSON, its keys in the order of these fields, with the
+    /// digest of nothing in the place of this one.
     pub id: Digest,
     /// The plan's clock, RFC 3339 in UTC, whole seconds.
     pub created: String,
@@ -119,6 +121,7 @@ pub struct Cell {
     /// The composer mode, where it has one.
     pub composer: Option<Name>,
     /// Its value on each axis of the image, in the order of the id.
+    #[serde(with = "pairs")]
     pub axes: Vec<Pair>,
     /// The upstream version.
     pub version: Option<String>,
@@ -135,6 +138,7 @@ pub struct Cell {
     /// 0 needs nothing of this run, 1 needs something of wave 0, and so on.
     pub wave: usize,
     /// Annotations of the index: what is needed to know later which publication is the newer one.
+    #[serde(with = "pairs")]
     pub annotations: Vec<Pair>,
     /// One per platform.
     pub builds: Vec<Build>,
@@ -150,9 +154,8 @@ pub struct PlannedTag {
     pub immutable: bool,
 }
 
-/// A key and its value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A key and its value. In JSON a list of them is an object, its keys in the order of the list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
     /// The key.
     pub key: String,
@@ -179,10 +182,13 @@ pub struct Build {
     /// May be built by emulation without being asked.
     pub emulate: bool,
     /// Build arguments.
+    #[serde(with = "pairs")]
     pub build_args: Vec<Pair>,
     /// Labels of the image.
+    #[serde(with = "pairs")]
     pub labels: Vec<Pair>,
     /// Annotations of the image manifest.
+    #[serde(with = "pairs")]
     pub annotations: Vec<Pair>,
     /// Named contexts that are no images of this matrix.
     pub contexts: Vec<BuildContext>,
@@ -230,17 +236,9 @@ impl Plan {
     /// # Errors
     /// Never in practice: a plan is plain data.
     pub(crate) fn seal(mut self) -> Result<Self> {
-        self.id = self.computed_id()?;
+        self.id = Digest::of(b"");
+        self.id = Digest::of(&serde_json::to_vec(&self)?);
         Ok(self)
-    }
-
-    /// `serde_json::Value` keeps the keys of an object sorted, which makes its text canonical.
-    fn computed_id(&self) -> Result<Digest> {
-        let mut value = serde_json::to_value(self)?;
-        if let Some(object) = value.as_object_mut() {
-            object.remove("id");
-        }
-        Ok(Digest::of(value.to_string().as_bytes()))
     }
 
     /// Reads a plan that `plan --save` wrote.
@@ -253,11 +251,13 @@ impl Plan {
                 .help("write one with `cargo xtask plan --save FILE`")
         };
         let bytes = files::read_optional(path)?.ok_or_else(|| invalid("there is no such file".to_owned()))?;
-        let plan: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let mut plan: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         if plan.schema != SCHEMA {
             return Err(invalid(format!("schema {} is not supported, expected {SCHEMA}", plan.schema)).into());
         }
-        if plan.computed_id()? != plan.id {
+        let claimed = plan.id.clone();
+        plan = plan.seal()?;
+        if plan.id != claimed {
             return Err(invalid(
                 "its content does not match its id: it was changed after it was written".to_owned(),
             )

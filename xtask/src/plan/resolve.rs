@@ -3,6 +3,7 @@
 use anyhow::Result;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::builds::{builds, cascade, expand, merge};
@@ -16,7 +17,7 @@ use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostic, Diagnostics, Matrix, RefSpec, TagSpec};
-use crate::version::without_v;
+use crate::version::{Numbers, without_v};
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";
@@ -190,9 +191,11 @@ impl<'a> Resolver<'a> {
 
     /// What the placeholders of a cell stand for.
     pub(super) fn values<'m>(&'m self, spec: &'m CellSpec<'m>) -> Result<Values<'m>, Diagnostic> {
+        let upstream = self.upstream(spec, self.overridden(spec))?;
         Ok(Values {
             spec,
-            upstream: self.upstream(spec, self.overridden(spec))?,
+            numbers: Rc::new(upstream.version.as_deref().map(Numbers::of).unwrap_or_default()),
+            upstream: Rc::new(upstream),
             commit: &self.inputs.git.commit,
             revision: &self.revision,
             created: &self.created,
@@ -235,7 +238,7 @@ impl<'a> Resolver<'a> {
             .iter()
             .map(|repository| repository.join(&spec.image.name))
             .collect();
-        let Upstream { version, reference, commit, written: _ } = values.upstream.clone();
+        let Upstream { version, reference, commit, written: _ } = values.upstream.as_ref().clone();
         let cell = Cell {
             id: spec.id.clone(),
             image: spec.image.name.clone(),

@@ -6,7 +6,6 @@ use super::values::Values;
 use crate::ids::Tag;
 use crate::matrix::{Condition, Diagnostic, EventName, RefSpec, TagSpec, When};
 use crate::template::Template;
-use crate::version::Numbers;
 
 /// What the conditions of tags look at.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +51,7 @@ pub(super) fn tags(
 /// Why a cell does not get a tag. `None`: it gets it.
 pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, situation: Situation<'_>) -> Option<&'static str> {
     let When { on, cell } = &spec.when;
-    let version = values.get("version");
-    let prerelease = version.is_some_and(|version| Numbers::of(&version).prerelease.is_some());
+    let prerelease = values.numbers.prerelease.is_some();
     if prerelease && moves_with_releases(&spec.template) && !on.contains(&Condition::Always) {
         Some("a pre-release gets it only with `always`")
     } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, prerelease, situation)) {

@@ -1,5 +1,7 @@
 //! What the placeholders of a template stand for in one cell.
 
+use std::rc::Rc;
+
 use super::event::Event;
 use crate::ids::{Name, Platform};
 use crate::matrix::cells::CellSpec;
@@ -58,7 +60,9 @@ impl Upstream {
 #[derive(Debug, Clone)]
 pub(super) struct Values<'m> {
     pub(super) spec: &'m CellSpec<'m>,
-    pub(super) upstream: Upstream,
+    pub(super) upstream: Rc<Upstream>,
+    /// Of its version.
+    pub(super) numbers: Rc<Numbers>,
     /// The commit of this repository, 40 hex digits, and its form with `-dirty`.
     pub(super) commit: &'m str,
     pub(super) revision: &'m str,
@@ -71,14 +75,14 @@ pub(super) struct Values<'m> {
 impl Values<'_> {
     /// The value of a placeholder, `None` where this cell has none.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        let numbers = self.upstream.version.as_deref().map(Numbers::of).unwrap_or_default();
+        let numbers = &self.numbers;
         let seven = |text: &str| text.chars().take(7).collect::<String>();
         match name {
             "version" => self.upstream.version.clone(),
-            "major" => numbers.major,
-            "minor" => numbers.minor,
-            "patch" => numbers.patch,
-            "prerelease" => numbers.prerelease,
+            "major" => numbers.major.clone(),
+            "minor" => numbers.minor.clone(),
+            "patch" => numbers.patch.clone(),
+            "prerelease" => numbers.prerelease.clone(),
             "ref" => self.upstream.reference.clone(),
             // What a Dockerfile checks out: the commit, or the version that a file names.
             "commit" => self.upstream.commit.clone().or_else(|| self.upstream.written.clone()),
