@@ -91,6 +91,11 @@ impl Layout {
         self.state().join("publications")
     }
 
+    /// Links to contexts that BuildKit would mix up.
+    pub fn contexts(&self) -> PathBuf {
+        self.state().join("contexts")
+    }
+
     /// What commands printed.
     pub fn logs(&self) -> PathBuf {
         self.state().join("logs")

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use super::cache::Published;
+use super::contexts::Contexts;
 use super::parallel;
 use super::planning::PlanOptions;
 use super::session::Session;
-use super::specs::{Linked, spec};
+use super::specs::{Around, Linked, spec};
 use crate::argv::bake;
 use crate::argv::buildx::{self, Buildx, NamedContext};
 use crate::builder::Builder;
@@ -83,6 +84,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         version,
         digests,
         push,
+        contexts: contexts(session, &plan)?,
         published: BTreeMap::new(),
     };
     let jobs = run.with_needs(jobs);
@@ -149,6 +151,7 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
         version: String::new(),
         digests: folder(session, options),
         push,
+        contexts: contexts(session, plan)?,
         published: plan.cells.iter().map(|cell| (cell.id.clone(), Digest::unknown())).collect(),
     };
     for job in run.with_needs(jobs) {
@@ -166,8 +169,16 @@ struct Run<'a> {
     version: String,
     digests: PathBuf,
     push: bool,
+    contexts: Contexts,
     /// The published images that may serve as a cache.
     published: BTreeMap<CellId, Digest>,
+}
+
+/// Where contexts are sent from. A dry run makes the links too: what it prints can be pasted.
+fn contexts(session: &Session, plan: &Plan) -> Result<Contexts> {
+    let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
+    contexts.make()?;
+    Ok(contexts)
 }
 
 /// Verifies what is published of the cells whose matrix asks for it as a cache.
@@ -268,9 +279,14 @@ impl<'a> Run<'a> {
         } else {
             Linked::Targets
         };
-        let root = &self.session.layout.root;
+        let around = Around {
+            plan: self.plan,
+            root: &self.session.layout.root,
+            contexts: &self.contexts,
+            push: self.push,
+        };
         let published = self.published.get(&job.cell.id);
-        let main = spec(self.plan, job.cell, job.build, root, &linked, self.push, published)?;
+        let main = spec(&around, job.cell, job.build, &linked, published)?;
         if job.build.needs.is_empty() || self.push {
             return Ok((metadata.clone(), buildx::build(self.buildx, &main, &metadata)));
         }
@@ -280,7 +296,7 @@ impl<'a> Run<'a> {
             let build = cell
                 .build(&job.build.arch)
                 .with_context(|| format!("{needed} is not built for {}", job.build.arch))?;
-            specs.push(spec(self.plan, cell, build, root, &linked, self.push, None)?);
+            specs.push(spec(&around, cell, build, &linked, None)?);
         }
         let file = self.session.layout.logs().join(format!("{name}.bake.json"));
         crate::files::write_json(&file, &bake::definition(&specs))?;

@@ -3,6 +3,7 @@
 pub mod build;
 mod cache;
 pub mod ci;
+mod contexts;
 pub mod doctor;
 pub mod local;
 pub mod merge;

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use std::path::Path;
 
+use super::contexts::Contexts;
 use crate::argv::bake::target_name;
 use crate::argv::buildx::{BuildSpec, NamedContext};
 use crate::argv::options::{CacheScope, option_args};
@@ -18,16 +19,24 @@ pub(super) enum Linked<'a> {
     Targets,
 }
 
+/// What all builds of one call share.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) root: &'a Path,
+    pub(super) contexts: &'a Contexts,
+    pub(super) push: bool,
+}
+
 /// Everything that decides what one build makes. `published`: the image that may serve as a cache.
 pub(super) fn spec(
-    plan: &Plan,
+    around: &Around<'_>,
     cell: &Cell,
     build: &Build,
-    root: &Path,
     linked: &Linked<'_>,
-    push: bool,
     published: Option<&Digest>,
 ) -> Result<BuildSpec> {
+    let Around { plan, root, contexts: sent, push } = *around;
     let Build {
         arch,
         platform,
@@ -52,10 +61,10 @@ pub(super) fn spec(
         contexts.push((need.context.to_string(), source));
     }
     for BuildContext { name, source, local } in sources {
-        let source = if *local { root.join(source).display().to_string() } else { source.clone() };
+        let source = if *local { sent.path(source).display().to_string() } else { source.clone() };
         contexts.push((name.clone(), NamedContext::Source(source)));
     }
-    let context = root.join(context);
+    let context = sent.path(context);
     let name = format!("{}.{arch}", cell.id);
     let repository = cell.repositories.first().context("the plan gives no repository")?;
     let scope = CacheScope { name: &name, repository, published, push };

@@ -260,3 +260,42 @@ pub fn processes_with(text: &str) -> usize {
         fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
     entries.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
 }
+
+/// Two contexts whose folders have one name, and in them files of one name, size and time: BuildKit mixes those up.
+pub fn same_names(_: &Checkout) {
+    let checkout = Checkout::new("same-names");
+    let mut matrix = String::from(
+        "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\namd64 = { platform = \"linux/amd64\" }\narm64 = { platform = \"linux/arm64\" }\n",
+    );
+    let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    for side in ["left", "right"] {
+        let folder = checkout.root.join(side).join("app");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("Dockerfile"), "FROM scratch\nCOPY which /which\n").unwrap();
+        fs::write(folder.join("which"), format!("{side:>5}")).unwrap();
+        for file in ["Dockerfile", "which"] {
+            fs::File::options().write(true).open(folder.join(file)).unwrap().set_modified(time).unwrap();
+        }
+        matrix += &format!(
+            "[images.{side}]\ncontext = \"{side}/app\"\nref = {{ value = \"1\" }}\ntags = [\"{{version}}\"]\n"
+        );
+    }
+    fs::write(checkout.root.join("matrix.toml"), matrix).unwrap();
+    checkout.commit();
+    for round in 0..2 {
+        checkout.xtask(&["build", "--emulate", "--jobs", "1"]).ok();
+        for side in ["left", "right"] {
+            let record = checkout.read_record(side, "amd64");
+            let reference = format!(
+                "{}@{}",
+                record["repositories"][0].as_str().unwrap(),
+                record["digest"].as_str().unwrap()
+            );
+            let tar = checkout.root.join("target/image.tar");
+            let args = ["export", "--platform", "linux/amd64", &reference, tar.to_str().unwrap()];
+            checkout.tool("crane", &args).ok();
+            let found = run(std::process::Command::new("tar").arg("-xOf").arg(&tar).arg("which")).ok().stdout;
+            assert_eq!(found.trim(), side, "round {round}");
+        }
+    }
+}

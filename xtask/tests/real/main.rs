@@ -42,6 +42,7 @@ const SCENARIOS: &[Scenario] = &[
     ("two_runners_share_a_plan", build::two_runners_share_a_plan),
     ("a_failing_build_stops_no_other", build::failing_build),
     ("nothing_is_pushed_with_no_push", build::no_push),
+    ("contexts_of_one_name_are_not_mixed_up", build::same_names),
     ("ctrl_c_leaves_nothing", build::ctrl_c),
     ("a_foreign_arch_has_to_be_asked_for", build::foreign_arch),
     ("wrong_records_are_refused", merge::wrong_records),
