@@ -40,12 +40,11 @@ fn target(spec: &BuildSpec) -> Value {
         push: _,
     } = spec;
     let map = |pairs: &[(String, String)]| -> Map<String, Value> {
-        // Bake expands `${…}`; what we give is meant as it is.
-        pairs.iter().map(|(key, value)| (key.clone(), Value::String(value.replace("${", "$${")))).collect()
+        pairs.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).collect()
     };
     let contexts: Map<String, Value> =
         contexts.iter().map(|(context, source)| (context.clone(), Value::String(source.value()))).collect();
-    json!({
+    literal(json!({
         "context": context,
         // A relative Dockerfile would be looked for below the context.
         "dockerfile": dockerfile,
@@ -61,7 +60,19 @@ fn target(spec: &BuildSpec) -> Value {
         "cache-to": options.cache_to,
         "attest": options.attest,
         "output": [spec.output()],
-    })
+    }))
+}
+
+/// Bake expands `${…}` and `%{…}` in every string; what we give is meant as it is.
+///
+/// Source: <https://github.com/hashicorp/hcl/blob/main/json/spec.md>, expressions.
+fn literal(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace("${", "$${").replace("%{", "%%{")),
+        Value::Array(values) => values.into_iter().map(literal).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, literal(value))).collect(),
+        other => other,
+    }
 }
 
 /// One call that builds `targets` of the definition in `file`.
@@ -88,10 +99,12 @@ mod tests {
         let mut spec = spec();
         spec.contexts = vec![("base".into(), NamedContext::Target(target_name("base.arm64")))];
         spec.build_args = vec![("PRICE".into(), "${HOME}".into())];
+        spec.annotations = vec![("share".into(), "100%{x}".into())];
         let definition = definition(&[spec]);
         let target = &definition["target"]["app_tag_pinned_arm64"];
         assert_eq!(target["contexts"]["base"], "target:base_arm64");
         assert_eq!(target["args"]["PRICE"], "$${HOME}");
+        assert_eq!(target["annotations"][0], "manifest:share=100%%{x}");
         assert_eq!(target["platforms"], json!(["linux/arm64"]));
     }
 }
