@@ -56,6 +56,14 @@ pub fn of_tag(tag: &str) -> &str {
     ordered(tag).map_or_else(|| without_v(tag), |found| found.text)
 }
 
+/// Whether a version is lower than another one. What is no version is neither.
+pub fn is_lower(one: &str, other: &str) -> bool {
+    match (ordered(one), ordered(other)) {
+        (Some(one), Some(other)) => one.compare(&other) == Ordering::Less,
+        _ => false,
+    }
+}
+
 /// The part of a tag that can be put in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ordered<'t> {

@@ -247,8 +247,10 @@ impl Merge<'_> {
         for remark in &moves.remarks {
             self.session.ui.note(format!("{repository}: {remark}"));
         }
-        for (tag, planned) in &moves.newer {
-            self.session.ui.warn(format!("{repository}:{tag} stays: it holds a newer publication, planned {planned} (--allow-downgrade moves it all the same)"));
+        for (tag, reason) in &moves.stay {
+            self.session.ui.warn(format!(
+                "{repository}:{tag} stays: it holds {reason} (--allow-downgrade moves it all the same)"
+            ));
         }
         let names: Vec<&Tag> = moves.set.iter().map(|(tag, _)| tag).collect();
         let calls: Vec<&[&Tag]> =
@@ -271,14 +273,14 @@ impl Merge<'_> {
         for tag in &cell.tags {
             let held = self.registry.read(&repository.tagged(&tag.name))?;
             let state = held.as_ref().map(tags::TagState::from);
-            let decision = tags::decide(
-                tag,
-                &cell.id,
+            let ours = tags::Ours {
+                cell: &cell.id,
                 digest,
-                &self.plan.created,
-                state.as_ref(),
-                self.allow_downgrade,
-            )?;
+                planned: &self.plan.created,
+                version: cell.version.as_deref(),
+                allow_downgrade: self.allow_downgrade,
+            };
+            let decision = tags::decide(tag, ours, state.as_ref())?;
             moves.add(&tag.name, decision);
         }
         Ok(moves)

@@ -152,6 +152,8 @@ pub struct PlannedTag {
     pub name: Tag,
     /// Once set it never moves to another digest.
     pub immutable: bool,
+    /// It stands for the highest version that it can hold, as `{major}` and `{latest}` do.
+    pub highest: bool,
 }
 
 /// A key and its value. In JSON a list of them is an object, its keys in the order of the list.

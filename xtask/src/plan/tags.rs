@@ -35,7 +35,9 @@ pub(super) fn tags(
                     tag.immutable |= spec.immutable;
                 }
                 None => {
-                    ranked.push((rank(spec), PlannedTag { name, immutable: spec.immutable }, spec.clone()));
+                    let highest = moves_with_releases(&spec.template);
+                    let tag = PlannedTag { name, immutable: spec.immutable, highest };
+                    ranked.push((rank(spec), tag, spec.clone()));
                 }
             },
             Err(error) => errors.push(error),
@@ -63,10 +65,15 @@ pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, situation: Situation<
     }
 }
 
-/// `{major}`, `{major}.{minor}` and `{latest}` promise a stable version.
+/// `{latest}`, also written out.
+fn is_latest(template: &Template) -> bool {
+    template.placeholders().any(|name| name == "latest") || template.text() == "latest"
+}
+
+/// `{major}`, `{major}.{minor}` and `{latest}` promise a stable version, and the highest.
 fn moves_with_releases(template: &Template) -> bool {
     let names = |wanted: &[&str]| template.placeholders().any(|name| wanted.contains(&name));
-    names(&["latest"]) || (names(&["major", "minor"]) && !names(&["version", "patch", "prerelease"]))
+    is_latest(template) || (names(&["major", "minor"]) && !names(&["version", "patch", "prerelease"]))
 }
 
 /// A condition that only the event decides; the others hold.
@@ -104,7 +111,7 @@ fn rank(spec: &TagSpec) -> u8 {
     let names = |wanted: &[&str]| spec.template.placeholders().any(|name| wanted.contains(&name));
     match () {
         () if spec.immutable => 0,
-        () if names(&["latest"]) || spec.template.text() == "latest" => 6,
+        () if is_latest(&spec.template) => 6,
         () if names(&["created", "date", "commit", "commit7", "revision", "revision7"]) => 1,
         () if names(&["version", "patch", "prerelease"]) => 2,
         () if names(&["minor"]) => 3,

@@ -5,8 +5,9 @@ use anyhow::Result;
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Tag};
 use crate::plan::PlannedTag;
-use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED};
+use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED, ANNOTATION_VERSION};
 use crate::registry::Held;
+use crate::version;
 
 /// What a tag holds now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct TagState {
     pub planned: Option<String>,
     /// The cell behind it.
     pub cell: Option<String>,
+    /// The version behind it.
+    pub version: Option<String>,
 }
 
 impl From<&Held> for TagState {
@@ -26,6 +29,7 @@ impl From<&Held> for TagState {
             digest: held.digest.clone(),
             planned: annotation(ANNOTATION_PLANNED),
             cell: annotation(ANNOTATION_CELL),
+            version: annotation(ANNOTATION_VERSION),
         }
     }
 }
@@ -42,51 +46,67 @@ pub enum Decision {
     },
     /// It holds the digest already.
     Keep,
-    /// A newer publication holds it: it stays.
-    Newer {
-        /// When the plan of that one was made.
-        planned: String,
+    /// A publication that counts as newer holds it: it stays.
+    Stay {
+        /// What makes that one the newer.
+        reason: String,
     },
+}
+
+/// The publication that wants its tags.
+#[derive(Debug, Clone, Copy)]
+pub struct Ours<'a> {
+    /// Its cell.
+    pub cell: &'a CellId,
+    /// Its index.
+    pub digest: &'a Digest,
+    /// The clock of its plan, RFC 3339.
+    pub planned: &'a str,
+    /// Its version.
+    pub version: Option<&'a str>,
+    /// `--allow-downgrade`.
+    pub allow_downgrade: bool,
 }
 
 /// Decides about one tag.
 ///
 /// # Errors
 /// If it is immutable and holds another digest.
-pub fn decide(
-    tag: &PlannedTag,
-    cell: &CellId,
-    ours: &Digest,
-    planned: &str,
-    held: Option<&TagState>,
-    allow_downgrade: bool,
-) -> Result<Decision> {
+pub fn decide(tag: &PlannedTag, ours: Ours<'_>, held: Option<&TagState>) -> Result<Decision> {
     let Some(held) = held else { return Ok(Decision::Set { from: None, remark: None }) };
-    if held.digest == *ours {
+    if held.digest == *ours.digest {
         return Ok(Decision::Keep);
     }
     if tag.immutable {
         return Err(Fault::failed(format!(
-            "the tag {} is immutable and holds {}, not {ours}",
-            tag.name, held.digest
+            "the tag {} is immutable and holds {}, not {}",
+            tag.name, held.digest, ours.digest
         ))
         .help("publish under a new version; an immutable tag never moves")
         .into());
     }
-    let set = |remark: Option<String>| Decision::Set { from: Some(held.digest.clone()), remark };
-    Ok(match &held.planned {
-        // Both are RFC 3339 in UTC with whole seconds, so they sort as text.
-        Some(theirs) if theirs.as_str() > planned && !allow_downgrade => {
-            Decision::Newer { planned: theirs.clone() }
-        }
-        Some(_) if held.cell.as_deref().is_some_and(|other| other != cell.as_str()) => set(Some(format!(
-            "{} was a tag of the cell {}",
-            tag.name,
-            held.cell.as_deref().unwrap_or_default()
-        ))),
-        Some(_) => set(None),
-        None => set(Some(format!("{} was published by another tool, which counts as older", tag.name))),
-    })
+    if let Some(reason) = newer(tag, ours, held).filter(|_| !ours.allow_downgrade) {
+        return Ok(Decision::Stay { reason });
+    }
+    let other = held.cell.as_deref().filter(|other| *other != ours.cell.as_str());
+    let remark = match (&held.planned, other) {
+        (None, _) => Some(format!("{} was published by another tool, which counts as older", tag.name)),
+        (Some(_), Some(other)) => Some(format!("{} was a tag of the cell {other}", tag.name)),
+        (Some(_), None) => None,
+    };
+    Ok(Decision::Set { from: Some(held.digest.clone()), remark })
+}
+
+/// Why what a tag holds counts as newer.
+fn newer(tag: &PlannedTag, ours: Ours<'_>, held: &TagState) -> Option<String> {
+    // Both are RFC 3339 in UTC with whole seconds, so they sort as text.
+    let planned = held.planned.as_deref()?;
+    if planned > ours.planned {
+        return Some(format!("a newer publication, planned {planned}"));
+    }
+    let theirs = held.version.as_deref().filter(|_| tag.highest)?;
+    let lower = version::is_lower(ours.version?, theirs);
+    lower.then(|| format!("the higher version {theirs}"))
 }
 
 /// The tags of a publication by what is to be done.
@@ -96,8 +116,8 @@ pub struct Moves {
     pub set: Vec<(Tag, Option<Digest>)>,
     /// Already right.
     pub kept: Vec<Tag>,
-    /// Held by a newer publication.
-    pub newer: Vec<(Tag, String)>,
+    /// Held by what counts as newer, and why it does.
+    pub stay: Vec<(Tag, String)>,
     /// Worth saying.
     pub remarks: Vec<String>,
 }
@@ -111,7 +131,7 @@ impl Moves {
                 self.remarks.extend(remark);
             }
             Decision::Keep => self.kept.push(tag.clone()),
-            Decision::Newer { planned } => self.newer.push((tag.clone(), planned)),
+            Decision::Stay { reason } => self.stay.push((tag.clone(), reason)),
         }
     }
 }
@@ -121,12 +141,22 @@ mod tests {
     use super::*;
 
     fn state(bytes: &[u8], planned: Option<&str>) -> TagState {
-        TagState { digest: Digest::of(bytes), planned: planned.map(str::to_owned), cell: Some("app".into()) }
+        TagState {
+            digest: Digest::of(bytes),
+            planned: planned.map(str::to_owned),
+            cell: Some("app".into()),
+            version: Some("8.5.0".into()),
+        }
     }
 
-    fn about(immutable: bool, held: Option<&TagState>, downgrade: bool) -> Result<Decision> {
-        let tag = PlannedTag { name: "1.2".parse().unwrap(), immutable };
-        decide(&tag, &"app".parse().unwrap(), &Digest::of(b"ours"), "2026-11-21T05:00:00Z", held, downgrade)
+    fn wanted<'a>(cell: &'a CellId, digest: &'a Digest, version: &'a str) -> Ours<'a> {
+        Ours { cell, digest, planned: "2026-11-21T05:00:00Z", version: Some(version), allow_downgrade: false }
+    }
+
+    fn about(immutable: bool, held: Option<&TagState>, allow_downgrade: bool) -> Result<Decision> {
+        let tag = PlannedTag { name: "1.2".parse().unwrap(), immutable, highest: true };
+        let (cell, digest) = ("app".parse().unwrap(), Digest::of(b"ours"));
+        decide(&tag, Ours { allow_downgrade, ..wanted(&cell, &digest, "8.5.0") }, held)
     }
 
     #[test]
@@ -138,15 +168,31 @@ mod tests {
         assert_eq!(about(false, Some(&older), false).unwrap(), set(&older));
         assert_eq!(
             about(false, Some(&newer), false).unwrap(),
-            Decision::Newer { planned: "2026-11-22T05:00:00Z".into() }
+            Decision::Stay { reason: "a newer publication, planned 2026-11-22T05:00:00Z".into() }
         );
         assert_eq!(about(false, Some(&newer), true).unwrap(), set(&newer));
         assert_eq!(about(false, Some(&state(b"ours", None)), false).unwrap(), Decision::Keep);
     }
 
+    /// 8.4.10 after 8.5.0: `8.4` is its own, `8` and `latest` are not.
+    #[test]
+    fn a_lower_version_takes_no_tag_of_the_highest() {
+        let held = state(b"old", Some("2026-11-20T05:00:00Z"));
+        let (cell, digest) = ("app".parse().unwrap(), Digest::of(b"ours"));
+        let moves = |version: &str, highest: bool, allow_downgrade: bool| {
+            let tag = PlannedTag { name: "8".parse().unwrap(), immutable: false, highest };
+            let ours = Ours { allow_downgrade, ..wanted(&cell, &digest, version) };
+            matches!(decide(&tag, ours, Some(&held)).unwrap(), Decision::Set { .. })
+        };
+        assert!(!moves("8.4.10", true, false), "never back to a lower version");
+        assert!(moves("8.4.10", false, false) && moves("8.4.10", true, true));
+        assert!(moves("8.5.1", true, false) && moves("8.5.0", true, false));
+        assert!(moves("develop", true, false), "what is no version has no order");
+    }
+
     #[test]
     fn a_foreign_publication_counts_as_older_and_is_named() {
-        let foreign = TagState { digest: Digest::of(b"x"), planned: None, cell: None };
+        let foreign = TagState { digest: Digest::of(b"x"), planned: None, cell: None, version: None };
         let Decision::Set { remark: Some(remark), .. } = about(false, Some(&foreign), false).unwrap() else {
             panic!("moves")
         };
