@@ -179,8 +179,17 @@ pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) cells: CellArgs,
     /// Check against this public key.
-    #[arg(long, value_name = "FILE", requires = "reference")]
+    #[arg(long, value_name = "FILE", requires = "reference", conflicts_with_all = ["identity", "issuer"])]
     pub(crate) key: Option<PathBuf>,
+    /// Demand this identity of the certificate: a regular expression, anchored at both ends.
+    #[arg(long, value_name = "REGEXP", requires_all = ["reference", "issuer"])]
+    pub(crate) identity: Option<String>,
+    /// Demand this OIDC issuer of the certificate.
+    #[arg(long, value_name = "URL", requires = "identity")]
+    pub(crate) issuer: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Read the publication records from here [default: target/xtask/publications].
     #[arg(long, value_name = "DIR")]
     pub(crate) publications: Option<PathBuf>,

@@ -71,6 +71,11 @@ impl Layout {
         Ok(Self { root, matrix, workspace })
     }
 
+    /// Of a folder that has no matrix: for what needs none.
+    pub fn without_matrix(folder: &Path) -> Self {
+        Self { root: folder.to_owned(), matrix: folder.join("matrix.toml"), workspace: folder.to_owned() }
+    }
+
     /// Everything that we write about runs: `target/xtask`.
     pub fn state(&self) -> PathBuf {
         self.root.join("target/xtask")

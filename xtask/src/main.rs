@@ -34,7 +34,14 @@ fn run(cli: cli::Cli) -> Result<()> {
         return Ok(());
     }
     let context = Context::from_process()?;
-    let layout = Layout::find(&context.current, cli.matrix.as_deref())?;
+    let found = Layout::find(&context.current, cli.matrix.as_deref());
+    let layout = match &cli.command {
+        // Who is told whom to trust needs no matrix.
+        cli::Command::Verify(args) if args.key.is_some() || args.identity.is_some() => {
+            found.unwrap_or_else(|_| Layout::without_matrix(&context.current))
+        }
+        _ => found?,
+    };
     let runner = Runner::new(Signals::listen()?);
     let session = Session::new(context, layout, runner, Ui);
     match cli.command {
@@ -77,8 +84,22 @@ fn merge_options(args: cli::Merge) -> Result<merge::Options> {
 }
 
 fn verify_options(args: cli::Verify) -> Result<verify::Options> {
-    let cli::Verify { reference, plan, cells, key, publications } = args;
-    Ok(verify::Options { plan: how(plan)?, filter: filter(cells, Vec::new())?, reference, key, publications })
+    let cli::Verify { reference, plan, cells, key, identity, issuer, json, publications } = args;
+    let identity = identity.zip(issuer);
+    if let Some((identity, _)) =
+        identity.as_ref().filter(|(text, _)| !(text.starts_with('^') && text.ends_with('$')))
+    {
+        return Err(Fault::invalid(format!(
+            "--identity {identity}: it is not anchored, so it would match more than it says"
+        ))
+        .help(format!("--identity '^{identity}$'"))
+        .into());
+    }
+    let expected = key
+        .map(verify::Expected::Key)
+        .or_else(|| identity.map(|(identity, issuer)| verify::Expected::Identity { identity, issuer }));
+    let (plan, filter) = (how(plan)?, filter(cells, Vec::new())?);
+    Ok(verify::Options { plan, filter, reference, expected, json, publications })
 }
 
 fn local_options(args: cli::Local) -> local::Options {

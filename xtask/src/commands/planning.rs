@@ -233,13 +233,14 @@ impl Session {
         options.to.clone().unwrap_or_else(usual)
     }
 
-    /// A plan that is used for nothing but its destination and signer.
+    /// How images of a destination are signed. Needs no version, so neither a version file nor another repository.
     ///
     /// # Errors
-    /// As [`Session::plan`].
-    pub fn resolve_for_verify(&self, to: &To) -> Result<Plan> {
-        let (matrix, options) = (self.matrix()?, PlanOptions::default());
-        self.resolve_anew(&matrix, self.surroundings(&matrix, to, &options)?, &options)
+    /// If `matrix.toml` is invalid, or if the identity of a keyless signature cannot be derived.
+    pub fn signing(&self, to: &To) -> Result<Sign> {
+        let matrix = self.matrix()?;
+        let git = Git::read(&self.layout.root, &self.context.environment)?;
+        self.sign(&matrix, &self.destination(to, &matrix)?, &git)
     }
 
     fn destination(&self, to: &To, matrix: &Matrix) -> Result<Destination> {

@@ -1,6 +1,7 @@
 //! `cargo xtask verify`: what a consumer would check, of every tag or of one reference.
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 use std::path::PathBuf;
 
 use super::parallel;
@@ -13,7 +14,7 @@ use crate::ids::{Digest, Repository, Tag};
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Sign};
 use crate::publication::index;
-use crate::record::{self, Publication};
+use crate::record::{self, Child, Publication};
 use crate::registry::{Held, Registry};
 use crate::run::{Output, retry};
 use crate::tools::Tool;
@@ -28,10 +29,55 @@ pub struct Options {
     pub filter: Filter,
     /// A single reference instead of the plan's cells.
     pub reference: Option<String>,
-    /// `--key`: the public key to check against.
-    pub key: Option<PathBuf>,
+    /// Who must have signed, if not who `matrix.toml` says.
+    pub expected: Option<Expected>,
+    /// `--json`.
+    pub json: bool,
     /// `--publications`.
     pub publications: Option<PathBuf>,
+}
+
+/// Who must have signed a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// `--key`: the owner of this public key.
+    Key(PathBuf),
+    /// `--identity` and `--issuer`.
+    Identity {
+        /// A regular expression for the certificate's identity.
+        identity: String,
+        /// The OIDC issuer.
+        issuer: String,
+    },
+}
+
+/// What was found, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// The version of this form.
+    schema: u32,
+    /// What is as it should be.
+    verified: Vec<Verified>,
+    /// What is not.
+    failed: Vec<Failure>,
+    /// The command that checks the first of them by hand.
+    command: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Verified {
+    reference: String,
+    digest: Digest,
+    /// `false` where `matrix.toml` says that images are not signed.
+    signed: bool,
+    platforms: Vec<Child>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    /// The cell, or the reference that was asked for.
+    subject: String,
+    error: String,
 }
 
 /// Runs the command.
@@ -67,36 +113,62 @@ fn all(session: &Session, options: &Options) -> Result<()> {
     };
     let results = parallel::map(&cells, parallel::default_jobs(), |cell| verify.cell(cell, &plan.id));
     session.runner.check_interrupted()?;
-    let mut rows = vec![["REFERENCE", "DIGEST", "SIGNATURE"].map(str::to_owned).to_vec()];
-    let mut wrong = 0;
-    for (cell, result) in cells.iter().zip(&results) {
+    let mut report = Report { schema: 1, verified: Vec::new(), failed: Vec::new(), command: None };
+    for (cell, result) in cells.iter().zip(results) {
         match result {
-            Ok(found) => rows.extend(found.iter().map(|(reference, digest)| {
-                vec![reference.clone(), digest.to_string(), state(verify.signer.as_ref()).to_owned()]
-            })),
-            Err(error) => {
-                wrong += 1;
-                session.ui.note(format!("{}: {}", cell.id, crate::error::report(error)));
-            }
+            Ok(found) => report.verified.extend(found),
+            Err(error) => report.add_failure(session, cell.id.to_string(), &error),
         }
     }
-    session.ui.out(columns(&rows));
-    if let (Some(signer), Some(reference)) = (&verify.signer, rows.get(1).and_then(|row| row.first())) {
-        session.ui.out(format!("\nthe same by hand: {}", Cosign::verify_plain(signer, reference)));
-    }
-    match wrong {
+    report.name_command(verify.signer.as_ref());
+    report.print(session, options.json)?;
+    match report.failed.len() {
         0 => Ok(()),
-        _ => Err(Fault::failed(format!("{wrong} of {} cells are not as published", cells.len())).into()),
+        wrong => Err(Fault::failed(format!("{wrong} of {} cells are not as published", cells.len())).into()),
     }
 }
 
-fn state(signer: Option<&Signer>) -> &'static str {
-    if signer.is_some() { "verified" } else { "not signed" }
+impl Report {
+    fn add_failure(&mut self, session: &Session, subject: String, error: &anyhow::Error) {
+        let error = crate::error::report(error);
+        session.ui.note(format!("{subject}: {error}"));
+        self.failed.push(Failure { subject, error });
+    }
+
+    fn name_command(&mut self, signer: Option<&Signer>) {
+        let first = self.verified.first().zip(signer);
+        self.command =
+            first.map(|(found, signer)| Cosign::verify_plain(signer, &found.reference).to_string());
+    }
+
+    fn print(&self, session: &Session, json: bool) -> Result<()> {
+        if json {
+            session.ui.out(serde_json::to_string_pretty(self)?);
+            return Ok(());
+        }
+        let mut rows = vec![["REFERENCE", "DIGEST", "SIGNATURE"].map(str::to_owned).to_vec()];
+        for found in &self.verified {
+            let state = if found.signed { "verified" } else { "not signed" };
+            rows.push(vec![found.reference.clone(), found.digest.to_string(), state.to_owned()]);
+            // The platforms of one reference; those of a whole matrix would hide the tags.
+            if let [_] = self.verified.as_slice() {
+                let child = |child: &Child| {
+                    vec![format!("  {}", child.platform), child.digest.to_string(), String::new()]
+                };
+                rows.extend(found.platforms.iter().map(child));
+            }
+        }
+        session.ui.out(columns(&rows));
+        if let Some(command) = &self.command {
+            session.ui.out(format!("\nthe same by hand: {command}"));
+        }
+        Ok(())
+    }
 }
 
 impl Verify {
     /// Every tag of a cell, in every repository: one index, complete, signed.
-    fn cell(&self, cell: &Cell, plan: &Digest) -> Result<Vec<(String, Digest)>> {
+    fn cell(&self, cell: &Cell, plan: &Digest) -> Result<Vec<Verified>> {
         let path = record::publication_path(&self.publications, &cell.id);
         // The record of another plan says nothing about this one's tags.
         let record = record::read::<Publication>(&path)?.filter(|record| record.plan == *plan);
@@ -108,7 +180,7 @@ impl Verify {
                 None => cell.tags.iter().map(|tag| &tag.name).collect(),
             };
             let mut checked: Option<Digest> = record.as_ref().map(|record| record.digest.clone());
-            let mut signed = false;
+            let mut platforms: Option<Vec<Child>> = None;
             for tag in tags {
                 let reference = repository.tagged(tag);
                 let held = self.registry.read(&reference)?.ok_or_else(|| {
@@ -124,12 +196,17 @@ impl Verify {
                     }
                     _ => checked = Some(held.digest.clone()),
                 }
-                if !signed {
-                    index::children(&held.manifest, cell).with_context(|| reference.clone())?;
-                    self.signatures(repository, &held)?;
-                    signed = true;
-                }
-                found.push((reference, held.digest));
+                let platforms = match &platforms {
+                    Some(known) => known.clone(),
+                    None => {
+                        let children =
+                            index::children(&held.manifest, cell).with_context(|| reference.clone())?;
+                        self.signatures(repository, &held)?;
+                        platforms.insert(children).clone()
+                    }
+                };
+                let signed = self.signer.is_some();
+                found.push(Verified { reference, digest: held.digest, signed, platforms });
             }
         }
         Ok(found)
@@ -144,7 +221,7 @@ impl Verify {
     }
 }
 
-/// One reference, with nothing but `matrix.toml` and, if given, a public key.
+/// One reference, with nothing but `matrix.toml` and, if given, who must have signed it.
 fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     let repository = repository_of(reference)?;
     if repository.host() == session.local().address()? {
@@ -158,39 +235,48 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     let verify =
         Verify { registry, cosign: session.cosign()?, signer, publications: session.layout.publications() };
     verify.signatures(&repository, &held)?;
-    let mut rows =
-        vec![vec![reference.to_owned(), held.digest.to_string(), state(verify.signer.as_ref()).to_owned()]];
-    for entry in held.manifest.images() {
-        rows.push(vec![format!("  {}", entry.platform_text()), entry.digest.to_string(), String::new()]);
-    }
-    session.ui.out(columns(&rows));
+    let platforms = held.manifest.images().filter_map(|entry| {
+        Some(Child { platform: entry.platform_text().parse().ok()?, digest: entry.digest.clone() })
+    });
+    let found = Verified {
+        reference: reference.to_owned(),
+        digest: held.digest.clone(),
+        signed: verify.signer.is_some(),
+        platforms: platforms.collect(),
+    };
+    let mut report = Report { schema: 1, verified: vec![found], failed: Vec::new(), command: None };
+    report.name_command(verify.signer.as_ref());
+    report.print(session, options.json)?;
     if let Some(signer) = &verify.signer {
         let argv = Cosign::verify_plain(signer, reference);
-        session.ui.out(format!("\nthe same by hand: {argv}"));
-        session.runner.check(
-            &crate::argv::Argv { program: verify.cosign.program.path.clone(), ..argv },
-            Output::Capture,
-        )?;
+        let program = verify.cosign.program.path.clone();
+        session.runner.check(&crate::argv::Argv { program, ..argv }, Output::Capture)?;
     }
     Ok(())
 }
 
 /// Who must have signed: the key that was given, the local key for the local registry, else what `matrix.toml` says.
 fn signer_for(session: &Session, options: &Options, repository: &Repository) -> Result<Option<Signer>> {
-    if let Some(key) = &options.key {
-        let key = session.typed(key).display().to_string();
-        return Ok(Some(Signer::Key { public: key.clone(), key, password: None }));
+    match &options.expected {
+        Some(Expected::Key(key)) => {
+            let key = session.typed(key).display().to_string();
+            return Ok(Some(Signer::Key { public: key.clone(), key, password: None }));
+        }
+        Some(Expected::Identity { identity, issuer }) => {
+            return Ok(Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone() }));
+        }
+        None => {}
     }
     let to = if repository.host() == session.local().address()? {
         super::planning::To::Local
     } else {
         super::planning::To::Publish
     };
-    let plan = session.resolve_for_verify(&to)?;
-    if let Sign::None { reason } = &plan.sign {
+    let sign = session.signing(&to)?;
+    if let Sign::None { reason } = &sign {
         session.ui.warn(format!("matrix.toml says that images are not signed: {reason}"));
     }
-    session.signer(&plan.sign, None)
+    session.signer(&sign, None)
 }
 
 /// The repository of `REPO:TAG`, `REPO@DIGEST` or `REPO`.

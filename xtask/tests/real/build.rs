@@ -44,9 +44,38 @@ pub fn quickstart(checkout: &Checkout) {
         }
     }
     assert!(registry::tags(&registry, "hello-php").contains_key("latest"));
+    consumer(checkout, &registry);
     // From a sub-folder, with everything there already.
     let mut again = checkout.command(&["verify"]);
     run(again.current_dir(checkout.root.join("images/php-base"))).ok();
+}
+
+/// From any folder; with the wrong key; with the wrong identity and no matrix at all.
+fn consumer(checkout: &Checkout, registry: &str) {
+    let reference = format!("{registry}/hello-php:latest");
+    let elsewhere = checkout.root.join("target/elsewhere");
+    fs::create_dir_all(&elsewhere).unwrap();
+    let verify = |args: &[&str]| {
+        let mut command = checkout.command(&[&["verify", &reference], args].concat());
+        let path = format!(
+            "{}:{}",
+            checkout.root.join("target/tools/bin").display(),
+            std::env::var("PATH").unwrap()
+        );
+        run(command.current_dir("/").env("PATH", path))
+    };
+    let matrix = checkout.root.join("matrix.toml");
+    let found = verify(&["--json", "--matrix", matrix.to_str().unwrap()]).ok();
+    let found: serde_json::Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!(
+        (&found["verified"][0]["signed"], found["failed"].as_array().unwrap().len()),
+        (&true.into(), 0)
+    );
+    assert_eq!(found["verified"][0]["platforms"].as_array().unwrap().len(), 2);
+    fs::write(elsewhere.join("wrong.pub"), "-----BEGIN PUBLIC KEY-----\n").unwrap();
+    verify(&["--key", elsewhere.join("wrong.pub").to_str().unwrap()]).fails(1, &["cosign"]);
+    verify(&["--identity", "^x$", "--issuer", "https://example.com"]).fails(1, &["cosign"]);
+    verify(&["--identity", "x", "--issuer", "https://example.com"]).fails(2, &["it is not anchored"]);
 }
 
 /// The locked version in one mode, a newer one in the other; asked of the image, then of its own test stage.
