@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 /// The largest JSON file that we read: plans and records are far smaller.
@@ -38,21 +38,20 @@ pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
 /// Reads a file of bounded size. `None` if there is none.
 ///
 /// # Errors
-/// If it exists and cannot be read, or is larger than any file of ours.
+/// If it exists and cannot be read, is no regular file (a pipe may never end), or is larger than any file of ours.
 pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
+    let reading = || format!("reading {}", path.display());
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-        Ok(found) if found.len() > READ_LIMIT => {
-            anyhow::bail!(
-                "reading {}: {} bytes is more than the limit of {READ_LIMIT}",
-                path.display(),
-                found.len()
-            )
-        }
-        Ok(_) => {}
+        Err(error) => return Err(error).with_context(reading),
+        Ok(found) => anyhow::ensure!(found.is_file(), "{}: it is no regular file", reading()),
     }
-    fs::read(path).map(Some).with_context(|| format!("reading {}", path.display()))
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(reading)?;
+    file.take(READ_LIMIT + 1).read_to_end(&mut bytes).with_context(reading)?;
+    let length = bytes.len() as u64;
+    anyhow::ensure!(length <= READ_LIMIT, "{}: it is larger than the limit of {READ_LIMIT} bytes", reading());
+    Ok(Some(bytes))
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -124,14 +124,12 @@ fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
             .ok_or_else(|| Fault::invalid(format!("--set-version {text}: expected TRACK=VERSION")))?;
         Ok((track.parse()?, version.to_owned()))
     });
-    Ok(PlanOptions {
-        file: plan,
-        to: to.transpose()?,
-        fresh,
-        allow_dirty,
-        versions: versions.collect::<Result<_>>()?,
-        event,
-    })
+    let pairs: Vec<(xtask::ids::Name, String)> = versions.collect::<Result<_>>()?;
+    let distinct: std::collections::BTreeMap<_, _> = pairs.iter().cloned().collect();
+    if distinct.len() < pairs.len() {
+        return Err(Fault::invalid("--set-version names one track twice").into());
+    }
+    Ok(PlanOptions { file: plan, to: to.transpose()?, fresh, allow_dirty, versions: distinct, event })
 }
 
 fn filter(args: cli::CellArgs, arches: Vec<String>) -> Result<Filter> {

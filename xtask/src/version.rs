@@ -18,30 +18,21 @@ pub struct Numbers {
     pub minor: Option<String>,
     /// `0`.
     pub patch: Option<String>,
-    /// `rc1`.
+    /// `rc1`. Whatever follows the numbers is a pre-release: `8.5.0rc1` is one too.
     pub prerelease: Option<String>,
 }
 
 impl Numbers {
     /// Of a version without a leading `v`.
     pub fn of(version: &str) -> Self {
-        let version = version.split('+').next().unwrap_or_default();
-        let (core, prerelease) =
-            version.split_once('-').map_or((version, None), |(core, pre)| (core, Some(pre)));
-        let mut parts = core.split('.');
-        let mut number = || {
-            parts
-                .next()
-                .filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-                .map(str::to_owned)
-        };
-        let major = number();
-        let (minor, patch) = match major {
-            Some(_) => (number(), number()),
-            None => (None, None),
-        };
-        let prerelease = major.as_ref().and(prerelease).filter(|pre| !pre.is_empty()).map(str::to_owned);
-        Self { major, minor, patch, prerelease }
+        let Some(found) = Ordered::at_start(version) else { return Self::default() };
+        let mut numbers = found.numbers.iter().map(|number| (*number).to_owned());
+        Self {
+            major: numbers.next(),
+            minor: numbers.next(),
+            patch: numbers.next(),
+            prerelease: found.prerelease.map(str::to_owned),
+        }
     }
 }
 
@@ -53,12 +44,12 @@ pub fn without_v(tag: &str) -> &str {
 /// The version in the name of a tag: `v1.2` -> `1.2`, `release-1.2` -> `1.2`, `php/1.2-rc1` -> `1.2-rc1`.
 /// A name that holds none is its own version.
 pub fn of_tag(tag: &str) -> &str {
-    ordered(tag).map_or_else(|| without_v(tag), |found| found.text)
+    Ordered::in_tag(tag).map_or_else(|| without_v(tag), |found| found.text)
 }
 
 /// Whether a version is lower than another one. What is no version is neither.
 pub fn is_lower(one: &str, other: &str) -> bool {
-    match (ordered(one), ordered(other)) {
+    match (Ordered::in_tag(one), Ordered::in_tag(other)) {
         (Some(one), Some(other)) => one.compare(&other) == Ordering::Less,
         _ => false,
     }
@@ -67,40 +58,58 @@ pub fn is_lower(one: &str, other: &str) -> bool {
 /// The part of a tag that can be put in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ordered<'t> {
+    /// The version as written, without `v`.
     text: &'t str,
-    numbers: Vec<u64>,
+    /// Digits only, at least one.
+    numbers: Vec<&'t str>,
+    /// What follows the numbers.
     prerelease: Option<&'t str>,
 }
 
-/// The first part of a tag, at its start or after one of `/ - _`, that is numbers and dots.
-fn ordered(tag: &str) -> Option<Ordered<'_>> {
-    let starts = std::iter::once(0).chain(tag.match_indices(['/', '-', '_']).map(|(at, _)| at + 1));
-    starts.filter_map(|start| tag.get(start..)).find_map(|rest| {
-        let text = without_v(rest);
-        let plain = text.split('+').next()?;
-        let (core, prerelease) = plain.split_once('-').map_or((plain, None), |(core, pre)| (core, Some(pre)));
-        let numbers = core.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()?;
-        Some(Ordered { text, numbers, prerelease })
-    })
-}
+impl<'t> Ordered<'t> {
+    /// The first part of a tag, at its start or after one of `/ - _`, that begins like a version.
+    fn in_tag(tag: &'t str) -> Option<Self> {
+        let starts = std::iter::once(0).chain(tag.match_indices(['/', '-', '_']).map(|(at, _)| at + 1));
+        let parts = starts.filter_map(|start| tag.get(start..)).map(without_v);
+        parts.filter(|part| part.starts_with(|c: char| c.is_ascii_digit())).find_map(Self::at_start)
+    }
 
-impl Ordered<'_> {
-    /// As semantic versioning has it, with missing numbers as 0. `None`: there are more than three.
+    /// Numbers that are joined by dots or underscores, then perhaps a pre-release, then perhaps `+` and the build.
+    fn at_start(text: &'t str) -> Option<Self> {
+        let plain = text.split('+').next()?;
+        let mut numbers = Vec::new();
+        let mut rest = plain;
+        loop {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let (number, after) = rest.split_at_checked(end).filter(|(number, _)| !number.is_empty())?;
+            numbers.push(number);
+            rest = after;
+            match rest.strip_prefix(['.', '_']) {
+                Some(more) if more.starts_with(|c: char| c.is_ascii_digit()) => rest = more,
+                _ => break,
+            }
+        }
+        let prerelease = Some(rest.trim_start_matches(['.', '_', '-'])).filter(|_| !rest.is_empty());
+        Some(Self { text, numbers, prerelease })
+    }
+
+    /// As semantic versioning has it, with missing numbers as 0. `None`: it has no place there.
     fn semver(&self) -> Option<semver::Version> {
-        let number = |index: usize| self.numbers.get(index).copied().unwrap_or_default();
-        let mut version = semver::Version::new(number(0), number(1), number(2));
+        let number = |index: usize| self.numbers.get(index).map_or(Some(0), |number| number.parse().ok());
+        let mut version = semver::Version::new(number(0)?, number(1)?, number(2)?);
         version.pre = Prerelease::new(self.prerelease.unwrap_or_default()).ok()?;
         (self.numbers.len() <= 3).then_some(version)
     }
 
     fn compare(&self, other: &Self) -> Ordering {
         let length = self.numbers.len().max(other.numbers.len());
-        let padded = |numbers: &[u64]| {
-            let mut all = numbers.to_vec();
-            all.resize(length, 0);
-            all
+        // Numbers of any length: without leading zeros the longer one is the higher.
+        let at = |numbers: &[&'t str], index: usize| {
+            let digits = numbers.get(index).map_or("", |number| number.trim_start_matches('0'));
+            (digits.len(), digits.to_owned())
         };
-        let numbers = padded(&self.numbers).cmp(&padded(&other.numbers));
+        let numbers = (0..length).map(|index| at(&self.numbers, index).cmp(&at(&other.numbers, index)));
+        let numbers = numbers.fold(Ordering::Equal, Ordering::then);
         numbers.then_with(|| match (self.prerelease, other.prerelease) {
             (None, None) => Ordering::Equal,
             (None, Some(_)) => Ordering::Greater,
@@ -137,10 +146,10 @@ impl FromStr for TagPattern {
         let kind = if is_range(text) {
             Kind::Range(text.parse().map_err(|error: semver::Error| invalid(error.to_string()))?)
         } else {
-            // What follows the number, or the place where one may be, can only be a pre-release.
-            let number = text.find(|c: char| c.is_ascii_digit() || matches!(c, '*' | '?'));
+            // With a number in the place of each wildcard, is what it selects a pre-release?
+            let sample = text.replace(['*', '?'], "0");
+            let named = Ordered::in_tag(&sample).is_some_and(|found| found.prerelease.is_some());
             let exact = !text.contains(['*', '?']);
-            let named = number.is_some_and(|at| text.get(at..).is_some_and(|rest| rest.contains('-')));
             Kind::Glob { prereleases: exact || named }
         };
         Ok(Self { text: text.to_owned(), kind })
@@ -162,14 +171,14 @@ impl TagPattern {
     /// The highest of the tags that match. Tags that hold no number come last, in the order of their names.
     pub fn highest<'t>(&self, tags: impl IntoIterator<Item = &'t str>) -> Option<&'t str> {
         let matching = tags.into_iter().filter(|tag| self.matches(tag));
-        matching.max_by(|one, two| match (ordered(one), ordered(two)) {
+        matching.max_by(|one, two| match (Ordered::in_tag(one), Ordered::in_tag(two)) {
             (Some(a), Some(b)) => a.compare(&b).then_with(|| one.cmp(two)),
             (a, b) => a.is_some().cmp(&b.is_some()).then_with(|| one.cmp(two)),
         })
     }
 
     fn matches(&self, tag: &str) -> bool {
-        let found = ordered(tag);
+        let found = Ordered::in_tag(tag);
         match &self.kind {
             // `release-10` may be the highest number of another scheme: a range takes versions and nothing else.
             Kind::Range(range) => found
@@ -222,7 +231,11 @@ mod tests {
             ("3.24", [Some("3"), Some("24"), None, None]),
             ("edge", [None, None, None, None]),
             ("", [None, None, None, None]),
-            ("1..2", [Some("1"), None, Some("2"), None]),
+            ("1..2", [Some("1"), None, None, Some("2")]),
+            ("1.0.0.rc1", [Some("1"), Some("0"), Some("0"), Some("rc1")]),
+            ("3.13.0rc1", [Some("3"), Some("13"), Some("0"), Some("rc1")]),
+            ("8_10_0", [Some("8"), Some("10"), Some("0"), None]),
+            ("v1", [None, None, None, None]),
         ];
         for (version, expected) in table {
             let Numbers { major, minor, patch, prerelease } = Numbers::of(version);
@@ -241,6 +254,10 @@ mod tests {
             ("php/v8.3.1+b1", "8.3.1+b1"),
             ("nightly_20261121", "20261121"),
             ("x-y", "x-y"),
+            ("log4j-2.23.0", "2.23.0"),
+            ("app-v2.0.0-rc1", "2.0.0-rc1"),
+            ("curl-8_10_0", "8_10_0"),
+            ("v1.0.0beta-5", "1.0.0beta-5"),
         ];
         for (tag, version) in table {
             assert_eq!(of_tag(tag), version, "{tag}");
@@ -284,6 +301,24 @@ mod tests {
             let found = pattern.parse::<TagPattern>().unwrap().highest(tags);
             assert_eq!(found, expected, "{pattern}");
         }
+    }
+
+    /// Names that are no semantic versions: what stands behind the numbers is a pre-release, never a version of its own.
+    #[test]
+    fn odd_tags() {
+        let table: [(&str, &[&str], Option<&str>); 6] = [
+            ("v*", &["v1.9.9", "v1.0rc-2", "v1.0.0beta-5", "v2.0.0rc1"], Some("v1.9.9")),
+            ("curl-*", &["curl-8_9_1", "curl-8_10_0", "curl-8_11_0-rc1"], Some("curl-8_10_0")),
+            ("log4j-*", &["log4j-2.23.0", "log4j-2.24.0-rc1"], Some("log4j-2.23.0")),
+            ("log4j-*-rc*", &["log4j-2.23.0", "log4j-2.24.0-rc1"], Some("log4j-2.24.0-rc1")),
+            ("v3.13*", &["v3.13.0rc1", "v3.13.0"], Some("v3.13.0")),
+            ("v*", &["v99999999999999999999.1", "v3"], Some("v99999999999999999999.1")),
+        ];
+        for (pattern, tags, expected) in table {
+            let found = pattern.parse::<TagPattern>().unwrap().highest(tags.iter().copied());
+            assert_eq!(found, expected, "{pattern}");
+        }
+        assert!(is_lower("8.4.10", "8.5.0") && !is_lower("8.10", "8.9") && !is_lower("edge", "1"));
     }
 
     #[test]

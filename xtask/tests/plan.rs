@@ -9,7 +9,7 @@ use xtask::matrix::{self, Source};
 use xtask::plan::event::Event;
 use xtask::plan::filter::Filter;
 use xtask::plan::git::Git;
-use xtask::plan::remote::Remotes;
+use xtask::plan::remote::{RemoteRef, Remotes};
 use xtask::plan::resolve::{Inputs, resolve};
 use xtask::plan::{Cell, Destination, DestinationKind, Plan, Sign};
 
@@ -125,7 +125,11 @@ fn a_pre_release_moves_no_tag_that_promises_stability() {
     let mut case = Case::tags(all);
     assert_eq!(case.names(), ["8.5.1", "8.5", "8", "next-8", "latest"]);
     case.version = "v9.0.0-rc1";
-    assert_eq!(case.names(), ["9.0.0-rc1", "9.0.0", "next-9"]);
+    assert_eq!(case.names(), ["9.0.0-rc1", "next-9"]);
+    for odd in ["9.0.0rc1", "9.0.0.rc1", "9.0b2"] {
+        case.version = odd;
+        assert_eq!(case.names(), [odd, "next-9"]);
+    }
 }
 
 #[test]
@@ -425,6 +429,61 @@ fn cells_are_chosen_by_axis() {
     assert_eq!(chosen(&[("alpine", "3.24")]), Ok(2));
     assert_eq!(chosen(&[("alpine", "3.24"), ("alpine", "3.23")]), Ok(3));
     assert!(chosen(&[("alpine", "3.22")]).unwrap_err().contains("it has: alpine=3.23, alpine=3.24"));
+}
+
+/// A pull request sets no tag, so it needs none; a run that publishes does.
+#[test]
+fn a_run_that_publishes_nothing_needs_no_tag() {
+    let mut case = Case::tags(r#"{ tag = "{version}", when = "release" }"#);
+    case.text = case.text.replace("[tracks.t]", "[tracks.t]\npull-request = true");
+    case.event = Event::PullRequest { reference: "1/merge".into(), fork: false };
+    assert!(case.plan().unwrap().cells[0].tags.is_empty());
+    case.event = Event::Push { branch: "topic".into(), default_branch: false };
+    assert!(case.error().contains("gets no tag"));
+}
+
+/// The tag of this repository says nothing about a branch of another one.
+#[test]
+fn a_branch_or_a_fixed_value_is_no_release() {
+    let mut case = Case::tags(r#""x", { tag = "{latest}", when = "release" }"#);
+    case.event = Event::Tag { tag: "v1.2.3".into() };
+    let branch = r#"{ repository = "https://git.example.com/a", branch = "main" }"#;
+    let head = RemoteRef { name: "refs/heads/main".into(), commit: "1".repeat(40) };
+    case.remotes.insert("https://git.example.com/a".into(), vec![head]);
+    for reference in [branch, r#"{ value = "v3.24" }"#] {
+        let mut other = Case { text: case.text.replace(r#"{ file = "V" }"#, reference), ..Case::tags("") };
+        (other.event, other.remotes) = (case.event.clone(), case.remotes.clone());
+        assert_eq!(other.names(), ["x"], "{reference}");
+    }
+    let own = case.text.replace(r#"{ file = "V" }"#, "{ self = true }");
+    let mut own = Case::new(&own);
+    for (tag, expected) in
+        [("v1.2.3", vec!["x", "latest"]), ("app-v2.0.0-rc1", vec!["x"]), ("v2.0rc1", vec!["x"])]
+    {
+        own.event = Event::Tag { tag: tag.into() };
+        assert_eq!(own.names(), expected, "{tag}");
+    }
+}
+
+#[test]
+fn credentials_never_reach_a_plan() {
+    let case =
+        Case::new(&AXES.replace("https://example.com/a.git", "https://{version}:hunter2@example.com/a.git"));
+    let error = case.error();
+    assert!(error.contains("the context `src` holds credentials"), "{error}");
+}
+
+/// More kinds of runners than a matrix has jobs cannot be put together.
+#[test]
+fn too_many_kinds_of_jobs_are_told() {
+    let mut text = String::from("version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\n");
+    for n in 0..257 {
+        text += &format!("p{n} = {{ platform = \"linux/a{n}\", runner = \"r{n}\" }}\n");
+    }
+    text += "[images.app]\ncontext = \"app\"\nref = { value = \"1\" }\ntags = [\"{version}\"]\n";
+    let plan = Case::new(&text).plan().unwrap();
+    let error = report(&xtask::plan::jobs::outputs(&plan).unwrap_err());
+    assert!(error.contains("257 kinds"), "{error}");
 }
 
 /// What `--github` says, by name.

@@ -161,7 +161,9 @@ fn a_version_that_is_set_is_looked_up() {
     let plan = setting.plan(&["--set-version", "stable=8.4.0", "--set-version", "develop=main"]);
     let (stable, develop) = (cell(&plan, "app.stable"), cell(&plan, "app.develop"));
     assert_eq!((tags(stable), &stable["version"]), (vec!["8.4.0"], &"8.4.0".into()));
+    // An annotated tag, whose own name is another one.
     assert_eq!(stable["commit"], setting.git("upstream.git", &["rev-parse", "v8.4.0^{commit}"]));
+    assert_ne!(stable["commit"], setting.git("upstream.git", &["rev-parse", "v8.4.0"]));
     assert_eq!(develop["commit"], setting.git("upstream.git", &["rev-parse", "main"]));
     let commit = setting.git("upstream.git", &["rev-parse", "v7.9.0"]);
     let asked = setting.asked();
@@ -170,6 +172,14 @@ fn a_version_that_is_set_is_looked_up() {
     assert_eq!(setting.asked(), asked + 1, "a commit needs no question, the other tracks do");
     let error = setting.error(&["--set-version", "stable=99"]);
     assert!(error.contains("has no tag or branch `99`") && error.contains("matrix.toml:10:7"), "{error}");
+}
+
+/// An index that git cannot read hides changes: that is no clean checkout.
+#[test]
+fn a_checkout_that_git_cannot_judge_is_refused() {
+    let setting = Setting::new("broken");
+    fs::write(setting.0.join("checkout/.git/index"), "broken").unwrap();
+    assert!(setting.error(&[]).contains("ask git whether"));
 }
 
 #[test]

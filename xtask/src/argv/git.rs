@@ -11,6 +11,8 @@ use super::{Argv, Program};
 pub fn ls_remote(repository: &str, patterns: &[String], root: &Path) -> Argv {
     Argv::new(format!("read the refs of {repository}"), &Program::new("git"))
         .env("GIT_TERMINAL_PROMPT", "0")
+        // A desktop sets it, and git would open a window.
+        .env("SSH_ASKPASS", "")
         .args(["ls-remote", "--", repository])
         .args(patterns)
         .folder(root)
@@ -26,7 +28,7 @@ mod tests {
         let argv = ls_remote("https://example.com/a.git", &["refs/tags/*".to_owned()], Path::new("/r"));
         assert_eq!(
             argv.to_string(),
-            "cd /r && GIT_TERMINAL_PROMPT=0 git ls-remote -- https://example.com/a.git 'refs/tags/*'"
+            "cd /r && GIT_TERMINAL_PROMPT=0 SSH_ASKPASS='' git ls-remote -- https://example.com/a.git 'refs/tags/*'"
         );
     }
 }

@@ -13,12 +13,6 @@ pub fn raw(buildx: &Buildx, reference: &str) -> Argv {
     argv.args(buildx.builder_args()).args(["--raw", reference]).limit(LIMIT)
 }
 
-/// The image configuration behind a reference, as JSON. For an index: an object by platform.
-pub fn config(buildx: &Buildx, reference: &str) -> Argv {
-    let argv = buildx.argv(format!("read the configuration of {reference}")).args(["imagetools", "inspect"]);
-    argv.args(buildx.builder_args()).args(["--format", "{{json .Image}}", reference]).limit(LIMIT)
-}
-
 /// An index over several builds: its sources in order, its annotations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {

@@ -122,6 +122,15 @@ fn chosen<'p>(plan: &'p Plan, options: &Options, native: impl Fn(&Platform) -> b
         };
     }
     let wanted: Vec<Job<'p>> = all().filter(|job| options.filter.wants_arch(job.build)).collect();
+    if wanted.is_empty() && all().next().is_some() {
+        let known: BTreeSet<&str> = all().map(|job| job.build.arch.as_str()).collect();
+        return Err(Fault::invalid(format!(
+            "none of these cells is built for {}",
+            options.filter.arches.join(", ")
+        ))
+        .help(format!("they are built for {}", known.into_iter().collect::<Vec<_>>().join(", ")))
+        .into());
+    }
     match wanted.iter().find(|job| !allowed(job)) {
         None => Ok(wanted),
         Some(job) => Err(Fault::failed(format!("build for {}: the builder does not have that platform natively", job.build.platform))

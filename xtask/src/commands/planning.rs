@@ -17,7 +17,7 @@ use crate::plan::git::Git;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{Inputs, queries, resolve};
 use crate::plan::{Destination, DestinationKind, Plan, Sign, current};
-use crate::run::retry;
+use crate::run::{Finished, retry};
 
 /// `--to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +160,9 @@ impl Session {
         let answers = parallel::map(&queries, parallel::default_jobs(), |(repository, patterns)| {
             let patterns: Vec<String> = patterns.iter().cloned().collect();
             let argv = ls_remote(repository, &patterns, &self.layout.root);
-            let finished = retry::run(&self.runner, self.ui, &argv, retry::is_temporary)?;
+            // One that is silent for so long waits for somebody: it would be silent again.
+            let again = |finished: &Finished| retry::is_temporary(finished) && !finished.timed_out;
+            let finished = retry::run(&self.runner, self.ui, &argv, again)?;
             if !finished.success() {
                 return Err(finished
                     .fault(&argv)

@@ -1,10 +1,8 @@
 //! Image x track x composer mode x axes, less what is excluded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Axis, ComposerMode, Exclude, Image, Located, Matrix, Need, PlatformDef, RefSpec, TagSpec, Track,
-};
+use super::{Axis, ComposerMode, Image, Located, Matrix, Need, PlatformDef, RefSpec, TagSpec, Track};
 use crate::ids::{CellId, Name};
 
 /// A cell before anything of it is resolved.
@@ -162,25 +160,40 @@ pub(super) fn needed_id(need: &Need, needed: &Image, cell: &CellSpec<'_>) -> Cel
     CellId::from_parts([Some(&needed.name), track, composer].into_iter().flatten().chain(&axes))
 }
 
-/// Whether an exclude leaves anything out.
-pub(super) fn is_reachable(exclude: &Exclude, cells: &[CellSpec<'_>]) -> bool {
-    cells.iter().any(|cell| exclude.cells.fits(|name| cell.part(name)))
-}
-
-/// The wave of each image: one more than the highest of what it needs.
-fn waves(matrix: &Matrix) -> BTreeMap<&Name, usize> {
-    let mut waves: BTreeMap<&Name, usize> = matrix.images.iter().map(|image| (&image.name, 0)).collect();
-    // Each round settles at least one more wave; a circle, which validation refuses, ends with the rounds.
-    for _ in 0..matrix.images.len() {
-        let mut settled = true;
-        for image in &matrix.images {
-            let needed = image.needs.iter().filter_map(|need| waves.get(&need.image));
-            let wave = needed.max().map_or(0, |highest| highest + 1);
-            settled &= waves.insert(&image.name, wave) == Some(wave);
+/// The wave of each image: one more than the highest of what it needs. An image on a circle, or above one, has none.
+pub(super) fn waves(matrix: &Matrix) -> BTreeMap<&Name, usize> {
+    let mut missing: BTreeMap<&Name, usize> = BTreeMap::new();
+    let mut above: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+    let known: BTreeSet<&Name> = matrix.images.iter().map(|image| &image.name).collect();
+    for image in &matrix.images {
+        // What refers to nothing is an error already, and must not hide circles.
+        let needs: BTreeSet<&Name> =
+            image.needs.iter().map(|need| &need.image).filter(|name| known.contains(name)).collect();
+        missing.insert(&image.name, needs.len());
+        for need in needs {
+            above.entry(need).or_default().push(&image.name);
         }
-        if settled {
+    }
+    let mut waves = BTreeMap::new();
+    let mut open: Vec<&Name> =
+        missing.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+    for wave in 0.. {
+        let mut next = Vec::new();
+        for name in std::mem::take(&mut open) {
+            waves.insert(name, wave);
+            for other in above.get(name).into_iter().flatten() {
+                if let Some(count) = missing.get_mut(other) {
+                    *count -= 1;
+                    if *count == 0 {
+                        next.push(*other);
+                    }
+                }
+            }
+        }
+        if next.is_empty() {
             break;
         }
+        open = next;
     }
     waves
 }

@@ -1,10 +1,13 @@
 //! What only the whole matrix can tell: names that refer to nothing, cycles, cells that cannot be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::cells::{CellSpec, ExcludedSpec, cells, combinations, is_reachable, needed_id};
-use super::{Diagnostic, Matrix, Need, PlatformDef};
+use super::cells::{CellSpec, ExcludedSpec, cells, combinations, needed_id, waves};
+use super::{Diagnostic, Image, Matrix, Need, PlatformDef};
 use crate::ids::{CellId, Name};
+
+/// The most cells of a matrix.
+const MOST: usize = 20_000;
 
 /// The errors between the parts of a matrix. It may have gaps, where something is wrong already:
 /// then `clear` says whether they leave it clear which cells there are.
@@ -12,15 +15,37 @@ pub(super) fn check(matrix: &Matrix, clear: bool) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     platforms(matrix, &mut errors);
     let circle = circles(matrix, &mut errors);
+    if too_many(matrix, &mut errors) {
+        return errors;
+    }
     if clear {
         let all = combinations(matrix);
         excludes(matrix, &all, &mut errors);
+        overrides(&all, &mut errors);
         let distinct = ids(&all, &mut errors);
         if distinct && !circle {
             needed_cells(matrix, &mut errors);
         }
     }
     errors
+}
+
+/// More cells than anybody wants: an axis too many multiplies them beyond what a machine can hold.
+fn too_many(matrix: &Matrix, errors: &mut Vec<Diagnostic>) -> bool {
+    let mut total: usize = 0;
+    for image in &matrix.images {
+        let lengths = [image.tracks.len(), image.composers.len()].into_iter();
+        let lengths = lengths.chain(image.axes.iter().map(|axis| axis.values.len()));
+        let cells = lengths.map(|length| length.max(1)).fold(1, usize::saturating_mul);
+        total = total.saturating_add(cells);
+        if total > MOST {
+            let message = format!("with the image {} there are more than {MOST} cells", image.name);
+            let help = "an image has as many as its tracks, composer modes and axes multiply to";
+            errors.push(Diagnostic::new(image.span.clone(), message).help(help));
+            return true;
+        }
+    }
+    false
 }
 
 fn platforms(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
@@ -37,20 +62,58 @@ fn platforms(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
 }
 
 fn excludes(matrix: &Matrix, all: &[CellSpec<'_>], errors: &mut Vec<Diagnostic>) {
-    for exclude in matrix.excludes.iter().filter(|exclude| !is_reachable(exclude, all)) {
-        let diagnostic = Diagnostic::new(exclude.span.clone(), "this [[exclude]] matches no cell");
+    // Of several that match a cell the first one leaves it out.
+    let first = |cell: &CellSpec<'_>| {
+        matrix.excludes.iter().position(|exclude| exclude.cells.fits(|name| cell.part(name)))
+    };
+    let used: BTreeSet<usize> = all.iter().filter_map(first).collect();
+    let unused = matrix.excludes.iter().enumerate().filter(|(index, _)| !used.contains(index));
+    for (_, exclude) in unused {
+        let matches = all.iter().any(|cell| exclude.cells.fits(|name| cell.part(name)));
+        let message = if matches {
+            "this [[exclude]] matches only cells that an earlier one leaves out"
+        } else {
+            "this [[exclude]] matches no cell"
+        };
+        let diagnostic = Diagnostic::new(exclude.span.clone(), message);
         errors.push(diagnostic.help("remove it, or correct what it names"));
+    }
+}
+
+/// Overrides that no build of their image matches.
+fn overrides(all: &[CellSpec<'_>], errors: &mut Vec<Diagnostic>) {
+    let mut images: BTreeMap<&Name, Vec<&CellSpec<'_>>> = BTreeMap::new();
+    for cell in all {
+        images.entry(&cell.image.name).or_default().push(cell);
+    }
+    for cells in images.values() {
+        let Some(image) = cells.first().map(|cell| cell.image) else { continue };
+        for entry in &image.overrides {
+            let fits = |cell: &CellSpec<'_>, arch: &str| {
+                entry.builds.fits(|name| if name == "arch" { Some(arch) } else { cell.part(name) })
+            };
+            let mut builds =
+                cells.iter().flat_map(|cell| cell.platforms.iter().map(move |platform| (cell, platform)));
+            if !builds.any(|(cell, platform)| fits(cell, platform.name.as_str())) {
+                let message = format!("this override matches no build of the image {}", image.name);
+                errors.push(
+                    Diagnostic::new(entry.span.clone(), message).help("remove it, or correct what it names"),
+                );
+            }
+        }
     }
 }
 
 /// Images that need each other, once for each circle. Says whether there is one.
 fn circles(matrix: &Matrix, errors: &mut Vec<Diagnostic>) -> bool {
     let mut reported: Vec<Name> = Vec::new();
-    for image in &matrix.images {
+    // What has a wave stands on no circle, so the search is short.
+    let waves = waves(matrix);
+    for image in matrix.images.iter().filter(|image| !waves.contains_key(&image.name)) {
         if reported.contains(&image.name) {
             continue;
         }
-        let around = |need: &Need| path_back(matrix, &need.image, &image.name, &mut Vec::new());
+        let around = |need: &Need| path_back(matrix, &need.image, &image.name, &mut BTreeSet::new());
         if let Some((need, path)) = image.needs.iter().find_map(|need| Some((need, around(need)?))) {
             let words: Vec<&str> =
                 std::iter::once(image.name.as_str()).chain(path.iter().map(Name::as_str)).collect();
@@ -63,14 +126,13 @@ fn circles(matrix: &Matrix, errors: &mut Vec<Diagnostic>) -> bool {
 }
 
 /// The way from an image to another one along `needs`.
-fn path_back(matrix: &Matrix, from: &Name, to: &Name, seen: &mut Vec<Name>) -> Option<Vec<Name>> {
+fn path_back(matrix: &Matrix, from: &Name, to: &Name, seen: &mut BTreeSet<Name>) -> Option<Vec<Name>> {
     if from == to {
         return Some(vec![to.clone()]);
     }
-    if seen.contains(from) {
+    if !seen.insert(from.clone()) {
         return None;
     }
-    seen.push(from.clone());
     let image = matrix.images.iter().find(|image| image.name == *from)?;
     let rest = image.needs.iter().find_map(|need| path_back(matrix, &need.image, to, seen))?;
     Some(std::iter::once(from.clone()).chain(rest).collect())
@@ -81,6 +143,10 @@ fn ids(all: &[CellSpec<'_>], errors: &mut Vec<Diagnostic>) -> bool {
     let mut taken: BTreeMap<&CellId, &CellSpec<'_>> = BTreeMap::new();
     let before = errors.len();
     for cell in all {
+        if cell.id.as_str().parse::<CellId>().is_err() {
+            let message = format!("the id `{}` is longer than 128 characters", cell.id);
+            errors.push(Diagnostic::new(cell.image.span.clone(), message).help("shorten one of its parts"));
+        }
         if let Some(other) = taken.insert(&cell.id, cell) {
             let message =
                 format!("two cells would have the id `{}`: {} and {}", cell.id, parts(other), parts(cell));
@@ -112,6 +178,11 @@ fn needed_cells(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
             if done.iter().any(|other| other.span == need.span) {
                 continue;
             }
+            if let Some(message) = superfluous(need, image) {
+                errors.push(Diagnostic::new(need.span.clone(), message));
+                done.push(need);
+                continue;
+            }
             let id = needed_id(need, image, cell);
             // Another image's cell may bear that id: it is not the one that is meant.
             let diagnostic = match by_id.get(&id) {
@@ -125,6 +196,21 @@ fn needed_cells(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
             }
         }
     }
+}
+
+/// What a need names and the needed image does not have.
+fn superfluous(need: &Need, image: &Image) -> Option<String> {
+    let axis = need.axes.iter().find(|(name, _)| !image.axes.iter().any(|axis| axis.name == *name));
+    let what = match (axis, &need.track, &need.composer) {
+        (Some((name, _)), ..) => format!("axis `{name}`"),
+        (None, Some(_), _) if image.tracks.is_empty() => "track".to_owned(),
+        (None, _, Some(_)) if image.composers.is_empty() => "composer mode".to_owned(),
+        _ => return None,
+    };
+    Some(
+        format!("the need names a {what}, but the image {} has none", image.name)
+            .replace("a axis", "an axis"),
+    )
 }
 
 /// Why there is no cell of an id.

@@ -12,7 +12,7 @@ use super::settings::{entries, one_of, selector, settings};
 use super::{
     Axis, Diagnostic, Dockerfile, Image, Located, NamedContext, Need, Override, OwnLine, RefSpec, Setting,
 };
-use crate::ids::Name;
+use crate::ids::{Name, Repository};
 use crate::template::PLACEHOLDERS;
 
 /// One image. What is wrong in it leaves a gap.
@@ -50,6 +50,13 @@ pub(super) fn image<'t>(
         emulate: table.bool("emulate").unwrap_or_default(),
         span: name.span,
     };
+    if format!("host.example/{}", image.name).parse::<Repository>().is_err() {
+        let message =
+            format!("`{}` cannot be the name of an image: it becomes part of a repository", image.name);
+        errors.add(Diagnostic::new(image.span.clone(), message).help(
+            "expected letters and digits, between them single dots, one or two underscores, or dashes",
+        ));
+    }
     lacking(&image, table, errors, declared);
     inner(&image, errors);
     image

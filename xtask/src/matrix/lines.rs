@@ -58,9 +58,8 @@ fn table_count<const N: usize>(table: &Table<'_>, keys: [&str; N]) -> usize {
 
 /// The address of a repository, as git takes it. Credentials would end up in plans and messages.
 fn address(text: &Located<String>, errors: &Errors<'_>) -> Option<String> {
-    let user = text.value.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
-    let wrong = if user.is_some_and(|(user, _)| user.contains(':')) {
-        Some(("the address holds a password", "leave it out: git has credential helpers for it"))
+    let wrong = if holds_credentials(&text.value) {
+        Some(("the address holds credentials", "leave them out: git has credential helpers for it"))
     } else if text.value.starts_with('-') || text.value.contains("::") {
         Some(("this is no address of a repository", "expected e.g. https://github.com/acme/app"))
     } else {
@@ -73,6 +72,13 @@ fn address(text: &Located<String>, errors: &Errors<'_>) -> Option<String> {
             None
         }
     }
+}
+
+/// Whether an address names a password, or over HTTP a user, who may well be a token.
+pub(crate) fn holds_credentials(address: &str) -> bool {
+    let Some((scheme, rest)) = address.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') || scheme.starts_with("http"))
 }
 
 /// What git accepts as a branch, as far as it matters here: no pattern, no option.

@@ -5,7 +5,7 @@ mod check;
 mod decode;
 mod diagnostic;
 mod images;
-mod lines;
+pub(crate) mod lines;
 mod options;
 mod read;
 mod settings;

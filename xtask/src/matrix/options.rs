@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::decode::{Errors, Table, kind};
 use super::lines::relative;
-use super::{Diagnostic, suggest};
+use super::{Diagnostic, Located, suggest};
 
 /// Options of `docker buildx build` that are the same for all builds of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ use super::{Diagnostic, suggest};
 pub struct Options {
     /// Secrets that the build may mount, by id.
     pub secrets: Vec<Secret>,
-    /// SSH agents or keys that the build may use: `default`, or `ID=PATH`.
+    /// SSH agents that the build may use, by id: `default` is the one of `SSH_AUTH_SOCK`.
     pub ssh: Vec<String>,
     /// What is told about the build.
     pub attest: Attest,
@@ -142,11 +142,26 @@ pub enum CacheKind {
 pub(super) fn options(table: &Table<'_>, errors: &Errors<'_>) -> Options {
     Options {
         secrets: secrets(table, errors),
-        ssh: table.strings("ssh").unwrap_or_default().into_iter().map(|text| text.value).collect(),
+        ssh: ssh(table, errors),
         attest: attest(table, errors).unwrap_or_default(),
         compression: compression(table, errors),
         cache: cache(table, errors),
     }
+}
+
+/// `ssh = ["default"]`: agents by id. A key in a file is not for a repository, nor its path for a command line.
+fn ssh(table: &Table<'_>, errors: &Errors<'_>) -> Vec<String> {
+    let one = |text: Located<String>| {
+        let valid = text.value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+        if !valid {
+            errors.add(
+                Diagnostic::new(text.span, format!("`{}` is no id of an SSH agent", text.value))
+                    .help("load the key into an agent (ssh-add) and name that: ssh = [\"default\"]"),
+            );
+        }
+        valid.then_some(text.value)
+    };
+    table.strings("ssh").unwrap_or_default().into_iter().filter_map(one).collect()
 }
 
 /// `secrets = { ID = { env = "NAME" } }` or `{ file = "PATH" }`.

@@ -18,6 +18,10 @@ pub(super) fn settings(table: &Table<'_>, errors: &Errors<'_>) -> Settings {
     for setting in entries(table, "annotations", errors) {
         // As buildx spells it: <https://docs.docker.com/build/metadata/annotations/>.
         let (levels, key) = setting.key.split_once(':').unwrap_or(("manifest", &setting.key));
+        if key.is_empty() {
+            errors.add(Diagnostic::new(setting.span.clone(), format!("`{}` names no key", setting.key)));
+            continue;
+        }
         let named = Setting { key: key.to_owned(), ..setting.clone() };
         for level in levels.split(',') {
             match level {

@@ -7,6 +7,7 @@ use super::values::Values;
 use super::{Build, BuildContext, Need, Pair};
 use crate::ids::Name;
 use crate::matrix::cells::CellSpec;
+use crate::matrix::lines::holds_credentials;
 use crate::matrix::{Diagnostic, NamedContext, Options, PlatformDef, Setting, Settings};
 
 /// A setting and the place in the matrix that it comes from, for people.
@@ -136,6 +137,12 @@ fn context(entry: &NamedContext, values: &Values<'_>, errors: &mut Vec<Diagnosti
             return None;
         }
     };
+    if holds_credentials(&source) {
+        error(format!(
+            "the address of the context `{name}` holds credentials, which plans and commands would show"
+        ));
+        return None;
+    }
     // As buildx tells them apart: an address has a scheme, or is git's short form.
     let local = !source.contains("://") && !source.starts_with("git@");
     let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);

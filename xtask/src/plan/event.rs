@@ -130,7 +130,8 @@ impl Event {
     /// The rules of GitHub's variables, see
     /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>.
     fn from_github(name: &str, reference: &str, default: &str, fork: bool) -> Self {
-        if name.starts_with("pull_request") {
+        // A merge queue tests what is not merged yet.
+        if name.starts_with("pull_request") || name == "merge_group" {
             let reference = reference.trim_start_matches("refs/pull/").trim_start_matches("refs/heads/");
             return Self::PullRequest { reference: reference.to_owned(), fork };
         }
@@ -225,6 +226,11 @@ mod tests {
             ("release", "refs/tags/v1.2.3", "tag v1.2.3"),
             ("pull_request", "refs/pull/27/merge", "pull-request 27/merge"),
             ("pull_request_target", "refs/heads/main", "pull-request main"),
+            (
+                "merge_group",
+                "refs/heads/gh-readonly-queue/main/pr-1",
+                "pull-request gh-readonly-queue/main/pr-1",
+            ),
             ("schedule", "refs/heads/main", "schedule main"),
             ("workflow_dispatch", "refs/heads/feature/x", "dispatch feature/x"),
         ];

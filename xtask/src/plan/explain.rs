@@ -21,12 +21,13 @@ pub fn explain(matrix: &Matrix, inputs: &Inputs<'_>, plan: &Plan, id: &CellId) -
     let (specs, _) = cells(matrix);
     let spec = specs.iter().find(|spec| spec.id == *id).with_context(|| format!("the matrix lacks {id}"))?;
     let cell = plan.cell(id).with_context(|| format!("the plan lacks {id}"))?;
-    let resolver = Resolver::new(inputs);
+    let resolver = Resolver::new(matrix, inputs);
     let values = resolver.values(spec);
     let values = values.map_err(|error| Diagnostics(vec![error]).into_error(&matrix.source))?;
     let explain = Explain { matrix, cell, spec };
     let mut rows = explain.head();
     rows.extend(explain.tags(&values, &resolver));
+    rows.extend(explain.annotations());
     for build in &cell.builds {
         rows.extend(explain.build(build));
     }
@@ -79,6 +80,16 @@ impl Explain<'_> {
             rows.push(row("may fail", "the run succeeds without it", ""));
         }
         rows
+    }
+
+    fn annotations(&self) -> Vec<Row> {
+        let origins = cascade(self.spec, None, |settings| &settings.index_annotations);
+        let one = |pair: &super::Pair| {
+            let origin = origins.iter().find(|origin| origin.setting.key == pair.key);
+            let from = origin.map_or("every index has it".to_owned(), |origin| self.from(origin));
+            row("annotation", format!("{}={}", pair.key, pair.value), from)
+        };
+        self.cell.annotations.iter().map(one).collect()
     }
 
     /// The tags that it gets, then those that it does not.

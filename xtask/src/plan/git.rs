@@ -40,7 +40,15 @@ impl Git {
                 "images carry the commit that they were built from: `git init && git add . && git commit`",
             )
         })?;
-        let dirty = ask(cmd!(shell, "git status --porcelain")).is_some();
+        // Whatever git's configuration says of untracked files: they can be part of a context.
+        let status = cmd!(shell, "git status --porcelain --untracked-files=normal").quiet().ignore_stderr();
+        let dirty = !status
+            .read()
+            .map_err(|error| {
+                Fault::failed(format!("ask git whether {} has changes: {error}", folder.display()))
+                    .help("see what `git status` says there")
+            })?
+            .is_empty();
         let branch = ask(cmd!(shell, "git symbolic-ref --quiet --short HEAD"));
         let head = ask(cmd!(shell, "git symbolic-ref --quiet --short refs/remotes/origin/HEAD"));
         let default = head.as_deref().map(|head| head.trim_start_matches("origin/").to_owned());

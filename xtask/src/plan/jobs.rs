@@ -39,7 +39,7 @@ struct Matrix {
 /// `waves`, `build` (all waves), `build-0` and so on (one wave each), `merge`.
 ///
 /// # Errors
-/// If a platform has no runner.
+/// If a platform has no runner, or if there are too many kinds of jobs.
 pub fn outputs(plan: &Plan) -> Result<Vec<(String, String)>> {
     let waves = plan.cells.iter().map(|cell| cell.wave + 1).max().unwrap_or_default();
     let mut outputs = vec![
@@ -47,14 +47,14 @@ pub fn outputs(plan: &Plan) -> Result<Vec<(String, String)>> {
         ("any".to_owned(), (!plan.cells.is_empty()).to_string()),
         ("push".to_owned(), plan.push.to_string()),
         ("waves".to_owned(), waves.to_string()),
-        ("build".to_owned(), json(grouped(builds(plan.cells.iter())?))?),
+        ("build".to_owned(), json(grouped(builds(plan.cells.iter())?)?)?),
     ];
     for wave in 0..waves {
         let cells = plan.cells.iter().filter(|cell| cell.wave == wave);
-        outputs.push((format!("build-{wave}"), json(grouped(builds(cells)?))?));
+        outputs.push((format!("build-{wave}"), json(grouped(builds(cells)?)?)?));
     }
     let merges = plan.cells.iter().filter(|_| plan.push).map(merge).collect();
-    outputs.push(("merge".to_owned(), json(grouped(merges))?));
+    outputs.push(("merge".to_owned(), json(grouped(merges)?)?));
     Ok(outputs)
 }
 
@@ -99,18 +99,25 @@ fn merge(cell: &Cell) -> Job {
 
 /// As they are, or where there are more than a matrix may hold, several cells in one job: those of one runner and
 /// architecture together, and those that may fail apart from those that may not.
-fn grouped(jobs: Vec<Job>) -> Vec<Job> {
+fn grouped(jobs: Vec<Job>) -> Result<Vec<Job>> {
     if jobs.len() <= MOST {
-        return jobs;
+        return Ok(jobs);
     }
     let mut kinds: BTreeMap<(String, String, bool), Vec<Job>> = BTreeMap::new();
     for job in jobs {
         kinds.entry((job.arches.clone(), job.runner.clone(), job.allow_failure)).or_default().push(job);
     }
-    let each =
-        (2..).find(|each| kinds.values().map(|jobs| jobs.len().div_ceil(*each)).sum::<usize>() <= MOST);
-    let chunks = kinds.values().flat_map(|jobs| jobs.chunks(each.unwrap_or(usize::MAX)));
-    chunks.filter_map(together).collect()
+    if kinds.len() > MOST {
+        return Err(Fault::invalid(format!(
+            "make the jobs: {} kinds of runners and architectures, and a matrix of GitHub holds {MOST} jobs",
+            kinds.len()
+        ))
+        .help("plan a part at a time: --image, --track, --save FILE")
+        .into());
+    }
+    let total = |each: usize| kinds.values().map(|jobs| jobs.len().div_ceil(each)).sum::<usize>();
+    let each = (2..).find(|each| total(*each) <= MOST).unwrap_or(usize::MAX);
+    Ok(kinds.values().flat_map(|jobs| jobs.chunks(each)).filter_map(together).collect())
 }
 
 fn together(jobs: &[Job]) -> Option<Job> {

@@ -41,7 +41,11 @@ pub fn queries<'m>(
                 if is_commit(version) {
                     continue;
                 }
-                (repository, candidates(version))
+                // git names the commit of an annotated tag only where that is asked for.
+                let names = candidates(version);
+                let commits = names.iter().filter(|name| name.starts_with("refs/tags/"));
+                let commits: Vec<String> = commits.map(|name| format!("{name}^{{}}")).collect();
+                (repository, [names, commits].concat())
             }
             (RefSpec::Branch { repository, branch }, None) => (repository, vec![head(branch)]),
             (RefSpec::Tag { repository, .. }, None) => (repository, vec!["refs/tags/*".to_owned()]),

@@ -57,7 +57,7 @@ pub struct Inputs<'a> {
 pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     check_overrides(matrix, &inputs.versions)?;
     let (specs, left_out) = cells(matrix);
-    let resolver = Resolver::new(inputs);
+    let resolver = Resolver::new(matrix, inputs);
     let mut errors = Vec::new();
     let mut taken: BTreeMap<(Name, Tag), CellId> = BTreeMap::new();
     let mut planned = Vec::new();
@@ -76,7 +76,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     }
     let excluded =
         left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
-    let Resolver { created, revision, used, .. } = resolver;
+    let Resolver { created, revision, push, used, .. } = resolver;
     let plan = Plan {
         schema: SCHEMA,
         id: Digest::of(b""),
@@ -87,7 +87,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         matrix: Digest::of(matrix.source.text.as_bytes()),
         destination: inputs.destination.clone(),
         sign: inputs.sign.clone(),
-        push: pushes(matrix, inputs),
+        push,
         upstreams: used
             .into_inner()
             .into_iter()
@@ -175,14 +175,20 @@ pub(super) struct Resolver<'a> {
     inputs: &'a Inputs<'a>,
     created: String,
     revision: String,
+    /// Whether the run pushes.
+    push: bool,
+    /// What was found for a `ref`, by the place where it is written: many cells share one.
+    found: RefCell<BTreeMap<usize, Upstream>>,
     /// The refs that were chosen.
     used: RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
+    pub(super) fn new(matrix: &Matrix, inputs: &'a Inputs<'a>) -> Self {
         Self {
             inputs,
+            push: pushes(matrix, inputs),
+            found: RefCell::default(),
             created: humantime::format_rfc3339_seconds(inputs.now).to_string(),
             revision: inputs.git.revision(),
             used: RefCell::default(),
@@ -191,7 +197,13 @@ impl<'a> Resolver<'a> {
 
     /// What the placeholders of a cell stand for.
     pub(super) fn values<'m>(&'m self, spec: &'m CellSpec<'m>) -> Result<Values<'m>, Diagnostic> {
-        let upstream = self.upstream(spec, self.overridden(spec))?;
+        let place = spec.reference().span.start;
+        let known = self.found.borrow().get(&place).cloned();
+        let upstream = match known {
+            Some(known) => known,
+            None => self.upstream(spec, self.overridden(spec))?,
+        };
+        self.found.borrow_mut().insert(place, upstream.clone());
         Ok(Values {
             spec,
             numbers: Rc::new(upstream.version.as_deref().map(Numbers::of).unwrap_or_default()),
@@ -221,7 +233,8 @@ impl<'a> Resolver<'a> {
         let values = self.values(spec).map_err(|error| vec![error])?;
         let (mut errors, mut tagged) = (Vec::new(), Vec::new());
         match tags(spec.tags(), &values, self.situation(spec)) {
-            Ok(found) if found.is_empty() => errors.push(untagged(spec, &self.inputs.event)),
+            // A run that publishes nothing needs no tag.
+            Ok(found) if found.is_empty() && self.push => errors.push(untagged(spec, &self.inputs.event)),
             Ok(found) => tagged = found,
             Err(found) => errors.extend(found),
         }
@@ -268,7 +281,7 @@ impl<'a> Resolver<'a> {
         let error = |message: String| Diagnostic::new(reference.span.clone(), message);
         let commit = &self.inputs.git.commit;
         match (&reference.value, set) {
-            (RefSpec::Value(value), None) => Ok(Upstream::version(value)),
+            (RefSpec::Value(value), None) => Ok(Upstream::version(without_v(value))),
             (RefSpec::Value(_), Some(version)) => Ok(Upstream::version(without_v(version))),
             (RefSpec::File(path), None) => {
                 let text = self.version_file(path).map_err(|e| error(format!("{e:#}")))?;

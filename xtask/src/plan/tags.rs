@@ -73,7 +73,7 @@ fn is_latest(template: &Template) -> bool {
 /// `{major}`, `{major}.{minor}` and `{latest}` promise a stable version, and the highest.
 fn moves_with_releases(template: &Template) -> bool {
     let names = |wanted: &[&str]| template.placeholders().any(|name| wanted.contains(&name));
-    is_latest(template) || (names(&["major", "minor"]) && !names(&["version", "patch", "prerelease"]))
+    is_latest(template) || (names(&["major", "minor", "patch"]) && !names(&["version", "prerelease"]))
 }
 
 /// A condition that only the event decides; the others hold.
@@ -98,7 +98,8 @@ fn holds(condition: Condition, prerelease: bool, situation: Situation<'_>) -> bo
             let released = match reference {
                 RefSpec::File(_) => true,
                 RefSpec::Tag { .. } => !prerelease,
-                RefSpec::SelfRef | RefSpec::Value(_) | RefSpec::Branch { .. } => tagged && !prerelease,
+                RefSpec::SelfRef => tagged && !prerelease,
+                RefSpec::Value(_) | RefSpec::Branch { .. } => false,
             };
             released && !overridden && (event.on_default_branch() || tagged)
         }

@@ -31,7 +31,7 @@ impl Upstream {
     /// This repository's own event: a tag is a version, else the short commit is.
     pub(super) fn own(event: &Event, commit: &str) -> Self {
         let version = match event {
-            Event::Tag { tag } => without_v(tag).to_owned(),
+            Event::Tag { tag } => of_tag(tag).to_owned(),
             _ => commit.chars().take(7).collect(),
         };
         Self {
