@@ -172,6 +172,31 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
         .path(context)
 }
 
+/// Runs a stage that tests an image which is built already: the image takes the place of the stage that it was built
+/// from, so that nothing but the test runs. What the test makes is thrown away.
+pub fn test(buildx: &Buildx, spec: &BuildSpec, stage: &str, image: &NamedContext) -> Argv {
+    let each = |flag: &str, values: Vec<String>| -> Vec<String> {
+        values.into_iter().flat_map(|value| [flag.to_owned(), value]).collect()
+    };
+    let pairs =
+        |pairs: &[(String, String)]| pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let replaced = spec.target.iter().map(|target| format!("{target}={}", image.value()));
+    let contexts = spec.contexts.iter().map(|(context, source)| format!("{context}={}", source.value()));
+    buildx
+        .argv(format!("test {}", spec.name))
+        .arg("build")
+        .args(buildx.builder_args())
+        .args(["--progress", "plain", "--platform", spec.platform.as_str(), "--file"])
+        .path(&spec.dockerfile)
+        .args(["--target", stage])
+        .args(each("--build-arg", pairs(&spec.build_args)))
+        .args(each("--build-context", contexts.chain(replaced).collect()))
+        .args(each("--secret", spec.options.secrets.clone()))
+        .args(each("--ssh", spec.options.ssh.clone()))
+        .args(["--provenance=false", "--output", "type=cacheonly"])
+        .path(&spec.context)
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -211,6 +236,15 @@ pub(super) mod tests {
         };
         let argv = build(&buildx, &spec(), Path::new("/tmp/m.json"));
         expect![[r#"docker buildx build --builder b --progress plain --platform linux/arm64 --file images/app/Dockerfile --target runtime --build-arg VERSION=1.2.3 --label org.opencontainers.image.version=1.2.3 --annotation index:io.xtask.cell=app.tag.pinned --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --attest type=provenance,mode=max --output type=image,name=ghcr.io/acme/app,push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true --metadata-file /tmp/m.json images/app"#]].assert_eq(&argv.to_string());
+    }
+
+    #[test]
+    fn a_test_of_a_finished_image() {
+        let buildx = Buildx { program: Program::new("docker-buildx"), builder: None, config: None };
+        let image =
+            NamedContext::Image { repository: "ghcr.io/acme/app".parse().unwrap(), digest: Digest::of(b"i") };
+        let argv = test(&buildx, &spec(), "test", &image);
+        expect!["docker-buildx build --progress plain --platform linux/arm64 --file images/app/Dockerfile --target test --build-arg VERSION=1.2.3 --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --build-context runtime=docker-image://ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7 --provenance=false --output type=cacheonly images/app"].assert_eq(&argv.to_string());
     }
 
     #[test]

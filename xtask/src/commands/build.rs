@@ -11,9 +11,9 @@ use super::contexts::Contexts;
 use super::parallel;
 use super::planning::PlanOptions;
 use super::session::Session;
-use super::specs::{Around, Linked, spec};
+use super::specs::{Around, Linked, pushed, recorded, spec};
 use crate::argv::bake;
-use crate::argv::buildx::{self, Buildx, NamedContext};
+use crate::argv::buildx::{self, Buildx};
 use crate::builder::Builder;
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Platform};
@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
         if self.push {
             for job in &jobs {
                 for needed in crate::plan::filter::needed(self.plan, job.cell) {
-                    if self.recorded(needed, &job.build.arch).is_none()
+                    if recorded(self.plan, &self.digests, needed, &job.build.arch).is_none()
                         && wanted.insert((needed, &job.build.arch))
                     {
                         self.session.ui.note(format!(
@@ -234,15 +234,6 @@ impl<'a> Run<'a> {
         let all =
             self.plan.cells.iter().flat_map(|cell| cell.builds.iter().map(move |build| Job { cell, build }));
         all.filter(|job| wanted.contains(&(&job.cell.id, &job.build.arch))).collect()
-    }
-
-    /// The record that this plan already has of a build.
-    fn recorded(&self, cell: &CellId, arch: &Name) -> Option<DigestRecord> {
-        let path = record::digest_path(&self.digests, cell, arch);
-        record::read::<DigestRecord>(&path)
-            .ok()
-            .flatten()
-            .filter(|record| record.plan == self.plan.id && record.pushed)
     }
 
     /// Wave after wave, side by side within a wave.
@@ -284,7 +275,7 @@ impl<'a> Run<'a> {
         let name = format!("{}.{}", job.cell.id, job.build.arch);
         let metadata = self.session.layout.logs().join(format!("{name}.metadata.json"));
         let linked = if self.push {
-            Linked::Pushed(&|need, arch| self.needed(need, arch, dry))
+            Linked::Pushed(&|need, arch| pushed(self.plan, &self.digests, need, arch, dry))
         } else {
             Linked::Targets
         };
@@ -311,25 +302,6 @@ impl<'a> Run<'a> {
         crate::files::write_json(&file, &bake::definition(&specs))?;
         let target = bake::target_name(&name);
         Ok((metadata.clone(), bake::bake(self.buildx, &format!("build {name}"), &file, &[target], &metadata)))
-    }
-
-    /// A needed image: where it is and its digest, out of the record of the same plan and architecture.
-    fn needed(&self, cell: &CellId, arch: &Name, dry: bool) -> Result<NamedContext> {
-        let repository = self
-            .plan
-            .cell(cell)
-            .and_then(|cell| cell.repositories.first())
-            .with_context(|| format!("the plan lacks {cell}"))?;
-        let digest = match self.recorded(cell, arch) {
-            Some(record) => record.digest,
-            None if dry => Digest::unknown(),
-            None => {
-                return Err(
-                    Fault::failed(format!("there is no record of {cell} {arch} from this plan")).into()
-                );
-            }
-        };
-        Ok(NamedContext::Image { repository: repository.clone(), digest })
     }
 
     /// Builds, confirms, records.

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::session::Session;
 use crate::error::Fault;
 use crate::local::engine;
+use crate::matrix::{Matrix, Sign};
 use crate::tools::{Origin, Tool};
 use crate::ui::columns;
 
@@ -49,6 +50,10 @@ pub fn run(session: &Session) -> Result<()> {
 fn matrix(session: &Session) -> Finding {
     let what = "matrix.toml".to_owned();
     match session.matrix() {
+        Ok(Matrix { sign: Sign::None { reason }, .. }) => {
+            let detail = format!("its images are NOT SIGNED: {reason}");
+            Finding { what, state: "note", detail, mend: None }
+        }
         Ok(matrix) => {
             let detail = format!("{} images, {} platforms", matrix.images.len(), matrix.platforms.len());
             Finding { what, state: "ok", detail, mend: None }

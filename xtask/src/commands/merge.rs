@@ -3,9 +3,11 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
+use super::contexts::Contexts;
 use super::parallel;
 use super::planning::PlanOptions;
 use super::session::Session;
+use super::stage::Tests;
 use crate::argv::Program;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
@@ -62,16 +64,20 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let read: Vec<Result<Vec<DigestRecord>>> =
         cells.iter().map(|cell| records::read_all(&digests, &plan, cell)).collect();
     if options.dry_run {
-        return dry_run(session, &plan, options, &cells, read);
+        return dry_run(session, &plan, options, &cells, read, digests);
     }
     refuse_incomplete(session, &cells, &read)?;
     let (buildx, stack) = session.buildx(&plan, options.builder.as_deref())?;
     let signer = session.signer(&plan.sign, stack.as_ref())?;
+    let contexts = Contexts::of(&plan, &session.layout.root, &session.layout.contexts());
+    let tests = Tests { session, plan: &plan, buildx: &buildx, digests, contexts };
+    tests.prepare(&cells, stack.is_some())?;
     let merge = Merge {
         session,
         plan: &plan,
+        tests: &tests,
         registry: session.registry(&buildx),
-        buildx,
+        buildx: &buildx,
         cosign: session.cosign()?,
         ordered: session.tools.get(Tool::Buildx)?.version >= ORDERED_TAGS,
         signer,
@@ -126,7 +132,8 @@ fn refuse_incomplete(session: &Session, cells: &[&Cell], read: &[Result<Vec<Dige
 struct Merge<'a> {
     session: &'a Session,
     plan: &'a Plan,
-    buildx: Buildx,
+    tests: &'a Tests<'a>,
+    buildx: &'a Buildx,
     registry: Registry,
     cosign: Cosign,
     ordered: bool,
@@ -167,6 +174,7 @@ impl Merge<'_> {
         let join = join(cell, records, repository);
         let (digest, index, pushed) = self.push(&join, cell)?;
         let children = index::children(&index, cell)?;
+        self.tests.run(cell, records, repository)?;
         if let Some(signer) = &self.signer {
             self.sign(signer, repository, &digest, &index, pushed)?;
         }
@@ -199,7 +207,7 @@ impl Merge<'_> {
 
     /// Step 3. Says also whether the index is new in the repository.
     fn push(&self, join: &Join, cell: &Cell) -> Result<(Digest, Manifest, bool)> {
-        let dry = join.dry_run(&self.buildx);
+        let dry = join.dry_run(self.buildx);
         let printed = self.retry(&dry)?;
         let digest = index::digest_of_dry_run(&printed.stdout);
         // What is wrong is refused before it is pushed.
@@ -209,7 +217,7 @@ impl Merge<'_> {
         {
             return Ok((digest, held.manifest, false));
         }
-        self.retry(&join.push_untagged(&self.buildx, &digest))?;
+        self.retry(&join.push_untagged(self.buildx, &digest))?;
         // imagetools ignores a wrong digest in the place of a tag: only what can be read back is true.
         let held = self.registry.expect(&join.repository, &digest)?;
         self.session.ui.note(format!("{}: pushed the index {} untagged", cell.id, digest.short()));
@@ -256,7 +264,7 @@ impl Merge<'_> {
         let calls: Vec<&[&Tag]> =
             if self.ordered { names.chunks(names.len().max(1)).collect() } else { names.chunks(1).collect() };
         for tags in calls {
-            self.retry(&imagetools::tag(&self.buildx, repository, digest, tags))?;
+            self.retry(&imagetools::tag(self.buildx, repository, digest, tags))?;
         }
         let set =
             moves.set.iter().map(|(tag, from)| PublishedTag { name: tag.clone(), moved_from: from.clone() });
@@ -339,6 +347,7 @@ fn dry_run(
     options: &Options,
     cells: &[&Cell],
     read: Vec<Result<Vec<DigestRecord>>>,
+    digests: PathBuf,
 ) -> Result<()> {
     let (buildx, stack) = session.buildx_of_dry_run(plan, options.builder.as_deref())?;
     let signer = session.signer(&plan.sign, stack.as_ref())?;
@@ -349,12 +358,18 @@ fn dry_run(
     );
     session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides");
     let digest = Digest::unknown();
+    let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
+    contexts.make()?;
+    let tests = Tests { session, plan, buildx: &buildx, digests, contexts };
     for (cell, records) in cells.iter().zip(read) {
         let records = records?;
         for repository in &cell.repositories {
             let join = join(cell, &records, repository);
             session.ui.out(join.dry_run(&buildx).to_string());
             session.ui.out(join.push_untagged(&buildx, &digest).to_string());
+            for test in tests.commands(cell, &records, repository, true)? {
+                session.ui.out(test.to_string());
+            }
             if let Some(signer) = &signer {
                 session.ui.out(cosign.sign(signer, repository, &digest).to_string());
                 session.ui.out(cosign.verify(signer, repository, std::slice::from_ref(&digest)).to_string());

@@ -14,4 +14,5 @@ pub mod quickstart;
 pub mod schema;
 pub mod session;
 mod specs;
+mod stage;
 pub mod verify;

@@ -7,9 +7,11 @@ use super::contexts::Contexts;
 use crate::argv::bake::target_name;
 use crate::argv::buildx::{BuildSpec, NamedContext};
 use crate::argv::options::{CacheScope, option_args};
+use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name};
 use crate::plan::resolve::ANNOTATION_CELL;
 use crate::plan::{Build, BuildContext, Cell, Pair, Plan};
+use crate::record::{self, DigestRecord};
 
 /// How a needed image enters a build.
 pub(super) enum Linked<'a> {
@@ -44,6 +46,7 @@ pub(super) fn spec(
         context,
         dockerfile,
         target,
+        test: _,
         emulate: _,
         build_args,
         labels,
@@ -86,4 +89,36 @@ pub(super) fn spec(
         repositories: cell.repositories.clone(),
         push,
     })
+}
+
+/// A needed image: where it is and its digest, out of the record of the same plan and architecture.
+///
+/// # Errors
+/// If there is no such record; in a dry run a digest of zeros stands for it.
+pub(super) fn pushed(
+    plan: &Plan,
+    digests: &Path,
+    cell: &CellId,
+    arch: &Name,
+    dry: bool,
+) -> Result<NamedContext> {
+    let repository = plan
+        .cell(cell)
+        .and_then(|cell| cell.repositories.first())
+        .with_context(|| format!("the plan lacks {cell}"))?;
+    let digest = match recorded(plan, digests, cell, arch) {
+        Some(record) => record.digest,
+        None if dry => Digest::unknown(),
+        None => {
+            return Err(Fault::failed(format!("there is no record of {cell} {arch} from this plan")).into());
+        }
+    };
+    Ok(NamedContext::Image { repository: repository.clone(), digest })
+}
+
+/// The record that a plan already has of a build.
+pub(super) fn recorded(plan: &Plan, digests: &Path, cell: &CellId, arch: &Name) -> Option<DigestRecord> {
+    let path = record::digest_path(digests, cell, arch);
+    let record = record::read::<DigestRecord>(&path).ok().flatten();
+    record.filter(|record| record.plan == plan.id && record.pushed)
 }

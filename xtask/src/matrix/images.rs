@@ -37,6 +37,7 @@ pub(super) fn image<'t>(
         context: context.unwrap_or_default(),
         dockerfile,
         target: table.string("target"),
+        test: table.string("test"),
         platforms,
         tracks: if own.is_some() { Vec::new() } else { tracks },
         own,
@@ -147,6 +148,10 @@ fn inner(image: &Image, errors: &Errors<'_>) {
             let message = format!("`{}` is a context and a need", context.name);
             errors.add(Diagnostic::new(context.span.clone(), message));
         }
+    }
+    if let (Some(test), None) = (&image.test, &image.target) {
+        let message = "`test` needs a `target`: the stage whose place the finished image takes in the test";
+        errors.add(Diagnostic::new(test.span.clone(), message));
     }
     for (_, template) in image.needs.iter().flat_map(|need| &need.axes) {
         let axis = |name: &str| image.axes.iter().any(|axis| axis.name.as_str() == name);

@@ -269,6 +269,8 @@ pub struct Image {
     pub dockerfile: Dockerfile,
     /// The stage.
     pub target: Option<Located<String>>,
+    /// The stage that tests the finished image before it is signed. It takes the place of `target`.
+    pub test: Option<Located<String>>,
     /// Its platforms.
     pub platforms: Vec<Name>,
     /// Its tracks; none if it has a version of its own.

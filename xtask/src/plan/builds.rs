@@ -107,6 +107,7 @@ fn build<'m>(
         context: spec.image.context.clone(),
         dockerfile: spec.image.dockerfile.of(&platform.name).to_owned(),
         target: spec.image.target.as_ref().map(|target| target.value.clone()),
+        test: spec.image.test.as_ref().map(|test| test.value.clone()),
         emulate: spec.image.emulate,
         build_args,
         labels,

@@ -126,6 +126,9 @@ impl Explain<'_> {
         if let Some(target) = &image.target {
             rows.push(row("  target", &target.value, self.at(&target.span)));
         }
+        if let Some(test) = &image.test {
+            rows.push(row("  test", &test.value, self.at(&test.span)));
+        }
         let origins = |kind: fn(&Settings) -> &[_]| cascade(self.spec, platform, kind);
         let kinds = [
             ("  build-arg", &build.build_args, origins(|settings| &settings.build_args)),

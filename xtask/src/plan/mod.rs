@@ -181,6 +181,8 @@ pub struct Build {
     pub dockerfile: String,
     /// The stage to build.
     pub target: Option<String>,
+    /// The stage that tests the finished image.
+    pub test: Option<String>,
     /// May be built by emulation without being asked.
     pub emulate: bool,
     /// Build arguments.

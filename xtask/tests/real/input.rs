@@ -23,7 +23,7 @@ pub fn wrong_input(checkout: &Checkout) {
         checkout,
         "version = 1",
         "version = ",
-        &["error:", "matrix.toml:2:", "1 error in matrix.toml"],
+        &["error:", "matrix.toml:3:", "1 error in matrix.toml"],
     );
     with_matrix(
         checkout,

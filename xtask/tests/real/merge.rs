@@ -173,3 +173,31 @@ pub fn older_plan(checkout: &Checkout) {
     assert_ne!(registry::tags(&registry, "hello-php"), before);
     checkout.xtask(&["merge", "--cell", CELLS[1]]).ok();
 }
+
+/// The image's own test fails on one architecture: nothing of it is signed or tagged, the other images are.
+pub fn failing_test(checkout: &Checkout) {
+    let (file, address) = (checkout.root.join("images/hello-php/tests/image.php"), checkout.registry());
+    let original = fs::read_to_string(&file).unwrap();
+    let broken =
+        "<?php if (php_uname('m') === 'aarch64') { fwrite(STDERR, \"broken on arm\\n\"); exit(1); }\n";
+    fs::write(&file, broken).unwrap();
+    checkout.commit();
+    checkout.xtask(&["build", "--emulate"]).ok();
+    let before = registry::tags(&address, "hello-php");
+    let done = checkout.xtask(&["merge"]);
+    let words = [
+        "test hello-php.release.pinned.amd64: passed",
+        "broken on arm",
+        "nothing of hello-php.release.pinned",
+    ];
+    let done = done.fails(1, &words);
+    assert!(done.stdout.contains("php-base"), "{}", done.all());
+    assert_eq!(registry::tags(&address, "hello-php"), before);
+    let unsigned = done.stderr.contains("127.0.0.1") && done.stderr.contains("/hello-php: signed");
+    assert!(!unsigned, "{}", done.all());
+    fs::write(&file, original).unwrap();
+    checkout.commit();
+    checkout.xtask(&["build", "--emulate"]).ok();
+    checkout.xtask(&["merge"]).ok();
+    assert_ne!(registry::tags(&address, "hello-php"), before);
+}

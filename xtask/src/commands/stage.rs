@@ -1,0 +1,102 @@
+//! Step 4 of a publication: the image's own test stage, on each platform.
+
+use anyhow::{Context as _, Result};
+use std::path::PathBuf;
+
+use super::contexts::Contexts;
+use super::session::Session;
+use super::specs::{Around, Linked, pushed, spec};
+use crate::argv::Argv;
+use crate::argv::buildx::{self, Buildx, NamedContext};
+use crate::builder::Builder;
+use crate::error::Fault;
+use crate::ids::{Digest, Platform, Repository};
+use crate::plan::{Build, Cell, Plan};
+use crate::record::DigestRecord;
+use crate::run::Output;
+
+/// What the tests of one merge share.
+pub(super) struct Tests<'a> {
+    pub(super) session: &'a Session,
+    pub(super) plan: &'a Plan,
+    pub(super) buildx: &'a Buildx,
+    pub(super) digests: PathBuf,
+    pub(super) contexts: Contexts,
+}
+
+impl<'a> Tests<'a> {
+    /// Looks whether the builder can run what the cells declare. Without a test nothing is asked.
+    ///
+    /// # Errors
+    /// If a platform is missing and cannot be emulated.
+    pub(super) fn prepare(&self, cells: &[&Cell], local: bool) -> Result<()> {
+        let builds = cells.iter().flat_map(|cell| &cell.builds).filter(|build| build.test.is_some());
+        let mut platforms: Vec<&Platform> = builds.map(|build| &build.platform).collect();
+        platforms.sort();
+        platforms.dedup();
+        if platforms.is_empty() {
+            return Ok(());
+        }
+        self.contexts.make()?;
+        let logs = self.session.layout.logs();
+        std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
+        let builder = Builder::inspect(self.buildx, &self.session.runner)?;
+        for platform in platforms.into_iter().filter(|platform| !builder.lists(platform)) {
+            if !local {
+                return Err(Fault::failed(format!("test for {platform}: the builder does not have that platform"))
+                    .help("let it emulate (docker/setup-qemu-action in CI), or name one that has it: --builder NAME")
+                    .into());
+            }
+            self.session.local().ensure_emulation(platform)?;
+        }
+        Ok(())
+    }
+
+    /// The commands of a cell's tests, one per platform; none if it declares no test.
+    ///
+    /// # Errors
+    /// If a record that a test needs is missing.
+    pub(super) fn commands(
+        &self,
+        cell: &Cell,
+        records: &[DigestRecord],
+        repository: &Repository,
+        dry: bool,
+    ) -> Result<Vec<Argv>> {
+        let one = |(build, stage): (&Build, &String)| {
+            let digest = records.iter().find(|record| record.arch == build.arch).map(|record| &record.digest);
+            let digest = digest.cloned().unwrap_or_else(Digest::unknown);
+            let image = NamedContext::Image { repository: repository.clone(), digest };
+            let around = Around {
+                plan: self.plan,
+                root: &self.session.layout.root,
+                contexts: &self.contexts,
+                push: true,
+            };
+            let find = |need: &_, arch: &_| pushed(self.plan, &self.digests, need, arch, dry);
+            let spec = spec(&around, cell, build, &Linked::Pushed(&find), None)?;
+            Ok(buildx::test(self.buildx, &spec, stage, &image))
+        };
+        cell.builds.iter().filter_map(|build| Some((build, build.test.as_ref()?))).map(one).collect()
+    }
+
+    /// Runs them, one after the other.
+    ///
+    /// # Errors
+    /// If one fails: what it printed is in a log.
+    pub(super) fn run(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
+        for argv in self.commands(cell, records, repository, false)? {
+            let log = self.session.layout.logs().join(format!("{}.log", argv.purpose.replace(' ', ".")));
+            let finished = self.session.runner.run(&argv, Output::Log(&log))?;
+            if !finished.success() {
+                let shown = self.session.layout.show(&log);
+                return Err(finished
+                    .fault(&argv)
+                    .help(format!("nothing of {} was signed or tagged; the whole log: {shown}", cell.id))
+                    .into());
+            }
+            self.session.ui.note(format!("{}: passed", argv.purpose));
+        }
+        Ok(())
+    }
+}
