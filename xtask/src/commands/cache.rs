@@ -1,27 +1,55 @@
 //! The published image of a cell as a cache: only after its signature was verified.
 
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+use super::parallel;
 use super::session::Session;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::ids::{Digest, Repository};
+use crate::ids::{CellId, Digest, Repository};
+use crate::local::Stack;
 use crate::matrix::CacheKind;
-use crate::plan::Cell;
+use crate::plan::{Cell, Plan};
 use crate::run::retry;
 
+/// What is published of the cells whose matrix asks for it as a cache, verified.
+///
+/// # Errors
+/// If cosign is missing.
+pub(super) fn published(
+    session: &Session,
+    plan: &Plan,
+    buildx: &Buildx,
+    stack: Option<&Stack>,
+    mut cells: Vec<&Cell>,
+) -> Result<BTreeMap<CellId, Digest>> {
+    cells.retain(|cell| cell.builds.iter().any(|build| build.options.cache.contains(&CacheKind::Inline)));
+    cells.dedup_by_key(|cell| &cell.id);
+    if cells.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let signer = session.signer(&plan.sign, stack)?;
+    let trust = signer.map(|signer| Ok::<_, anyhow::Error>((session.cosign()?, signer))).transpose()?;
+    let published = Published { session, buildx, trust };
+    let found = parallel::map(&cells, parallel::default_jobs(), |cell| published.verified(cell));
+    let pairs = cells.iter().zip(found).filter_map(|(cell, digest)| Some((cell.id.clone(), digest?)));
+    Ok(pairs.collect())
+}
+
 /// What is needed to look at published images.
-pub(super) struct Published<'a> {
-    pub(super) session: &'a Session,
-    pub(super) buildx: &'a Buildx,
+struct Published<'a> {
+    session: &'a Session,
+    buildx: &'a Buildx,
     /// `None`: this matrix does not sign.
-    pub(super) trust: Option<(Cosign, Signer)>,
+    trust: Option<(Cosign, Signer)>,
 }
 
 impl Published<'_> {
-    /// The digest of the published image of a cell, where one of its builds wants it as a cache. No image, or one
+    /// The digest of the published image of a cell. No image, or one
     /// that cannot be verified, is no cache, and the output says so; the build goes on without it.
-    pub(super) fn verified(&self, cell: &Cell) -> Option<Digest> {
-        let wanted = cell.builds.iter().any(|build| build.options.cache.contains(&CacheKind::Inline));
-        let repository = cell.repositories.first().filter(|_| wanted)?;
+    fn verified(&self, cell: &Cell) -> Option<Digest> {
+        let repository = cell.repositories.first()?;
         // The last tag is the most general one: it holds what was published before.
         let reference = repository.tagged(&cell.tags.last()?.name);
         let held = match self.session.registry(self.buildx).read(&reference) {

@@ -1,6 +1,7 @@
 //! The commands, one file each under its name. They ask, decide by the pure modules, run and report.
 
 pub mod build;
+mod builds;
 mod cache;
 pub mod ci;
 mod contexts;
@@ -10,6 +11,7 @@ pub mod merge;
 mod parallel;
 pub mod plan;
 pub mod planning;
+mod publish;
 pub mod quickstart;
 pub mod schema;
 pub mod session;

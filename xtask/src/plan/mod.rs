@@ -12,6 +12,7 @@ pub mod remote;
 pub mod resolve;
 pub mod table;
 mod tags;
+mod upstream;
 mod values;
 
 use anyhow::Result;

@@ -11,13 +11,14 @@ use super::event::Event;
 use super::git::Git;
 use super::remote::{self, Queries, RemoteRef, Remotes};
 use super::tags::{Situation, event_is, tags};
-use super::values::{Upstream, Values};
+use super::upstream::Upstream;
+use super::values::Values;
 use super::{Cell, Destination, DestinationKind, Excluded, Pair, Plan, PlannedTag, SCHEMA, Sign};
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
-use crate::matrix::{Diagnostic, Diagnostics, Matrix, RefSpec, TagSpec};
-use crate::version::{Numbers, without_v};
+use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
+use crate::version::Numbers;
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";
@@ -172,7 +173,7 @@ fn collisions(
 
 /// Resolves cell after cell.
 pub(super) struct Resolver<'a> {
-    inputs: &'a Inputs<'a>,
+    pub(super) inputs: &'a Inputs<'a>,
     created: String,
     revision: String,
     /// Whether the run pushes.
@@ -180,7 +181,7 @@ pub(super) struct Resolver<'a> {
     /// What was found for a `ref`, by the place where it is written: many cells share one.
     found: RefCell<BTreeMap<usize, Upstream>>,
     /// The refs that were chosen.
-    used: RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
+    pub(super) used: RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
 }
 
 impl<'a> Resolver<'a> {
@@ -274,83 +275,6 @@ impl<'a> Resolver<'a> {
             builds,
         };
         Ok((cell, origins))
-    }
-
-    fn upstream(&self, spec: &CellSpec<'_>, set: Option<&str>) -> Result<Upstream, Diagnostic> {
-        let reference = spec.reference();
-        let error = |message: String| Diagnostic::new(reference.span.clone(), message);
-        let commit = &self.inputs.git.commit;
-        match (&reference.value, set) {
-            (RefSpec::Value(value), None) => Ok(Upstream::version(without_v(value))),
-            (RefSpec::Value(_), Some(version)) => Ok(Upstream::version(without_v(version))),
-            (RefSpec::File(path), None) => {
-                let text = self.version_file(path).map_err(|e| error(format!("{e:#}")))?;
-                Ok(Upstream::written(&text))
-            }
-            (RefSpec::File(_), Some(version)) => Ok(Upstream::written(version)),
-            (RefSpec::SelfRef, None) => Ok(Upstream::own(&self.inputs.event, commit)),
-            (RefSpec::SelfRef, Some(version)) => Ok(Upstream {
-                version: Some(without_v(version).to_owned()),
-                ..Upstream::own(&self.inputs.event, commit)
-            }),
-            (RefSpec::Branch { repository, branch }, None) => {
-                let found = remote::branch(self.refs(repository), branch).ok_or_else(|| {
-                    error(format!("{repository} has no branch `{branch}`"))
-                        .help(format!("its branches: git ls-remote --heads {repository}"))
-                })?;
-                self.use_ref(repository, found);
-                Ok(Upstream::branch(branch, &found.commit))
-            }
-            (RefSpec::Tag { repository, pattern }, None) => {
-                let (found, tag) = remote::tag(self.refs(repository), pattern).ok_or_else(|| {
-                    error(format!("{repository} has no tag that `{}` selects", pattern.as_str()))
-                        .help("a pre-release counts only where the pattern names one")
-                        .help(format!("its tags: git ls-remote --tags {repository}"))
-                })?;
-                self.use_ref(repository, found);
-                Ok(Upstream::tag(tag, &found.commit))
-            }
-            (RefSpec::Branch { repository, .. } | RefSpec::Tag { repository, .. }, Some(version)) => {
-                self.set_upstream(repository, version).ok_or_else(|| {
-                    error(format!("--set-version: {repository} has no tag or branch `{version}`"))
-                        .help("give one that it has, or a whole commit")
-                })
-            }
-        }
-    }
-
-    /// What a version on the command line names in another repository: a commit, a tag, a branch.
-    fn set_upstream(&self, repository: &str, version: &str) -> Option<Upstream> {
-        if remote::is_commit(version) {
-            return Some(Upstream { commit: Some(version.to_owned()), ..Upstream::default() });
-        }
-        let (found, is_tag) = remote::named(self.refs(repository), version)?;
-        self.use_ref(repository, found);
-        let short = found.name.strip_prefix("refs/tags/").unwrap_or(version);
-        Some(if is_tag {
-            Upstream::tag(short, &found.commit)
-        } else {
-            Upstream::branch(version, &found.commit)
-        })
-    }
-
-    fn refs(&self, repository: &str) -> &'a [RemoteRef] {
-        self.inputs.remotes.get(repository).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Notes a ref for [`Plan::upstreams`].
-    fn use_ref(&self, repository: &str, found: &RemoteRef) {
-        self.used.borrow_mut().entry(repository.to_owned()).or_default().insert(found.clone());
-    }
-
-    /// A version file holds one line: the version.
-    fn version_file(&self, path: &str) -> Result<String> {
-        let text = (self.inputs.read)(path)?;
-        let version = text.trim();
-        if version.is_empty() || version.contains(char::is_whitespace) {
-            anyhow::bail!("the version file {path} must hold one version and nothing else");
-        }
-        Ok(version.to_owned())
     }
 
     /// The labels that every image carries, see <https://github.com/opencontainers/image-spec/blob/main/annotations.md>.

@@ -2,59 +2,10 @@
 
 use std::rc::Rc;
 
-use super::event::Event;
+use super::upstream::Upstream;
 use crate::ids::{Name, Platform};
 use crate::matrix::cells::CellSpec;
-use crate::version::{Numbers, of_tag, without_v};
-
-/// The upstream of a cell, resolved.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Upstream {
-    pub(super) version: Option<String>,
-    pub(super) reference: Option<String>,
-    pub(super) commit: Option<String>,
-    /// What names the upstream where no commit is known: the version as a file has it, `v` included.
-    pub(super) written: Option<String>,
-}
-
-impl Upstream {
-    /// A version and nothing else.
-    pub(super) fn version(version: &str) -> Self {
-        Self { version: Some(version.to_owned()), ..Self::default() }
-    }
-
-    /// The version that a file holds, or that was set in its place.
-    pub(super) fn written(text: &str) -> Self {
-        Self { written: Some(text.to_owned()), ..Self::version(without_v(text)) }
-    }
-
-    /// This repository's own event: a tag is a version, else the short commit is.
-    pub(super) fn own(event: &Event, commit: &str) -> Self {
-        let version = match event {
-            Event::Tag { tag } => of_tag(tag).to_owned(),
-            _ => commit.chars().take(7).collect(),
-        };
-        Self {
-            reference: event.reference().map(str::to_owned),
-            commit: Some(commit.to_owned()),
-            ..Self::version(&version)
-        }
-    }
-
-    /// A branch of another repository: it has a commit, but no version.
-    pub(super) fn branch(branch: &str, commit: &str) -> Self {
-        Self { reference: Some(branch.to_owned()), commit: Some(commit.to_owned()), ..Self::default() }
-    }
-
-    /// A tag of another repository.
-    pub(super) fn tag(tag: &str, commit: &str) -> Self {
-        Self {
-            reference: Some(tag.to_owned()),
-            commit: Some(commit.to_owned()),
-            ..Self::version(of_tag(tag))
-        }
-    }
-}
+use crate::version::Numbers;
 
 /// Everything that a template of one cell may name.
 #[derive(Debug, Clone)]

@@ -1,0 +1,207 @@
+//! The builds of one call: wave after wave, each confirmed at the registry and recorded.
+
+use anyhow::{Context as _, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use super::contexts::Contexts;
+use super::parallel;
+use super::session::Session;
+use super::specs::{Around, Linked, pushed, recorded, spec};
+use crate::argv::bake;
+use crate::argv::buildx::{self, Buildx};
+use crate::builder::Builder;
+use crate::ids::{CellId, Digest, Name};
+use crate::metadata::Metadata;
+use crate::plan::{Build, Cell, Plan};
+use crate::record::{self, DigestRecord};
+use crate::run::Output;
+
+/// One build of the plan.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job<'p> {
+    pub(super) cell: &'p Cell,
+    pub(super) build: &'p Build,
+}
+
+/// How a build ended.
+pub(super) enum Outcome {
+    Built(Box<DigestRecord>, f64),
+    Failed(anyhow::Error),
+    Skipped(String),
+}
+
+/// Everything that the builds of one call share.
+pub(super) struct Run<'a> {
+    pub(super) session: &'a Session,
+    pub(super) plan: &'a Plan,
+    pub(super) buildx: &'a Buildx,
+    pub(super) builder: &'a Builder,
+    pub(super) version: String,
+    pub(super) digests: PathBuf,
+    pub(super) push: bool,
+    pub(super) contexts: Contexts,
+    /// The published images that may serve as a cache.
+    pub(super) published: BTreeMap<CellId, Digest>,
+}
+
+impl<'a> Run<'a> {
+    /// Adds what the builds need and this plan has not built yet, and puts all in the order of waves.
+    pub(super) fn with_needs(&self, jobs: Vec<Job<'a>>) -> Vec<Job<'a>> {
+        let mut wanted: BTreeSet<(&CellId, &Name)> =
+            jobs.iter().map(|job| (&job.cell.id, &job.build.arch)).collect();
+        if self.push {
+            for job in &jobs {
+                for needed in crate::plan::filter::needed(self.plan, job.cell) {
+                    if recorded(self.plan, &self.digests, needed, &job.build.arch).is_none()
+                        && wanted.insert((needed, &job.build.arch))
+                    {
+                        self.session.ui.note(format!(
+                            "{needed} {} is needed and not built yet: it is built first",
+                            job.build.arch
+                        ));
+                    }
+                }
+            }
+        }
+        let all =
+            self.plan.cells.iter().flat_map(|cell| cell.builds.iter().map(move |build| Job { cell, build }));
+        all.filter(|job| wanted.contains(&(&job.cell.id, &job.build.arch))).collect()
+    }
+
+    /// Wave after wave, side by side within a wave.
+    pub(super) fn all(&self, jobs: &[Job<'a>], limit: Option<usize>) -> Vec<Outcome> {
+        let alone = jobs.len() == 1;
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        let waves: BTreeSet<usize> = jobs.iter().map(|job| job.cell.wave).collect();
+        for wave in waves {
+            let now: Vec<Job<'a>> = jobs.iter().copied().filter(|job| job.cell.wave == wave).collect();
+            let before = (jobs, &outcomes);
+            let results = parallel::map(&now, limit.unwrap_or_else(parallel::default_jobs), |job| {
+                if let Some(reason) = self.unmet(*job, before.0, before.1) {
+                    return Outcome::Skipped(reason);
+                }
+                let began = Instant::now();
+                match self.one(*job, alone) {
+                    Ok(record) => Outcome::Built(Box::new(record), began.elapsed().as_secs_f64()),
+                    Err(error) => Outcome::Failed(error),
+                }
+            });
+            outcomes.extend(results);
+        }
+        outcomes
+    }
+
+    /// Why a build cannot be tried: something that it needs failed in this call.
+    fn unmet(&self, job: Job<'_>, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Option<String> {
+        let needs = crate::plan::filter::needed(self.plan, job.cell);
+        let failed = jobs.iter().zip(outcomes).find(|(other, outcome)| {
+            needs.contains(&other.cell.id)
+                && other.build.arch == job.build.arch
+                && !matches!(outcome, Outcome::Built(..))
+        });
+        failed.map(|(other, _)| format!("it needs {} {}", other.cell.id, other.build.arch))
+    }
+
+    /// The command of a build, and where its metadata goes.
+    pub(super) fn command(&self, job: Job<'_>, dry: bool) -> Result<(PathBuf, crate::argv::Argv)> {
+        let name = format!("{}.{}", job.cell.id, job.build.arch);
+        let metadata = self.session.layout.logs().join(format!("{name}.metadata.json"));
+        let linked = if self.push {
+            Linked::Pushed(&|need, arch| pushed(self.plan, &self.digests, need, arch, dry))
+        } else {
+            Linked::Targets
+        };
+        let around = Around {
+            plan: self.plan,
+            root: &self.session.layout.root,
+            contexts: &self.contexts,
+            push: self.push,
+        };
+        let published = self.published.get(&job.cell.id);
+        let main = spec(&around, job.cell, job.build, &linked, published)?;
+        if job.build.needs.is_empty() || self.push {
+            return Ok((metadata.clone(), buildx::build(self.buildx, &main, &metadata)));
+        }
+        let mut specs = vec![main];
+        for needed in crate::plan::filter::needed(self.plan, job.cell) {
+            let cell = self.plan.cell(needed).with_context(|| format!("the plan lacks {needed}"))?;
+            let build = cell
+                .build(&job.build.arch)
+                .with_context(|| format!("{needed} is not built for {}", job.build.arch))?;
+            specs.push(spec(&around, cell, build, &linked, None)?);
+        }
+        let file = self.session.layout.logs().join(format!("{name}.bake.json"));
+        crate::files::write_json(&file, &bake::definition(&specs))?;
+        let target = bake::target_name(&name);
+        Ok((metadata.clone(), bake::bake(self.buildx, &format!("build {name}"), &file, &[target], &metadata)))
+    }
+
+    /// Builds, confirms, records.
+    fn one(&self, job: Job<'_>, alone: bool) -> Result<DigestRecord> {
+        let Job { cell, build } = job;
+        let (metadata, argv) = self.command(job, false)?;
+        let log = self.session.layout.logs().join(format!("{}.{}.log", cell.id, build.arch));
+        // What an earlier build left must not be taken for this one's.
+        let _ = fs::remove_file(&metadata);
+        let started = SystemTime::now();
+        self.session.ui.note(format!("building {} {}", cell.id, build.arch));
+        let output = if alone { Output::Inherit } else { Output::Log(&log) };
+        let finished = self.session.runner.run(&argv, output)?;
+        if !finished.success() {
+            let fault = finished.fault(&argv);
+            return Err(if alone {
+                fault
+            } else {
+                fault.help(format!("the whole log: {}", self.session.layout.show(&log)))
+            }
+            .into());
+        }
+        let metadata = Metadata::read(&metadata)?;
+        if self.push {
+            self.confirm(cell, build, &metadata.digest)?;
+        }
+        let record = self.record(cell, build, metadata, started);
+        crate::files::write_json(&record::digest_path(&self.digests, &cell.id, &build.arch), &record)
+            .with_context(|| format!("record the digest of {} {}", cell.id, build.arch))?;
+        self.session.ui.note(format!("built {} {}  {}", cell.id, build.arch, record.digest.short()));
+        Ok(record)
+    }
+
+    /// Asks every repository for the digest: it has to be there and hold the right platform.
+    fn confirm(&self, cell: &Cell, build: &Build, digest: &Digest) -> Result<()> {
+        let registry = self.session.registry(self.buildx);
+        for repository in &cell.repositories {
+            let held = registry.expect(repository, digest)?;
+            crate::publication::sources::check(&held, &cell.id, &build.platform)
+                .with_context(|| format!("check {}", repository.at(digest)))?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, cell: &Cell, build: &Build, metadata: Metadata, started: SystemTime) -> DigestRecord {
+        let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+        DigestRecord {
+            schema: record::SCHEMA,
+            plan: self.plan.id.clone(),
+            cell: cell.id.clone(),
+            arch: build.arch.clone(),
+            platform: build.platform.clone(),
+            repositories: if self.push { cell.repositories.clone() } else { Vec::new() },
+            digest: metadata.digest,
+            media_type: metadata.media_type,
+            version: cell.version.clone(),
+            commit: cell.commit.clone(),
+            revision: self.plan.revision.clone(),
+            bases: metadata.bases,
+            inputs: None,
+            buildx: self.version.clone(),
+            buildkit: self.builder.buildkit.clone(),
+            started: time(started),
+            finished: time(SystemTime::now()),
+            pushed: self.push,
+        }
+    }
+}
