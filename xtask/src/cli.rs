@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Merge(Merge),
     /// Check published images as a consumer would.
     Verify(Verify),
+    /// Move a cell's tags back to what they held before its last publication.
+    Rollback(Rollback),
     /// Start, stop or show the local registry and builder.
     #[command(subcommand)]
     Local(Local),
@@ -191,6 +193,21 @@ pub(crate) struct Verify {
     #[arg(long)]
     pub(crate) json: bool,
     /// Read the publication records from here [default: target/xtask/publications].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) publications: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The cell, e.g. app.tag.pinned.
+    #[arg(value_name = "CELL")]
+    pub(crate) cell: String,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Print the commands instead of running them.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Read the publication records from here, where the registry has none [default: target/xtask/publications].
     #[arg(long, value_name = "DIR")]
     pub(crate) publications: Option<PathBuf>,
 }

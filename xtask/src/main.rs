@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use xtask::commands::planning::{PlanOptions, To};
 use xtask::commands::session::Session;
-use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, schema, verify};
+use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, rollback, schema, verify};
 use xtask::context::{Context, Layout};
 use xtask::error::{self, Fault};
 use xtask::plan::filter::Filter;
@@ -49,6 +49,7 @@ fn run(cli: cli::Cli) -> Result<()> {
         cli::Command::Build(args) => build::run(&session, &build_options(args)?),
         cli::Command::Merge(args) => merge::run(&session, &merge_options(args)?),
         cli::Command::Verify(args) => verify::run(&session, &verify_options(args)?),
+        cli::Command::Rollback(args) => rollback::run(&session, &rollback_options(args)?),
         cli::Command::Local(args) => local::run(&session, local_options(args)),
         cli::Command::Quickstart => quickstart::run(&session),
         cli::Command::Doctor => doctor::run(&session),
@@ -100,6 +101,11 @@ fn verify_options(args: cli::Verify) -> Result<verify::Options> {
         .or_else(|| identity.map(|(identity, issuer)| verify::Expected::Identity { identity, issuer }));
     let (plan, filter) = (how(plan)?, filter(cells, Vec::new())?);
     Ok(verify::Options { plan, filter, reference, expected, json, publications })
+}
+
+fn rollback_options(args: cli::Rollback) -> Result<rollback::Options> {
+    let cli::Rollback { cell, plan, dry_run, publications } = args;
+    Ok(rollback::Options { plan: how(plan)?, cell: cell.parse()?, dry_run, publications })
 }
 
 fn local_options(args: cli::Local) -> local::Options {

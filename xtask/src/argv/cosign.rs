@@ -1,7 +1,7 @@
 //! `cosign sign` and `cosign verify`, for cosign 2.4 and later and for cosign 3.
 
 use semver::Version;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Argv, Program};
 use crate::ids::{Digest, Repository};
@@ -59,7 +59,38 @@ impl Cosign {
     /// Signs a digest and, below an index, everything that it lists.
     pub fn sign(&self, signer: &Signer, repository: &Repository, digest: &Digest) -> Argv {
         let argv = self.argv(format!("sign {repository}"), "sign").args(["--yes", "--recursive"]);
-        let argv = match signer {
+        self.signing(argv, signer).arg(repository.at(digest))
+    }
+
+    /// Attaches a signed statement about a digest: the JSON file `predicate`, of the type `kind`, a URI.
+    pub fn attest(
+        &self,
+        signer: &Signer,
+        repository: &Repository,
+        digest: &Digest,
+        kind: &str,
+        predicate: &Path,
+    ) -> Argv {
+        let argv = self.argv(format!("attach a record to {}", repository.at(digest)), "attest").arg("--yes");
+        let argv = self.signing(argv, signer).args(["--type", kind, "--predicate"]).path(predicate);
+        argv.arg(repository.at(digest))
+    }
+
+    /// The statements of a type about a digest, verified, one JSON envelope (DSSE) per line.
+    pub fn attestations(
+        &self,
+        signer: &Signer,
+        repository: &Repository,
+        digest: &Digest,
+        kind: &str,
+    ) -> Argv {
+        let argv = self.argv(format!("read the records of {}", repository.at(digest)), "verify-attestation");
+        argv.args(verify_args(signer)).args(["--type", kind]).arg(repository.at(digest))
+    }
+
+    /// What `sign` and `attest` want to know of the signer.
+    fn signing(&self, argv: Argv, signer: &Signer) -> Argv {
+        match signer {
             Signer::Keyless { .. } => argv,
             Signer::Key { key, password, .. } => {
                 let argv = argv.args(["--key", key]);
@@ -75,8 +106,7 @@ impl Cosign {
                     _ => argv.arg("--tlog-upload=false"),
                 }
             }
-        };
-        argv.arg(repository.at(digest))
+        }
     }
 
     /// Checks the signature of every digest, as a consumer would. All of them must be signed.
@@ -154,6 +184,18 @@ mod tests {
             COSIGN_PASSWORD="$(cat k/password)" cosign sign --yes --recursive --key k/cosign.key --tlog-upload=false 127.0.0.1:5000/app@sha256:D
             cosign verify --key k/cosign.pub --insecure-ignore-tlog=true --output json 127.0.0.1:5000/app@sha256:D"#]],
         );
+    }
+
+    #[test]
+    fn records() {
+        let cosign = Cosign { program: Program::new("cosign"), version: "3.1.3".parse().unwrap() };
+        let (repository, digest) = ("127.0.0.1:5000/app".parse().unwrap(), Digest::of(b""));
+        let attest =
+            cosign.attest(&offline(), &repository, &digest, "urn:x", Path::new("r.json")).to_string();
+        let read = cosign.attestations(&offline(), &repository, &digest, "urn:x").to_string();
+        expect![[r#"
+            COSIGN_PASSWORD="$(cat k/password)" cosign attest --yes --key k/cosign.key --signing-config k/sc.json --type urn:x --predicate r.json 127.0.0.1:5000/app@sha256:D
+            cosign verify-attestation --key k/cosign.pub --insecure-ignore-tlog=true --type urn:x 127.0.0.1:5000/app@sha256:D"#]].assert_eq(&format!("{attest}\n{read}").replace(digest.hex(), "D"));
     }
 
     #[test]

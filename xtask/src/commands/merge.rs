@@ -16,6 +16,7 @@ use crate::error::Fault;
 use crate::ids::{Digest, Tag};
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
+use crate::publication::attached::KIND;
 use crate::publication::records;
 use crate::record::{self, DigestRecord, Publication};
 use crate::tools::Tool;
@@ -158,6 +159,10 @@ fn dry_run(
             if let Some(signer) = &signer {
                 session.ui.out(cosign.sign(signer, repository, &digest).to_string());
                 session.ui.out(cosign.verify(signer, repository, std::slice::from_ref(&digest)).to_string());
+            }
+            if let Some(signer) = &signer {
+                let file = session.layout.logs().join(format!("{}.publication.json", cell.id));
+                session.ui.out(cosign.attest(signer, repository, &digest, KIND, &file).to_string());
             }
             let names: Vec<&Tag> = cell.tags.iter().map(|tag| &tag.name).collect();
             session.ui.out(imagetools::tag(&buildx, repository, &digest, &names).to_string());

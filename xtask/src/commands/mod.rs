@@ -1,5 +1,6 @@
 //! The commands, one file each under its name. They ask, decide by the pure modules, run and report.
 
+mod attached;
 pub mod build;
 mod builds;
 mod cache;
@@ -13,6 +14,7 @@ pub mod plan;
 pub mod planning;
 mod publish;
 pub mod quickstart;
+pub mod rollback;
 pub mod schema;
 pub mod session;
 mod specs;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
+use super::attached::Attached;
 use super::session::Session;
 use super::stage::Tests;
 use crate::argv::buildx::Buildx;
@@ -12,7 +13,7 @@ use crate::ids::{Digest, Repository, Tag};
 use crate::oci::Manifest;
 use crate::plan::{Cell, Pair, Plan, Sign};
 use crate::publication::{index, sources, tags};
-use crate::record::{self, DigestRecord, Publication, PublishedTag, Signature};
+use crate::record::{self, DigestRecord, Publication, Signature};
 use crate::registry::Registry;
 use crate::run::{Output, retry};
 
@@ -66,8 +67,8 @@ impl Merge<'_> {
         if let Some(signer) = &self.signer {
             self.sign(signer, repository, &digest, &index, pushed)?;
         }
-        let tags = self.tag(cell, repository, &digest)?;
-        Ok(Publication {
+        let moves = self.moves(cell, repository, &digest)?;
+        let publication = Publication {
             schema: record::SCHEMA,
             plan: self.plan.id.clone(),
             cell: cell.id.clone(),
@@ -77,10 +78,29 @@ impl Merge<'_> {
             repositories: vec![repository.clone()],
             digest,
             children,
-            tags,
-            signature: signature(&self.plan.sign, self.signer.as_ref()),
+            tags: moves.tags(),
+            signature: self.signature(),
             published: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
-        })
+        };
+        // Before the first tag moves: what it held is known now, and to nobody after a kill.
+        let publication = self.attach(publication, repository, pushed)?;
+        self.tag(repository, &publication, &moves)?;
+        Ok(publication)
+    }
+
+    /// Attaches the record, unless the index has one that says the same: then that one is right about what the tags
+    /// held before, since they may be set already.
+    fn attach(&self, publication: Publication, repository: &Repository, new: bool) -> Result<Publication> {
+        let Some(signer) = &self.signer else { return Ok(publication) };
+        let attached = Attached { session: self.session, cosign: &self.cosign, signer };
+        let earlier = if new { Vec::new() } else { attached.read(repository, &publication.digest)? };
+        let ours = earlier.iter().rev().find(|record| record.plan == publication.plan);
+        let publication = publication.remember(ours);
+        if ours.is_some_and(|record| record.tags == publication.tags) {
+            return Ok(publication);
+        }
+        attached.write(repository, &publication)?;
+        Ok(publication)
     }
 
     /// Step 2.
@@ -138,8 +158,8 @@ impl Merge<'_> {
     }
 
     /// Steps 7 and 8.
-    fn tag(&self, cell: &Cell, repository: &Repository, digest: &Digest) -> Result<Vec<PublishedTag>> {
-        let moves = self.moves(cell, repository, digest)?;
+    fn tag(&self, repository: &Repository, publication: &Publication, moves: &tags::Moves) -> Result<()> {
+        let digest = &publication.digest;
         for remark in &moves.remarks {
             self.session.ui.note(format!("{repository}: {remark}"));
         }
@@ -154,14 +174,10 @@ impl Merge<'_> {
         for tags in calls {
             self.retry(&imagetools::tag(self.buildx, repository, digest, tags))?;
         }
-        let set =
-            moves.set.iter().map(|(tag, from)| PublishedTag { name: tag.clone(), moved_from: from.clone() });
-        let kept = moves.kept.iter().map(|tag| PublishedTag { name: tag.clone(), moved_from: None });
-        let tags: Vec<PublishedTag> = set.chain(kept).collect();
-        for tag in &tags {
-            self.read_back(repository, &tag.name, digest)?;
+        for tag in &publication.tags {
+            read_back(&self.registry, repository, &tag.name, digest)?;
         }
-        Ok(tags)
+        Ok(())
     }
 
     fn moves(&self, cell: &Cell, repository: &Repository, digest: &Digest) -> Result<tags::Moves> {
@@ -182,23 +198,49 @@ impl Merge<'_> {
         Ok(moves)
     }
 
-    fn read_back(&self, repository: &Repository, tag: &Tag, digest: &Digest) -> Result<()> {
-        match self.registry.read(&repository.tagged(tag))? {
-            Some(held) if held.digest == *digest => Ok(()),
-            Some(held) => Err(Fault::failed(format!(
-                "{} was set to {digest} and holds {}",
-                repository.tagged(tag),
-                held.digest
-            ))
-            .help("another publication may have moved it meanwhile; run merge again to see")
-            .into()),
-            None => Err(Fault::failed(format!("{} was set and is not there", repository.tagged(tag))).into()),
-        }
+    /// The facts about the signatures, for the record.
+    fn signature(&self) -> Signature {
+        let method = match &self.plan.sign {
+            Sign::Local => "local",
+            Sign::Keyless { .. } => "keyless",
+            Sign::Key { .. } => "key",
+            Sign::None { .. } => "none",
+        };
+        let (identity, key) = match &self.signer {
+            Some(Signer::Keyless { identity, .. }) => (Some(identity.clone()), None),
+            Some(Signer::Key { public, .. }) => (None, Some(public.clone())),
+            Some(Signer::Offline { public, .. }) => (None, Some(self.session.layout.show(public))),
+            None => (None, None),
+        };
+        Signature { method: method.to_owned(), identity, key }
     }
 
     fn retry(&self, argv: &crate::argv::Argv) -> Result<crate::run::Finished> {
         let finished = retry::run(&self.session.runner, self.session.ui, argv, retry::is_temporary)?;
         if finished.success() { Ok(finished) } else { Err(finished.fault(argv).into()) }
+    }
+}
+
+/// Confirms that a tag holds what it was set to.
+///
+/// # Errors
+/// If it does not.
+pub(super) fn read_back(
+    registry: &Registry,
+    repository: &Repository,
+    tag: &Tag,
+    digest: &Digest,
+) -> Result<()> {
+    match registry.read(&repository.tagged(tag))? {
+        Some(held) if held.digest == *digest => Ok(()),
+        Some(held) => Err(Fault::failed(format!(
+            "{} was set to {digest} and holds {}",
+            repository.tagged(tag),
+            held.digest
+        ))
+        .help("another publication may have moved it meanwhile; run merge again to see")
+        .into()),
+        None => Err(Fault::failed(format!("{} was set and is not there", repository.tagged(tag))).into()),
     }
 }
 
@@ -209,21 +251,4 @@ pub(super) fn join(cell: &Cell, records: &[DigestRecord], repository: &Repositor
         sources: records.iter().map(|record| record.digest.clone()).collect(),
         annotations: Pair::tuples(&cell.annotations),
     }
-}
-
-/// The facts about the signatures, for the record.
-fn signature(sign: &Sign, signer: Option<&Signer>) -> Signature {
-    let method = match sign {
-        Sign::Local => "local",
-        Sign::Keyless { .. } => "keyless",
-        Sign::Key { .. } => "key",
-        Sign::None { .. } => "none",
-    };
-    let (identity, key) = match signer {
-        Some(Signer::Keyless { identity, .. }) => (Some(identity.clone()), None),
-        Some(Signer::Key { public, .. }) => (None, Some(public.clone())),
-        Some(Signer::Offline { public, .. }) => (None, Some(public.display().to_string())),
-        None => (None, None),
-    };
-    Signature { method: method.to_owned(), identity, key }
 }

@@ -2,6 +2,7 @@
 //!
 //! Pure. `commands/merge.rs` asks the outside and applies them in order.
 
+pub mod attached;
 pub mod index;
 pub mod records;
 pub mod sources;

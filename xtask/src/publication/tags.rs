@@ -6,6 +6,7 @@ use crate::error::Fault;
 use crate::ids::{CellId, Digest, Tag};
 use crate::plan::PlannedTag;
 use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED, ANNOTATION_VERSION};
+use crate::record::PublishedTag;
 use crate::registry::Held;
 use crate::version;
 
@@ -123,6 +124,16 @@ pub struct Moves {
 }
 
 impl Moves {
+    /// The tags that hold the publication afterwards, with what each held before.
+    pub fn tags(&self) -> Vec<PublishedTag> {
+        let tag = |name: &Tag, from: Option<&Digest>| PublishedTag {
+            name: name.clone(),
+            moved_from: from.cloned(),
+        };
+        let set = self.set.iter().map(|(name, from)| tag(name, from.as_ref()));
+        set.chain(self.kept.iter().map(|name| tag(name, None))).collect()
+    }
+
     /// Adds a decision.
     pub fn add(&mut self, tag: &Tag, decision: Decision) {
         match decision {

@@ -201,3 +201,39 @@ pub fn failing_test(checkout: &Checkout) {
     checkout.xtask(&["merge"]).ok();
     assert_ne!(registry::tags(&address, "hello-php"), before);
 }
+
+/// From the registry's own record, without any file of ours: tags go back, and what they hold is signed.
+pub fn rolled_back(checkout: &Checkout) {
+    let (cell, address) = ("hello-php.release.pinned", checkout.registry());
+    checkout.xtask(&["build", "--emulate"]).ok();
+    checkout.xtask(&["merge"]).ok();
+    let before = registry::tags(&address, "hello-php");
+    fs::write(checkout.root.join("images/hello-php/.version"), "1.4.3\n").unwrap();
+    checkout.commit();
+    checkout.xtask(&["build", "--emulate"]).ok();
+    checkout.xtask(&["merge"]).ok();
+    let published = registry::tags(&address, "hello-php");
+    assert_ne!(published["latest"], before["latest"]);
+    fs::remove_dir_all(checkout.root.join("target/xtask/publications")).unwrap();
+    let dry = checkout.xtask(&["rollback", cell, "--dry-run"]).ok();
+    assert!(
+        dry.stdout.contains("imagetools create") && dry.stdout.contains(&before["latest"]),
+        "{}",
+        dry.all()
+    );
+    assert_eq!(registry::tags(&address, "hello-php"), published, "a dry run moves nothing");
+    let done = checkout.xtask(&["rollback", cell]).ok();
+    let after = registry::tags(&address, "hello-php");
+    for tag in ["latest", "1", "1.4"] {
+        assert_eq!(after[tag], before[tag], "{tag}");
+    }
+    assert_eq!(after["1.4.3"], published["1.4.3"], "it held nothing before");
+    assert!(done.stderr.contains("1.4.3 stays: it held nothing before"), "{}", done.all());
+    assert_eq!(after["rolling"], published["rolling"], "another cell");
+    checkout.xtask(&["verify", &format!("{address}/hello-php:latest")]).ok();
+    checkout.xtask(&["rollback", "nothing"]).fails(2, &["no cell `nothing`"]);
+    // Publishing again goes forward again.
+    checkout.xtask(&["merge"]).ok();
+    assert_eq!(registry::tags(&address, "hello-php")["latest"], published["latest"]);
+    checkout.git(&["revert", "--no-edit", "HEAD"]);
+}

@@ -1,0 +1,47 @@
+//! Reads and writes the publication records that are attached to an index.
+
+use anyhow::Result;
+use std::path::PathBuf;
+
+use super::session::Session;
+use crate::argv::cosign::{Cosign, Signer};
+use crate::ids::{Digest, Repository};
+use crate::publication::attached::{KIND, parse};
+use crate::record::Publication;
+use crate::run::retry;
+
+/// Who reads and writes.
+pub(super) struct Attached<'a> {
+    pub(super) session: &'a Session,
+    pub(super) cosign: &'a Cosign,
+    pub(super) signer: &'a Signer,
+}
+
+impl Attached<'_> {
+    /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
+    ///
+    /// # Errors
+    /// If cosign cannot be run.
+    pub(super) fn read(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Publication>> {
+        let argv = self.cosign.attestations(self.signer, repository, digest, KIND);
+        let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
+        let records = if finished.success() { parse(&finished.stdout) } else { Vec::new() };
+        Ok(records.into_iter().filter(|record| record.digest == *digest).collect())
+    }
+
+    /// Attaches a record to its index.
+    ///
+    /// # Errors
+    /// If it cannot be written or signed.
+    pub(super) fn write(&self, repository: &Repository, publication: &Publication) -> Result<()> {
+        let file = self.file(publication);
+        crate::files::write_json(&file, publication)?;
+        let argv = self.cosign.attest(self.signer, repository, &publication.digest, KIND, &file);
+        let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
+        if finished.success() { Ok(()) } else { Err(finished.fault(&argv).into()) }
+    }
+
+    fn file(&self, publication: &Publication) -> PathBuf {
+        self.session.layout.logs().join(format!("{}.publication.json", publication.cell))
+    }
+}

@@ -1,0 +1,186 @@
+//! `cargo xtask rollback`: the tags of a cell go back to what they held before its last publication.
+
+use anyhow::{Context as _, Result};
+use std::path::PathBuf;
+
+use super::attached::Attached;
+use super::planning::PlanOptions;
+use super::publish::read_back;
+use super::session::Session;
+use crate::argv::buildx::Buildx;
+use crate::argv::cosign::{Cosign, Signer};
+use crate::argv::imagetools;
+use crate::error::Fault;
+use crate::ids::{CellId, Digest, Repository, Tag};
+use crate::plan::Cell;
+use crate::plan::filter::Filter;
+use crate::plan::resolve::ANNOTATION_CELL;
+use crate::publication::index::all_digests;
+use crate::record::{self, Publication};
+use crate::registry::Registry;
+use crate::run::retry;
+use crate::ui::columns;
+
+/// What was typed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How the plan is found.
+    pub plan: PlanOptions,
+    /// The cell.
+    pub cell: CellId,
+    /// `--dry-run`.
+    pub dry_run: bool,
+    /// `--publications`.
+    pub publications: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If no record says what the tags held before, or if that is not signed as it should be.
+pub fn run(session: &Session, options: &Options) -> Result<()> {
+    let plan = session.plan(&options.plan)?;
+    let filter = Filter { cells: vec![options.cell.clone()], ..Filter::default() };
+    let cell = filter.cells(&plan)?.into_iter().next().context("the plan lacks the cell")?;
+    let (buildx, stack) = session.buildx(&plan, None)?;
+    let folder = options.publications.as_ref();
+    let folder = folder.map_or_else(|| session.layout.publications(), |path| session.typed(path));
+    let rollback = Rollback {
+        session,
+        cell,
+        registry: session.registry(&buildx),
+        buildx,
+        cosign: session.cosign()?,
+        signer: session.signer(&plan.sign, stack.as_ref())?,
+        local: record::publication_path(&folder, &cell.id),
+    };
+    let mut steps = Vec::new();
+    for repository in &cell.repositories {
+        let found = rollback.steps(repository).with_context(|| format!("roll {} back", cell.id))?;
+        steps.push((repository, found));
+    }
+    if options.dry_run {
+        for (repository, back) in &steps {
+            for (tag, digest) in &back.moves {
+                session.ui.out(imagetools::tag(&rollback.buildx, repository, digest, &[tag]).to_string());
+            }
+        }
+        return Ok(());
+    }
+    let mut rows = vec![["REFERENCE", "NOW", "WAS"].map(str::to_owned).to_vec()];
+    for (repository, back) in &steps {
+        rollback.go(repository, back)?;
+        let from = back.from.short().to_owned();
+        let row = |(tag, digest): &(Tag, Digest)| {
+            vec![repository.tagged(tag), digest.short().to_owned(), from.clone()]
+        };
+        rows.extend(back.moves.iter().map(row));
+    }
+    // The record on this machine tells of what no tag holds any more; the one at the index stays.
+    if rollback.signer.is_some() && rollback.local.exists() {
+        std::fs::remove_file(&rollback.local)
+            .with_context(|| format!("removing {}", rollback.local.display()))?;
+    }
+    session.ui.out(columns(&rows));
+    Ok(())
+}
+
+struct Rollback<'a> {
+    session: &'a Session,
+    cell: &'a Cell,
+    registry: Registry,
+    buildx: Buildx,
+    cosign: Cosign,
+    signer: Option<Signer>,
+    local: PathBuf,
+}
+
+/// What is to be done in one repository.
+struct Back {
+    /// The index that is taken back.
+    from: Digest,
+    /// The tags, the most general first: a reader of `latest` must find its version, too.
+    moves: Vec<(Tag, Digest)>,
+}
+
+impl Rollback<'_> {
+    /// Finds the last publication, and which of its tags go back where.
+    fn steps(&self, repository: &Repository) -> Result<Back> {
+        let publication = self.last(repository)?;
+        let mut moves: Vec<(Tag, Digest)> = Vec::new();
+        for tag in publication.tags.iter().rev() {
+            let reference = repository.tagged(&tag.name);
+            let held = self.registry.read(&reference)?.map(|held| held.digest);
+            match (&tag.moved_from, held) {
+                (Some(before), Some(held)) if held == publication.digest => {
+                    moves.push((tag.name.clone(), before.clone()));
+                }
+                (None, Some(held)) if held == publication.digest => {
+                    self.session.ui.note(format!("{reference} stays: it held nothing before"));
+                }
+                _ => self.session.ui.note(format!("{reference} stays: it does not hold this publication")),
+            }
+        }
+        let mut targets: Vec<&Digest> = moves.iter().map(|(_, digest)| digest).collect();
+        targets.sort();
+        targets.dedup();
+        for digest in targets {
+            self.check(repository, digest)?;
+        }
+        if moves.is_empty() {
+            return Err(Fault::failed(format!(
+                "no tag of {repository} can go back: none of them held anything before {}",
+                publication.digest.short()
+            ))
+            .into());
+        }
+        Ok(Back { from: publication.digest, moves })
+    }
+
+    /// The newest publication of the cell that one of its tags holds: as the registry knows it, else this machine.
+    fn last(&self, repository: &Repository) -> Result<Publication> {
+        let mut found: Vec<Publication> = Vec::new();
+        let mut seen: Vec<Digest> = Vec::new();
+        for tag in &self.cell.tags {
+            let Some(held) = self.registry.read(&repository.tagged(&tag.name))? else { continue };
+            let ours =
+                held.manifest.annotations.get(ANNOTATION_CELL).is_some_and(|id| id == self.cell.id.as_str());
+            if !ours || seen.contains(&held.digest) {
+                continue;
+            }
+            seen.push(held.digest.clone());
+            if let Some(signer) = &self.signer {
+                let attached = Attached { session: self.session, cosign: &self.cosign, signer };
+                found.extend(attached.read(repository, &held.digest)?);
+            }
+        }
+        let local = record::read::<Publication>(&self.local)?.filter(|record| seen.contains(&record.digest));
+        let newest = found.into_iter().max_by(|one, two| one.published.cmp(&two.published)).or(local);
+        newest.ok_or_else(|| {
+            Fault::failed(format!("{repository} has no record of a publication of {}", self.cell.id))
+                .help("records are attached to what `merge` publishes and signs; set the tags by hand with `docker buildx imagetools create`")
+                .into()
+        })
+    }
+
+    /// What tags go back to must be there, and signed like everything else.
+    fn check(&self, repository: &Repository, digest: &Digest) -> Result<()> {
+        let held = self.registry.expect(repository, digest)?;
+        let Some(signer) = &self.signer else { return Ok(()) };
+        let argv = self.cosign.verify(signer, repository, &all_digests(digest, &held.manifest));
+        let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
+        if finished.success() { Ok(()) } else { Err(finished.fault(&argv).into()) }
+    }
+
+    fn go(&self, repository: &Repository, back: &Back) -> Result<()> {
+        for (tag, digest) in &back.moves {
+            let argv = imagetools::tag(&self.buildx, repository, digest, &[tag]);
+            let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
+            if !finished.success() {
+                return Err(finished.fault(&argv).into());
+            }
+            read_back(&self.registry, repository, tag, digest)?;
+        }
+        Ok(())
+    }
+}
