@@ -53,6 +53,19 @@ pub struct DigestRecord {
     pub pushed: bool,
 }
 
+impl DigestRecord {
+    /// The digest of an image of this run that the build stood on, as its provenance names it.
+    pub fn base(&self, repository: &Repository) -> Option<&Digest> {
+        let is_meant = |base: &&BaseImage| {
+            let name = base.image.split_once('/').map_or("", |(_, name)| name);
+            let name = name.split(['?', '@']).next().unwrap_or_default().replace("%3A", ":");
+            // A package URL leaves Docker Hub's own name out.
+            name == repository.as_str() || repository.as_str().strip_prefix("docker.io/") == Some(&name)
+        };
+        self.bases.iter().find(is_meant).map(|base| &base.digest)
+    }
+}
+
 /// An image that a build started from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,4 +182,44 @@ struct Schema {
 
 fn damaged(path: &Path, why: &str) -> anyhow::Error {
     Fault::invalid(format!("{} is damaged: {why}", path.display())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_are_found_by_their_repository() {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let base = |image: &str| BaseImage { image: image.into(), digest: digest(image) };
+        let images = [
+            "pkg:docker/127.0.0.1%3A5000/base?digest=sha256:0&platform=linux%2Famd64",
+            "pkg:docker/acme/app@1.2?platform=linux%2Famd64",
+            "pkg:docker/ghcr.io/acme/base-more@1",
+        ];
+        let record = DigestRecord {
+            schema: SCHEMA,
+            plan: digest("plan"),
+            cell: "app".parse().unwrap(),
+            arch: "amd64".parse().unwrap(),
+            platform: "linux/amd64".parse().unwrap(),
+            repositories: Vec::new(),
+            digest: digest("app"),
+            media_type: String::new(),
+            version: None,
+            commit: None,
+            revision: String::new(),
+            bases: images.map(base).to_vec(),
+            inputs: None,
+            buildx: String::new(),
+            buildkit: None,
+            started: String::new(),
+            finished: String::new(),
+            pushed: true,
+        };
+        let find = |repository: &str| record.base(&repository.parse().unwrap()).cloned();
+        assert_eq!(find("127.0.0.1:5000/base"), Some(digest(images[0])));
+        assert_eq!(find("docker.io/acme/app"), Some(digest(images[1])));
+        assert_eq!(find("ghcr.io/acme/base"), None);
+    }
 }

@@ -62,13 +62,13 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let read: Vec<Result<Vec<DigestRecord>>> =
         cells.iter().map(|cell| records::read_all(&digests, &plan, cell)).collect();
     if options.dry_run {
-        return dry_run(session, &plan, options, &cells, read, digests);
+        return dry_run(session, &plan, options, &cells, read);
     }
     refuse_incomplete(session, &cells, &read)?;
     let (buildx, stack) = session.buildx(&plan, options.builder.as_deref())?;
     let signer = session.signer(&plan.sign, stack.as_ref())?;
     let contexts = Contexts::of(&plan, &session.layout.root, &session.layout.contexts());
-    let tests = Tests { session, plan: &plan, buildx: &buildx, digests, contexts };
+    let tests = Tests { session, plan: &plan, buildx: &buildx, contexts };
     tests.prepare(&cells, stack.is_some())?;
     let merge = Merge {
         session,
@@ -133,7 +133,6 @@ fn dry_run(
     options: &Options,
     cells: &[&Cell],
     read: Vec<Result<Vec<DigestRecord>>>,
-    digests: PathBuf,
 ) -> Result<()> {
     let (buildx, stack) = session.buildx_of_dry_run(plan, options.builder.as_deref())?;
     let signer = session.signer(&plan.sign, stack.as_ref())?;
@@ -146,14 +145,14 @@ fn dry_run(
     let digest = Digest::unknown();
     let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
     contexts.make()?;
-    let tests = Tests { session, plan, buildx: &buildx, digests, contexts };
+    let tests = Tests { session, plan, buildx: &buildx, contexts };
     for (cell, records) in cells.iter().zip(read) {
         let records = records?;
         for repository in &cell.repositories {
             let join = join(cell, &records, repository);
             session.ui.out(join.dry_run(&buildx).to_string());
             session.ui.out(join.push_untagged(&buildx, &digest).to_string());
-            for test in tests.commands(cell, &records, repository, true)? {
+            for test in tests.commands(cell, &records, repository)? {
                 session.ui.out(test.to_string());
             }
             if let Some(signer) = &signer {

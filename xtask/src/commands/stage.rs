@@ -1,16 +1,15 @@
 //! Step 4 of a publication: the image's own test stage, on each platform.
 
 use anyhow::{Context as _, Result};
-use std::path::PathBuf;
 
 use super::contexts::Contexts;
 use super::session::Session;
-use super::specs::{Around, Linked, pushed, spec};
+use super::specs::{Around, Linked, spec};
 use crate::argv::Argv;
 use crate::argv::buildx::{self, Buildx, NamedContext};
 use crate::builder::Builder;
 use crate::error::Fault;
-use crate::ids::{Digest, Platform, Repository};
+use crate::ids::{CellId, Digest, Name, Platform, Repository};
 use crate::plan::{Build, Cell, Plan};
 use crate::record::DigestRecord;
 use crate::run::Output;
@@ -20,7 +19,6 @@ pub(super) struct Tests<'a> {
     pub(super) session: &'a Session,
     pub(super) plan: &'a Plan,
     pub(super) buildx: &'a Buildx,
-    pub(super) digests: PathBuf,
     pub(super) contexts: Contexts,
 }
 
@@ -55,17 +53,16 @@ impl<'a> Tests<'a> {
     /// The commands of a cell's tests, one per platform; none if it declares no test.
     ///
     /// # Errors
-    /// If a record that a test needs is missing.
+    /// If the plan lacks what a build needs.
     pub(super) fn commands(
         &self,
         cell: &Cell,
         records: &[DigestRecord],
         repository: &Repository,
-        dry: bool,
     ) -> Result<Vec<Argv>> {
         let one = |(build, stage): (&Build, &String)| {
-            let digest = records.iter().find(|record| record.arch == build.arch).map(|record| &record.digest);
-            let digest = digest.cloned().unwrap_or_else(Digest::unknown);
+            let record = records.iter().find(|record| record.arch == build.arch);
+            let digest = record.map_or_else(Digest::unknown, |record| record.digest.clone());
             let image = NamedContext::Image { repository: repository.clone(), digest };
             let around = Around {
                 plan: self.plan,
@@ -73,7 +70,14 @@ impl<'a> Tests<'a> {
                 contexts: &self.contexts,
                 push: true,
             };
-            let find = |need: &_, arch: &_| pushed(self.plan, &self.digests, need, arch, dry);
+            // What the image was built upon stands in its own record: a job that merges one cell has no others. What
+            // is not there was not used; a digest of zeros is found nowhere, should the test ask for it all the same.
+            let find = |need: &CellId, _: &Name| {
+                let needed = self.plan.cell(need).with_context(|| format!("the plan lacks {need}"))?;
+                let repository = needed.repositories.first().context("a cell has a repository")?.clone();
+                let digest = record.and_then(|record| record.base(&repository)).cloned();
+                Ok(NamedContext::Image { repository, digest: digest.unwrap_or_else(Digest::unknown) })
+            };
             let spec = spec(&around, cell, build, &Linked::Pushed(&find), None)?;
             Ok(buildx::test(self.buildx, &spec, stage, &image))
         };
@@ -85,7 +89,7 @@ impl<'a> Tests<'a> {
     /// # Errors
     /// If one fails: what it printed is in a log.
     pub(super) fn run(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
-        for argv in self.commands(cell, records, repository, false)? {
+        for argv in self.commands(cell, records, repository)? {
             let log = self.session.layout.logs().join(format!("{}.log", argv.purpose.replace(' ', ".")));
             let finished = self.session.runner.run(&argv, Output::Log(&log))?;
             if !finished.success() {

@@ -198,7 +198,9 @@ pub fn failing_test(checkout: &Checkout) {
     fs::write(&file, original).unwrap();
     checkout.commit();
     checkout.xtask(&["build", "--emulate"]).ok();
-    checkout.xtask(&["merge"]).ok();
+    // As a job that has the records of its own image only.
+    fs::remove_dir_all(checkout.root.join("target/xtask/digests/php-base")).unwrap();
+    checkout.xtask(&["merge", "--image", "hello-php"]).ok();
     assert_ne!(registry::tags(&address, "hello-php"), before);
 }
 
