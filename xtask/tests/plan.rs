@@ -442,6 +442,16 @@ fn a_run_that_publishes_nothing_needs_no_tag() {
     assert!(case.error().contains("gets no tag"));
 }
 
+/// A commit that begins with a digit is no pre-release of that number.
+#[test]
+fn a_short_commit_is_no_pre_release() {
+    let mut case = Case::tags(r#""{version}", { tag = "{latest}", when = "stable" }"#);
+    case.text = case.text.replace(r#"{ file = "V" }"#, "{ self = true }");
+    assert_eq!(case.names(), ["0123456", "latest"]);
+    case.text = case.text.replace("{version}", "{major}");
+    assert!(case.error().contains("`{major}` has no value"));
+}
+
 /// The tag of this repository says nothing about a branch of another one.
 #[test]
 fn a_branch_or_a_fixed_value_is_no_release() {

@@ -189,7 +189,10 @@ impl Merge<'_> {
                 cell: &cell.id,
                 digest,
                 planned: &self.plan.created,
-                version: cell.version.as_deref(),
+                version: cell
+                    .version
+                    .as_deref()
+                    .filter(|version| tags::is_version(version, &self.plan.revision)),
                 allow_downgrade: self.allow_downgrade,
             };
             let decision = tags::decide(tag, ours, state.as_ref())?;

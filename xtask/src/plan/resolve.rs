@@ -18,7 +18,6 @@ use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
-use crate::version::Numbers;
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";
@@ -207,7 +206,6 @@ impl<'a> Resolver<'a> {
         self.found.borrow_mut().insert(place, upstream.clone());
         Ok(Values {
             spec,
-            numbers: Rc::new(upstream.version.as_deref().map(Numbers::of).unwrap_or_default()),
             upstream: Rc::new(upstream),
             commit: &self.inputs.git.commit,
             revision: &self.revision,
@@ -252,7 +250,7 @@ impl<'a> Resolver<'a> {
             .iter()
             .map(|repository| repository.join(&spec.image.name))
             .collect();
-        let Upstream { version, reference, commit, written: _ } = values.upstream.as_ref().clone();
+        let Upstream { version, reference, commit, .. } = values.upstream.as_ref().clone();
         let cell = Cell {
             id: spec.id.clone(),
             image: spec.image.name.clone(),

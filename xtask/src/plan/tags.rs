@@ -53,7 +53,7 @@ pub(super) fn tags(
 /// Why a cell does not get a tag. `None`: it gets it.
 pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, situation: Situation<'_>) -> Option<&'static str> {
     let When { on, cell } = &spec.when;
-    let prerelease = values.numbers.prerelease.is_some();
+    let prerelease = values.upstream.numbers.prerelease.is_some();
     if prerelease && moves_with_releases(&spec.template) && !on.contains(&Condition::Always) {
         Some("a pre-release gets it only with `always`")
     } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, prerelease, situation)) {

@@ -7,12 +7,14 @@ use super::remote::{self, RemoteRef};
 use super::resolve::Resolver;
 use crate::matrix::cells::CellSpec;
 use crate::matrix::{Diagnostic, RefSpec};
-use crate::version::{of_tag, without_v};
+use crate::version::{Numbers, of_tag, without_v};
 
 /// The upstream of a cell, resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Upstream {
     pub(super) version: Option<String>,
+    /// Of the version, unless that is a short commit: `9e8c947` is no pre-release of 9.
+    pub(super) numbers: Numbers,
     pub(super) reference: Option<String>,
     pub(super) commit: Option<String>,
     /// What names the upstream where no commit is known: the version as a file has it, `v` included.
@@ -22,7 +24,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// A version and nothing else.
     pub(super) fn version(version: &str) -> Self {
-        Self { version: Some(version.to_owned()), ..Self::default() }
+        Self { version: Some(version.to_owned()), numbers: Numbers::of(version), ..Self::default() }
     }
 
     /// The version that a file holds, or that was set in its place.
@@ -33,14 +35,10 @@ impl Upstream {
     /// This repository's own event: a tag is a version, else the short commit is.
     pub(super) fn own(event: &Event, commit: &str) -> Self {
         let version = match event {
-            Event::Tag { tag } => of_tag(tag).to_owned(),
-            _ => commit.chars().take(7).collect(),
+            Event::Tag { tag } => Self::version(of_tag(tag)),
+            _ => Self { version: Some(commit.chars().take(7).collect()), ..Self::default() },
         };
-        Self {
-            reference: event.reference().map(str::to_owned),
-            commit: Some(commit.to_owned()),
-            ..Self::version(&version)
-        }
+        Self { reference: event.reference().map(str::to_owned), commit: Some(commit.to_owned()), ..version }
     }
 
     /// A branch of another repository: it has a commit, but no version.
@@ -73,10 +71,10 @@ impl<'a> Resolver<'a> {
             }
             (RefSpec::File(_), Some(version)) => Ok(Upstream::written(version)),
             (RefSpec::SelfRef, None) => Ok(Upstream::own(&self.inputs.event, commit)),
-            (RefSpec::SelfRef, Some(version)) => Ok(Upstream {
-                version: Some(without_v(version).to_owned()),
-                ..Upstream::own(&self.inputs.event, commit)
-            }),
+            (RefSpec::SelfRef, Some(version)) => {
+                let Upstream { reference, commit, .. } = Upstream::own(&self.inputs.event, commit);
+                Ok(Upstream { reference, commit, ..Upstream::version(without_v(version)) })
+            }
             (RefSpec::Branch { repository, branch }, None) => {
                 let found = remote::branch(self.refs(repository), branch).ok_or_else(|| {
                     error(format!("{repository} has no branch `{branch}`"))

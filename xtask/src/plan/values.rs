@@ -5,15 +5,12 @@ use std::rc::Rc;
 use super::upstream::Upstream;
 use crate::ids::{Name, Platform};
 use crate::matrix::cells::CellSpec;
-use crate::version::Numbers;
 
 /// Everything that a template of one cell may name.
 #[derive(Debug, Clone)]
 pub(super) struct Values<'m> {
     pub(super) spec: &'m CellSpec<'m>,
     pub(super) upstream: Rc<Upstream>,
-    /// Of its version.
-    pub(super) numbers: Rc<Numbers>,
     /// The commit of this repository, 40 hex digits, and its form with `-dirty`.
     pub(super) commit: &'m str,
     pub(super) revision: &'m str,
@@ -26,7 +23,7 @@ pub(super) struct Values<'m> {
 impl Values<'_> {
     /// The value of a placeholder, `None` where this cell has none.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        let numbers = &self.numbers;
+        let numbers = &self.upstream.numbers;
         let seven = |text: &str| text.chars().take(7).collect::<String>();
         match name {
             "version" => self.upstream.version.clone(),

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Tag};
 use crate::plan::PlannedTag;
-use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED, ANNOTATION_VERSION};
+use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED, ANNOTATION_REVISION, ANNOTATION_VERSION};
 use crate::record::PublishedTag;
 use crate::registry::Held;
 use crate::version;
@@ -26,13 +26,19 @@ pub struct TagState {
 impl From<&Held> for TagState {
     fn from(held: &Held) -> Self {
         let annotation = |key: &str| held.manifest.annotations.get(key).cloned();
+        let revision = annotation(ANNOTATION_REVISION).unwrap_or_default();
         Self {
             digest: held.digest.clone(),
             planned: annotation(ANNOTATION_PLANNED),
             cell: annotation(ANNOTATION_CELL),
-            version: annotation(ANNOTATION_VERSION),
+            version: annotation(ANNOTATION_VERSION).filter(|version| is_version(version, &revision)),
         }
     }
+}
+
+/// Whether a version has a place in an order of versions: a short commit has none.
+pub fn is_version(version: &str, revision: &str) -> bool {
+    !revision.starts_with(version)
 }
 
 /// What happens to a tag.
@@ -199,6 +205,15 @@ mod tests {
         assert!(moves("8.4.10", false, false) && moves("8.4.10", true, true));
         assert!(moves("8.5.1", true, false) && moves("8.5.0", true, false));
         assert!(moves("develop", true, false), "what is no version has no order");
+    }
+
+    /// `9e8c947` is neither a version 9 nor a pre-release: the default branch publishes `latest` at every commit.
+    #[test]
+    fn a_short_commit_is_no_version() {
+        assert!(!is_version("9e8c947", "9e8c94713a0b8a77efc5b3a4e9e7bcbf3f1f0f1d"));
+        assert!(is_version("9.1.0", "9e8c94713a0b8a77efc5b3a4e9e7bcbf3f1f0f1d"));
+        let held = TagState { version: None, ..state(b"old", Some("2026-11-20T05:00:00Z")) };
+        assert!(matches!(about(false, Some(&held), false).unwrap(), Decision::Set { .. }));
     }
 
     #[test]
