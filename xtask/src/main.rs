@@ -61,7 +61,9 @@ fn run(cli: cli::Cli) -> Result<()> {
 fn plan_options(args: cli::Plan) -> Result<plan::Options> {
     let cli::Plan { plan, cells, arch, json, explain, github, save } = args;
     let explain = explain.map(|id| id.parse()).transpose()?;
-    Ok(plan::Options { plan: how(plan)?, filter: filter(cells, arch)?, json, explain, github, save })
+    // What another event would do is a question; what is built for this one stays current.
+    let plan = PlanOptions { look: plan.event.is_some(), ..how(plan)? };
+    Ok(plan::Options { plan, filter: filter(cells, arch)?, json, explain, github, save })
 }
 
 fn build_options(args: cli::Build) -> Result<build::Options> {
@@ -105,7 +107,12 @@ fn verify_options(args: cli::Verify) -> Result<verify::Options> {
 
 fn rollback_options(args: cli::Rollback) -> Result<rollback::Options> {
     let cli::Rollback { cell, plan, dry_run, publications } = args;
-    Ok(rollback::Options { plan: how(plan)?, cell: cell.parse()?, dry_run, publications })
+    Ok(rollback::Options {
+        plan: PlanOptions { look: true, ..how(plan)? },
+        cell: cell.parse()?,
+        dry_run,
+        publications,
+    })
 }
 
 fn local_options(args: cli::Local) -> local::Options {
@@ -135,7 +142,15 @@ fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
     if distinct.len() < pairs.len() {
         return Err(Fault::invalid("--set-version names one track twice").into());
     }
-    Ok(PlanOptions { file: plan, to: to.transpose()?, fresh, allow_dirty, versions: distinct, event })
+    Ok(PlanOptions {
+        file: plan,
+        to: to.transpose()?,
+        fresh,
+        allow_dirty,
+        versions: distinct,
+        event,
+        look: false,
+    })
 }
 
 fn filter(args: cli::CellArgs, arches: Vec<String>) -> Result<Filter> {

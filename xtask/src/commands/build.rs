@@ -12,7 +12,7 @@ use super::planning::PlanOptions;
 use super::session::Session;
 use crate::builder::Builder;
 use crate::error::Fault;
-use crate::ids::{Digest, Platform};
+use crate::ids::{Digest, Name, Platform};
 use crate::plan::filter::Filter;
 use crate::plan::{Build, Plan};
 use crate::ui::columns;
@@ -51,6 +51,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let (buildx, stack) = session.buildx(&plan, options.builder.as_deref())?;
     let builder = Builder::inspect(&buildx, &session.runner)?;
     let jobs = chosen(&plan, options, |platform| builder.is_native(platform))?;
+    check_files(session, &jobs)?;
+    say_left_out(session, &plan, options, &jobs)?;
     let version = session.tools.get(crate::tools::Tool::Buildx)?.version.to_string();
     let digests = folder(session, options);
     let mut run = Run {
@@ -77,6 +79,42 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let outcomes = run.all(&jobs, options.jobs);
     session.runner.check_interrupted()?;
     summary(session, &jobs, &outcomes)
+}
+
+/// A context or Dockerfile that is not there is a mistake in the matrix, not of the builder.
+fn check_files(session: &Session, jobs: &[Job<'_>]) -> Result<()> {
+    for Job { cell, build } in jobs {
+        let context = session.layout.root.join(&build.context);
+        let wrong = if !context.is_dir() {
+            format!("its context `{}` is no folder", build.context)
+        } else if !context.join(&build.dockerfile).is_file() {
+            format!("there is no `{}` in its context `{}`", build.dockerfile, build.context)
+        } else {
+            continue;
+        };
+        return Err(Fault::invalid(format!("build {} {}: {wrong}", cell.id, build.arch))
+            .help(format!("correct [images.{}] in matrix.toml: paths are relative to that file", cell.image))
+            .into());
+    }
+    Ok(())
+}
+
+/// Without `--arch` only what the builder has natively is built; merge wants the rest too.
+fn say_left_out(session: &Session, plan: &Plan, options: &Options, jobs: &[Job<'_>]) -> Result<()> {
+    if options.filter.arches.is_empty() {
+        let built: BTreeSet<&Name> = jobs.iter().map(|job| &job.build.arch).collect();
+        let all = options.filter.cells(plan)?.into_iter().flat_map(|cell| &cell.builds);
+        let left: BTreeSet<&Name> =
+            all.map(|build| &build.arch).filter(|arch| !built.contains(arch)).collect();
+        if !left.is_empty() {
+            let names: Vec<&str> = left.into_iter().map(Name::as_str).collect();
+            session.ui.note(format!(
+                "left out: {}, which the builder does not have natively; --emulate builds it here, and merge will want it",
+                names.join(", ")
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Where the records go.

@@ -120,10 +120,10 @@ fn refuse_incomplete(session: &Session, cells: &[&Cell], read: &[Result<Vec<Dige
     if fatal.is_empty() {
         return Ok(());
     }
-    let missing = fatal.iter().any(|text| text.contains(": missing"));
-    let fault = Fault::invalid(fatal.join("\n")).help("nothing was pushed, signed or tagged");
-    let build = "build what is missing or stale with this plan: cargo xtask build --arch ARCH";
-    Err(if missing { fault.help(build) } else { fault }.into())
+    Err(Fault::invalid(fatal.join("\n"))
+        .help("nothing was pushed, signed or tagged")
+        .help("build what is missing or stale with this plan: cargo xtask build --arch ARCH, with --emulate where the builder does not have it natively")
+        .into())
 }
 
 /// Prints what would run. The digest of the index is not known before the registry has been asked.

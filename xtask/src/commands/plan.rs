@@ -62,9 +62,9 @@ fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
     let path = match (&options.save, &options.plan.file) {
         (Some(path), _) => path.clone(),
         (None, Some(path)) if options.filter == Filter::default() => path.clone(),
-        (None, None) if options.filter == Filter::default() => session.layout.plan(),
+        (None, None) if options.filter == Filter::default() && !options.plan.look => session.layout.plan(),
         _ => {
-            return Err(Fault::invalid("--github with a part of the plan: where is that part?")
+            return Err(Fault::invalid("--github with a plan that is not the current one: where is it?")
                 .help("write it to a file too: --save FILE")
                 .into());
         }

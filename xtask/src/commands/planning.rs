@@ -45,6 +45,8 @@ pub struct PlanOptions {
     pub versions: BTreeMap<Name, String>,
     /// `--event`.
     pub event: Option<String>,
+    /// A new plan does not become the current one: nothing is built by it, and builds of the current one stay good.
+    pub look: bool,
 }
 
 /// What a plan depends on beside the matrix.
@@ -132,6 +134,9 @@ impl Session {
             return Ok(held);
         }
         let fresh = self.resolve_anew(&matrix, around, options)?;
+        if options.look {
+            return Ok(fresh);
+        }
         current::write(&path, &fresh)?;
         self.ui.note(format!("new plan {} of {}", fresh.id.short(), fresh.created));
         Ok(fresh)

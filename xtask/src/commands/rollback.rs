@@ -158,7 +158,8 @@ impl Rollback<'_> {
         let newest = found.into_iter().max_by(|one, two| one.published.cmp(&two.published)).or(local);
         newest.ok_or_else(|| {
             Fault::failed(format!("{repository} has no record of a publication of {}", self.cell.id))
-                .help("records are attached to what `merge` publishes and signs; set the tags by hand with `docker buildx imagetools create`")
+                .help("it is looked for under the tags that the plan gives the cell now; if the version has changed since, add --set-version TRACK=X with the one that was published")
+                .help("records are attached to what `merge` publishes and signs: what is not signed has one on this machine only")
                 .into()
         })
     }
