@@ -142,27 +142,13 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
         push: _,
     } = spec;
     let OptionArgs { secrets, ssh, attest, cache_from, cache_to, output: _ } = options;
-    let each = |flag: &str, values: &[String]| -> Vec<String> {
-        values.iter().flat_map(|value| [flag.to_owned(), value.clone()]).collect()
-    };
-    let pair = |flag: &str, (key, value): &(String, String)| [flag.to_owned(), format!("{key}={value}")];
-    let mut argv = buildx
-        .argv(format!("build {name}"))
-        .arg("build")
-        .args(buildx.builder_args())
-        .args(["--progress", "plain", "--platform", platform.as_str(), "--file"])
-        .path(dockerfile);
-    if let Some(target) = target {
-        argv = argv.args(["--target", target]);
-    }
-    argv = argv
-        .args(build_args.iter().flat_map(|arg| pair("--build-arg", arg)))
-        .args(labels.iter().flat_map(|label| pair("--label", label)))
-        .args(spec.annotation_args().flat_map(|annotation| ["--annotation".to_owned(), annotation]));
-    for (context, source) in contexts {
-        argv = argv.args(["--build-context".to_owned(), format!("{context}={}", source.value())]);
-    }
-    argv.args(each("--secret", secrets))
+    let argv = start(buildx, &format!("build {name}"), platform, dockerfile);
+    argv.args(each("--target", target))
+        .args(each("--build-arg", pairs(build_args)))
+        .args(each("--label", pairs(labels)))
+        .args(each("--annotation", spec.annotation_args()))
+        .args(each("--build-context", named(contexts)))
+        .args(each("--secret", secrets))
         .args(each("--ssh", ssh))
         .args(each("--cache-from", cache_from))
         .args(each("--cache-to", cache_to))
@@ -175,26 +161,44 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
 /// Runs a stage that tests an image which is built already: the image takes the place of the stage that it was built
 /// from, so that nothing but the test runs. What the test makes is thrown away.
 pub fn test(buildx: &Buildx, spec: &BuildSpec, stage: &str, image: &NamedContext) -> Argv {
-    let each = |flag: &str, values: Vec<String>| -> Vec<String> {
-        values.into_iter().flat_map(|value| [flag.to_owned(), value]).collect()
-    };
-    let pairs =
-        |pairs: &[(String, String)]| pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let replaced = spec.target.iter().map(|target| format!("{target}={}", image.value()));
-    let contexts = spec.contexts.iter().map(|(context, source)| format!("{context}={}", source.value()));
-    buildx
-        .argv(format!("test {}", spec.name))
-        .arg("build")
-        .args(buildx.builder_args())
-        .args(["--progress", "plain", "--platform", spec.platform.as_str(), "--file"])
-        .path(&spec.dockerfile)
-        .args(["--target", stage])
+    let argv = start(buildx, &format!("test {}", spec.name), &spec.platform, &spec.dockerfile);
+    argv.args(["--target", stage])
         .args(each("--build-arg", pairs(&spec.build_args)))
-        .args(each("--build-context", contexts.chain(replaced).collect()))
-        .args(each("--secret", spec.options.secrets.clone()))
-        .args(each("--ssh", spec.options.ssh.clone()))
+        .args(each("--build-context", named(&spec.contexts).chain(replaced)))
+        .args(each("--secret", &spec.options.secrets))
+        .args(each("--ssh", &spec.options.ssh))
         .args(["--provenance=false", "--output", "type=cacheonly"])
         .path(&spec.context)
+}
+
+/// What every build begins with.
+fn start(buildx: &Buildx, purpose: &str, platform: &Platform, dockerfile: &Path) -> Argv {
+    buildx
+        .argv(purpose)
+        .arg("build")
+        .args(buildx.builder_args())
+        .args(["--progress", "plain", "--platform", platform.as_str(), "--file"])
+        .path(dockerfile)
+}
+
+/// A flag before each value.
+fn each<I>(flag: &'static str, values: I) -> impl Iterator<Item = String>
+where
+    I: IntoIterator,
+    I::Item: Into<String>,
+{
+    values.into_iter().flat_map(move |value| [flag.to_owned(), value.into()])
+}
+
+/// `KEY=VALUE`.
+fn pairs(pairs: &[(String, String)]) -> impl Iterator<Item = String> + '_ {
+    pairs.iter().map(|(key, value)| format!("{key}={value}"))
+}
+
+/// `NAME=SOURCE`.
+fn named(contexts: &[(String, NamedContext)]) -> impl Iterator<Item = String> + '_ {
+    contexts.iter().map(|(context, source)| format!("{context}={}", source.value()))
 }
 
 #[cfg(test)]

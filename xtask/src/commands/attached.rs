@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::session::Session;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::ids::{Digest, Repository};
+use crate::ids::{CellId, Digest, Repository};
 use crate::publication::attached::{KIND, parse};
 use crate::record::Publication;
 use crate::run::retry;
@@ -34,14 +34,14 @@ impl Attached<'_> {
     /// # Errors
     /// If it cannot be written or signed.
     pub(super) fn write(&self, repository: &Repository, publication: &Publication) -> Result<()> {
-        let file = self.file(publication);
+        let file = file(self.session, &publication.cell);
         crate::files::write_json(&file, publication)?;
         let argv = self.cosign.attest(self.signer, repository, &publication.digest, KIND, &file);
-        let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
-        if finished.success() { Ok(()) } else { Err(finished.fault(&argv).into()) }
+        retry::check(&self.session.runner, self.session.ui, &argv).map(drop)
     }
+}
 
-    fn file(&self, publication: &Publication) -> PathBuf {
-        self.session.layout.logs().join(format!("{}.publication.json", publication.cell))
-    }
+/// The file that `cosign attest` reads a record from.
+pub(super) fn file(session: &Session, cell: &CellId) -> PathBuf {
+    session.layout.logs().join(format!("{cell}.publication.json"))
 }

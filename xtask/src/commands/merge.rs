@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
+use super::attached;
 use super::contexts::Contexts;
 use super::parallel;
 use super::planning::PlanOptions;
@@ -160,7 +161,7 @@ fn dry_run(
                 session.ui.out(cosign.verify(signer, repository, std::slice::from_ref(&digest)).to_string());
             }
             if let Some(signer) = &signer {
-                let file = session.layout.logs().join(format!("{}.publication.json", cell.id));
+                let file = attached::file(session, &cell.id);
                 session.ui.out(cosign.attest(signer, repository, &digest, KIND, &file).to_string());
             }
             let names: Vec<&Tag> = cell.tags.iter().map(|tag| &tag.name).collect();

@@ -181,20 +181,17 @@ impl Merge<'_> {
     }
 
     fn moves(&self, cell: &Cell, repository: &Repository, digest: &Digest) -> Result<tags::Moves> {
+        let ours = tags::Ours {
+            cell: &cell.id,
+            digest,
+            planned: &self.plan.created,
+            version: cell.version.as_deref().filter(|version| tags::is_version(version, &self.plan.revision)),
+            allow_downgrade: self.allow_downgrade,
+        };
         let mut moves = tags::Moves::default();
         for tag in &cell.tags {
             let held = self.registry.read(&repository.tagged(&tag.name))?;
             let state = held.as_ref().map(tags::TagState::from);
-            let ours = tags::Ours {
-                cell: &cell.id,
-                digest,
-                planned: &self.plan.created,
-                version: cell
-                    .version
-                    .as_deref()
-                    .filter(|version| tags::is_version(version, &self.plan.revision)),
-                allow_downgrade: self.allow_downgrade,
-            };
             let decision = tags::decide(tag, ours, state.as_ref())?;
             moves.add(&tag.name, decision);
         }
@@ -219,8 +216,7 @@ impl Merge<'_> {
     }
 
     fn retry(&self, argv: &crate::argv::Argv) -> Result<crate::run::Finished> {
-        let finished = retry::run(&self.session.runner, self.session.ui, argv, retry::is_temporary)?;
-        if finished.success() { Ok(finished) } else { Err(finished.fault(argv).into()) }
+        retry::check(&self.session.runner, self.session.ui, argv)
     }
 }
 

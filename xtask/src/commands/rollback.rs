@@ -169,17 +169,13 @@ impl Rollback<'_> {
         let held = self.registry.expect(repository, digest)?;
         let Some(signer) = &self.signer else { return Ok(()) };
         let argv = self.cosign.verify(signer, repository, &all_digests(digest, &held.manifest));
-        let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
-        if finished.success() { Ok(()) } else { Err(finished.fault(&argv).into()) }
+        retry::check(&self.session.runner, self.session.ui, &argv).map(drop)
     }
 
     fn go(&self, repository: &Repository, back: &Back) -> Result<()> {
         for (tag, digest) in &back.moves {
             let argv = imagetools::tag(&self.buildx, repository, digest, &[tag]);
-            let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
-            if !finished.success() {
-                return Err(finished.fault(&argv).into());
-            }
+            retry::check(&self.session.runner, self.session.ui, &argv)?;
             read_back(&self.registry, repository, tag, digest)?;
         }
         Ok(())

@@ -216,8 +216,7 @@ impl Verify {
         let Some(signer) = &self.signer else { return Ok(()) };
         let all = index::all_digests(&held.digest, &held.manifest);
         let argv = self.cosign.verify(signer, repository, &all);
-        let finished = retry::run(&self.registry.runner, self.registry.ui, &argv, retry::is_temporary)?;
-        if finished.success() { Ok(()) } else { Err(finished.fault(&argv).into()) }
+        retry::check(&self.registry.runner, self.registry.ui, &argv).map(drop)
     }
 }
 

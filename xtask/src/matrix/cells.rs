@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Axis, ComposerMode, Image, Located, Matrix, Need, PlatformDef, RefSpec, TagSpec, Track};
+use super::{
+    Axis, ComposerMode, Image, Located, Matrix, Need, PlatformDef, RefSpec, Selector, TagSpec, Track,
+};
 use crate::ids::{CellId, Name};
 
 /// A cell before anything of it is resolved.
@@ -53,6 +55,11 @@ impl<'m> CellSpec<'m> {
         }
     }
 
+    /// Whether a selector means it, or, with an architecture, its build for that.
+    pub fn fits(&self, selector: &Selector, arch: Option<&Name>) -> bool {
+        selector.fits(|name| if name == "arch" { arch.map(Name::as_str) } else { self.part(name) })
+    }
+
     /// Its tags as written.
     pub fn tags(&self) -> &'m [TagSpec] {
         let own = self.image.own.as_ref().map(|own| own.tags.as_slice());
@@ -65,7 +72,7 @@ pub fn cells(matrix: &Matrix) -> (Vec<CellSpec<'_>>, Vec<ExcludedSpec<'_>>) {
     let mut excluded = Vec::new();
     let mut kept = Vec::new();
     for cell in combinations(matrix) {
-        match matrix.excludes.iter().find(|exclude| exclude.cells.fits(|name| cell.part(name))) {
+        match matrix.excludes.iter().find(|exclude| cell.fits(&exclude.cells, None)) {
             Some(exclude) => excluded.push(ExcludedSpec { id: cell.id, reason: &exclude.reason }),
             None => kept.push(cell),
         }

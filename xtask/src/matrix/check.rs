@@ -63,13 +63,12 @@ fn platforms(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
 
 fn excludes(matrix: &Matrix, all: &[CellSpec<'_>], errors: &mut Vec<Diagnostic>) {
     // Of several that match a cell the first one leaves it out.
-    let first = |cell: &CellSpec<'_>| {
-        matrix.excludes.iter().position(|exclude| exclude.cells.fits(|name| cell.part(name)))
-    };
+    let first =
+        |cell: &CellSpec<'_>| matrix.excludes.iter().position(|exclude| cell.fits(&exclude.cells, None));
     let used: BTreeSet<usize> = all.iter().filter_map(first).collect();
     let unused = matrix.excludes.iter().enumerate().filter(|(index, _)| !used.contains(index));
     for (_, exclude) in unused {
-        let matches = all.iter().any(|cell| exclude.cells.fits(|name| cell.part(name)));
+        let matches = all.iter().any(|cell| cell.fits(&exclude.cells, None));
         let message = if matches {
             "this [[exclude]] matches only cells that an earlier one leaves out"
         } else {
@@ -89,12 +88,9 @@ fn overrides(all: &[CellSpec<'_>], errors: &mut Vec<Diagnostic>) {
     for cells in images.values() {
         let Some(image) = cells.first().map(|cell| cell.image) else { continue };
         for entry in &image.overrides {
-            let fits = |cell: &CellSpec<'_>, arch: &str| {
-                entry.builds.fits(|name| if name == "arch" { Some(arch) } else { cell.part(name) })
-            };
             let mut builds =
                 cells.iter().flat_map(|cell| cell.platforms.iter().map(move |platform| (cell, platform)));
-            if !builds.any(|(cell, platform)| fits(cell, platform.name.as_str())) {
+            if !builds.any(|(cell, platform)| cell.fits(&entry.builds, Some(&platform.name))) {
                 let message = format!("this override matches no build of the image {}", image.name);
                 errors.push(
                     Diagnostic::new(entry.span.clone(), message).help("remove it, or correct what it names"),
@@ -202,15 +198,12 @@ fn needed_cells(matrix: &Matrix, errors: &mut Vec<Diagnostic>) {
 fn superfluous(need: &Need, image: &Image) -> Option<String> {
     let axis = need.axes.iter().find(|(name, _)| !image.axes.iter().any(|axis| axis.name == *name));
     let what = match (axis, &need.track, &need.composer) {
-        (Some((name, _)), ..) => format!("axis `{name}`"),
-        (None, Some(_), _) if image.tracks.is_empty() => "track".to_owned(),
-        (None, _, Some(_)) if image.composers.is_empty() => "composer mode".to_owned(),
+        (Some((name, _)), ..) => format!("an axis `{name}`"),
+        (None, Some(_), _) if image.tracks.is_empty() => "a track".to_owned(),
+        (None, _, Some(_)) if image.composers.is_empty() => "a composer mode".to_owned(),
         _ => return None,
     };
-    Some(
-        format!("the need names a {what}, but the image {} has none", image.name)
-            .replace("a axis", "an axis"),
-    )
+    Some(format!("the need names {what}, but the image {} has none", image.name))
 }
 
 /// Why there is no cell of an id.

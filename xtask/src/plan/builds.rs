@@ -26,11 +26,8 @@ pub(super) fn cascade<'m>(
     platform: Option<&'m PlatformDef>,
     kind: impl Fn(&'m Settings) -> &'m [Setting],
 ) -> Vec<Origin<'m>> {
-    let part = |name: &str| match name {
-        "arch" => platform.map(|platform| platform.name.as_str()),
-        _ => spec.part(name),
-    };
-    let overrides = spec.image.overrides.iter().filter(|entry| entry.builds.fits(part));
+    let arch = platform.map(|platform| &platform.name);
+    let overrides = spec.image.overrides.iter().filter(|entry| spec.fits(&entry.builds, arch));
     let places = [
         ("platform", platform.map(|platform| &platform.settings)),
         ("track", spec.track.map(|track| &track.settings)),

@@ -21,7 +21,7 @@ use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";
-/// The plan's id as an annotation of the index.
+/// The plan's id as an annotation of each build's own index.
 pub const ANNOTATION_PLAN: &str = "io.xtask.plan";
 /// The cell as an annotation of the index, and of each build's own index.
 pub const ANNOTATION_CELL: &str = "io.xtask.cell";
@@ -178,7 +178,7 @@ pub(super) struct Resolver<'a> {
     /// Whether the run pushes.
     push: bool,
     /// What was found for a `ref`, by the place where it is written: many cells share one.
-    found: RefCell<BTreeMap<usize, Upstream>>,
+    found: RefCell<BTreeMap<usize, Rc<Upstream>>>,
     /// The refs that were chosen.
     pub(super) used: RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
 }
@@ -201,12 +201,15 @@ impl<'a> Resolver<'a> {
         let known = self.found.borrow().get(&place).cloned();
         let upstream = match known {
             Some(known) => known,
-            None => self.upstream(spec, self.overridden(spec))?,
+            None => {
+                let found = Rc::new(self.upstream(spec, self.overridden(spec))?);
+                self.found.borrow_mut().insert(place, Rc::clone(&found));
+                found
+            }
         };
-        self.found.borrow_mut().insert(place, upstream.clone());
         Ok(Values {
             spec,
-            upstream: Rc::new(upstream),
+            upstream,
             commit: &self.inputs.git.commit,
             revision: &self.revision,
             created: &self.created,

@@ -58,7 +58,7 @@ pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, situation: Situation<
         Some("a pre-release gets it only with `always`")
     } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, prerelease, situation)) {
         Some("its `when` does not hold for this run")
-    } else if !cell.fits(|part| values.spec.part(part)) {
+    } else if !values.spec.fits(cell, None) {
         Some("its `when` is about other cells")
     } else {
         None

@@ -68,6 +68,15 @@ pub fn run(runner: &Runner, ui: Ui, argv: &Argv, again: impl Fn(&Finished) -> bo
     runner.run(argv, Output::Capture)
 }
 
+/// [`run`] with [`is_temporary`], for calls that have to succeed.
+///
+/// # Errors
+/// As [`run`], and if the last try failed.
+pub fn check(runner: &Runner, ui: Ui, argv: &Argv) -> Result<Finished> {
+    let finished = run(runner, ui, argv, is_temporary)?;
+    if finished.success() { Ok(finished) } else { Err(finished.fault(argv).into()) }
+}
+
 /// Sleeps in small steps, so that Ctrl-C does not wait for it.
 fn sleep(runner: &Runner, pause: Duration) -> Result<()> {
     let step = Duration::from_millis(50);
