@@ -94,11 +94,13 @@ pub struct Publication {
     pub revision: String,
     /// The repositories that are done: index pushed, signed, verified, tagged.
     pub repositories: Vec<Repository>,
+    /// Those that are not: there no tag was moved, or not all. The next merge goes on with them.
+    pub unfinished: Vec<Unfinished>,
     /// The digest of the index.
     pub digest: Digest,
     /// The image of each platform.
     pub children: Vec<Child>,
-    /// The tags that hold the digest.
+    /// The tags that hold the digest, repository after repository, in the order in which they are set.
     pub tags: Vec<PublishedTag>,
     /// How it is signed.
     pub signature: Signature,
@@ -116,10 +118,22 @@ pub struct Child {
     pub digest: Digest,
 }
 
+/// A repository that a publication did not reach, or not wholly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unfinished {
+    /// The repository.
+    pub repository: Repository,
+    /// What stopped it.
+    pub error: String,
+}
+
 /// A tag and what it held before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishedTag {
+    /// The repository.
+    pub repository: Repository,
     /// The tag.
     pub name: Tag,
     /// Its digest before this publication; none if it was new.
@@ -145,10 +159,18 @@ impl Publication {
     pub fn remember(mut self, earlier: Option<&Self>) -> Self {
         let Some(earlier) = earlier.filter(|earlier| earlier.digest == self.digest) else { return self };
         for tag in self.tags.iter_mut().filter(|tag| tag.moved_from.is_none()) {
-            let before = earlier.tags.iter().find(|other| other.name == tag.name);
-            tag.moved_from = before.and_then(|other| other.moved_from.clone());
+            let same = |other: &&PublishedTag| other.name == tag.name && other.repository == tag.repository;
+            tag.moved_from = earlier.tags.iter().find(same).and_then(|other| other.moved_from.clone());
         }
         self
+    }
+
+    /// Its tags in one repository.
+    pub fn tags_in<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> impl DoubleEndedIterator<Item = &'a PublishedTag> {
+        self.tags.iter().filter(move |tag| tag.repository == *repository)
     }
 }
 

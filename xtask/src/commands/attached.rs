@@ -34,14 +34,19 @@ impl Attached<'_> {
     /// # Errors
     /// If it cannot be written or signed.
     pub(super) fn write(&self, repository: &Repository, publication: &Publication) -> Result<()> {
-        let file = file(self.session, &publication.cell);
+        // Of this process and repository alone: another merge of the cell may be at work in the same checkout.
+        let name = Digest::of(format!("{repository} {}", std::process::id()).as_bytes());
+        let file = file(self.session, &publication.cell, name.short().trim_start_matches("sha256:"));
         crate::files::write_json(&file, publication)?;
         let argv = self.cosign.attest(self.signer, repository, &publication.digest, KIND, &file);
-        retry::check(&self.session.runner, self.session.ui, &argv).map(drop)
+        let done = retry::check(&self.session.runner, self.session.ui, &argv);
+        // What remains of it is in the registry, or will be written anew.
+        let _ = std::fs::remove_file(&file);
+        done.map(drop)
     }
 }
 
 /// The file that `cosign attest` reads a record from.
-pub(super) fn file(session: &Session, cell: &CellId) -> PathBuf {
-    session.layout.logs().join(format!("{cell}.publication.json"))
+pub(super) fn file(session: &Session, cell: &CellId, name: &str) -> PathBuf {
+    session.layout.logs().join(format!("{cell}.{name}.publication.json"))
 }

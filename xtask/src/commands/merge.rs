@@ -94,7 +94,13 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             let published = merge.cell(cell, records)?.remember(record::read(&path).ok().flatten().as_ref());
             crate::files::write_json(&path, &published)
                 .with_context(|| format!("record the publication of {}", cell.id))?;
-            Ok(published)
+            match published.unfinished.as_slice() {
+                [] => Ok(published),
+                unfinished => {
+                    let errors: Vec<&str> = unfinished.iter().map(|one| one.error.as_str()).collect();
+                    Err(Fault::failed(errors.join("\n")).into())
+                }
+            }
         });
     session.runner.check_interrupted()?;
     let cells: Vec<&Cell> = work.iter().map(|(cell, _)| *cell).collect();
@@ -161,7 +167,7 @@ fn dry_run(
                 session.ui.out(cosign.verify(signer, repository, std::slice::from_ref(&digest)).to_string());
             }
             if let Some(signer) = &signer {
-                let file = attached::file(session, &cell.id);
+                let file = attached::file(session, &cell.id, "merge");
                 session.ui.out(cosign.attest(signer, repository, &digest, KIND, &file).to_string());
             }
             let names: Vec<&Tag> = cell.tags.iter().map(|tag| &tag.name).collect();
@@ -189,7 +195,9 @@ fn summary(session: &Session, cells: &[&Cell], results: &[Result<Publication>]) 
     for (cell, result) in cells.iter().zip(results) {
         let row = match result {
             Ok(published) => {
-                let tags: Vec<&str> = published.tags.iter().map(|tag| tag.name.as_str()).collect();
+                let mut tags: Vec<&str> = published.tags.iter().map(|tag| tag.name.as_str()).collect();
+                let mut seen = std::collections::BTreeSet::new();
+                tags.retain(|tag| seen.insert(*tag));
                 ["published".to_owned(), published.digest.to_string(), tags.join(" ")]
             }
             Err(error) => {

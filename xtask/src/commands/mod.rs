@@ -19,4 +19,5 @@ pub mod schema;
 pub mod session;
 mod specs;
 mod stage;
+mod tagging;
 pub mod verify;

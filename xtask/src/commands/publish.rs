@@ -5,17 +5,18 @@ use anyhow::{Context as _, Result};
 use super::attached::Attached;
 use super::session::Session;
 use super::stage::Tests;
+use super::tagging::Tagging;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::argv::imagetools::{self, Join};
+use crate::argv::imagetools::Join;
 use crate::error::Fault;
-use crate::ids::{Digest, Repository, Tag};
+use crate::ids::{Digest, Repository};
 use crate::oci::Manifest;
 use crate::plan::{Cell, Pair, Plan, Sign};
 use crate::publication::{index, sources, tags};
 use crate::record::{self, DigestRecord, Publication, Signature};
 use crate::registry::Registry;
-use crate::run::{Output, retry};
+use crate::run::retry;
 
 /// Everything that the cells of one call share.
 pub(super) struct Merge<'a> {
@@ -30,44 +31,50 @@ pub(super) struct Merge<'a> {
     pub(super) allow_downgrade: bool,
 }
 
+/// An index that its repository holds, tagged or not.
+struct Pushed {
+    digest: Digest,
+    index: Manifest,
+    /// It was not there before.
+    new: bool,
+}
+
 impl Merge<'_> {
-    /// Publishes one cell in every repository.
+    /// Publishes one cell in every repository. One that fails stops no other: what is done is in the publication, what
+    /// is not, and why, too.
+    ///
+    /// # Errors
+    /// If nothing of it can be published: its own test fails, or every repository does.
     pub(super) fn cell(&self, cell: &Cell, records: &[DigestRecord]) -> Result<Publication> {
-        let mut published: Option<Publication> = None;
-        for repository in &cell.repositories {
-            let one = self
-                .repository(cell, records, repository)
-                .with_context(|| format!("publish {} to {repository}", cell.id))?;
-            match &mut published {
-                None => published = Some(one),
-                Some(first) if first.digest != one.digest => {
-                    return Err(Fault::failed(format!(
-                        "{repository} got {}, the others {}",
-                        one.digest, first.digest
-                    ))
-                    .into());
-                }
-                Some(first) => first.repositories.push(repository.clone()),
-            }
+        let pushed: Vec<(&Repository, Result<Pushed>)> = cell
+            .repositories
+            .iter()
+            .map(|repository| (repository, self.prepare(cell, records, repository)))
+            .collect();
+        // Every repository holds the same digests, so one of them is enough to test.
+        if let Some((repository, _)) = pushed.iter().find(|(_, pushed)| pushed.is_ok()) {
+            self.tests.run(cell, records, repository)?;
         }
-        published.context("a cell has a repository")
+        let results = pushed.into_iter().map(|(repository, pushed)| {
+            let done = pushed.and_then(|pushed| self.repository(cell, repository, pushed));
+            (repository, done.with_context(|| format!("publish {} to {repository}", cell.id)))
+        });
+        joined(results.collect())
     }
 
-    fn repository(
-        &self,
-        cell: &Cell,
-        records: &[DigestRecord],
-        repository: &Repository,
-    ) -> Result<Publication> {
+    /// Steps 2 and 3.
+    fn prepare(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<Pushed> {
         self.check_sources(cell, records, repository)?;
-        let join = join(cell, records, repository);
-        let (digest, index, pushed) = self.push(&join, cell)?;
+        self.push(&join(cell, records, repository), cell)
+    }
+
+    /// Steps 5 to 8.
+    fn repository(&self, cell: &Cell, repository: &Repository, pushed: Pushed) -> Result<Publication> {
+        let Pushed { digest, index, new } = pushed;
         let children = index::children(&index, cell)?;
-        self.tests.run(cell, records, repository)?;
         if let Some(signer) = &self.signer {
-            self.sign(signer, repository, &digest, &index, pushed)?;
+            self.sign(signer, repository, &digest, &index, new)?;
         }
-        let moves = self.moves(cell, repository, &digest)?;
         let publication = Publication {
             schema: record::SCHEMA,
             plan: self.plan.id.clone(),
@@ -76,31 +83,24 @@ impl Merge<'_> {
             commit: cell.commit.clone(),
             revision: self.plan.revision.clone(),
             repositories: vec![repository.clone()],
-            digest,
+            unfinished: Vec::new(),
+            digest: digest.clone(),
             children,
-            tags: moves.tags(),
+            tags: Vec::new(),
             signature: self.signature(),
             published: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
         };
-        // Before the first tag moves: what it held is known now, and to nobody after a kill.
-        let publication = self.attach(publication, repository, pushed)?;
-        self.tag(repository, &publication, &moves)?;
-        Ok(publication)
-    }
-
-    /// Attaches the record, unless the index has one that says the same: then that one is right about what the tags
-    /// held before, since they may be set already.
-    fn attach(&self, publication: Publication, repository: &Repository, new: bool) -> Result<Publication> {
-        let Some(signer) = &self.signer else { return Ok(publication) };
-        let attached = Attached { session: self.session, cosign: &self.cosign, signer };
-        let earlier = if new { Vec::new() } else { attached.read(repository, &publication.digest)? };
-        let ours = earlier.iter().rev().find(|record| record.plan == publication.plan);
-        let publication = publication.remember(ours);
-        if ours.is_some_and(|record| record.tags == publication.tags) {
-            return Ok(publication);
-        }
-        attached.write(repository, &publication)?;
-        Ok(publication)
+        let ours = tags::Ours {
+            cell: &cell.id,
+            digest: &digest,
+            planned: &self.plan.created,
+            version: cell.version.as_deref().filter(|version| tags::is_version(version, &self.plan.revision)),
+            allow_downgrade: self.allow_downgrade,
+        };
+        let (session, cosign) = (self.session, &self.cosign);
+        let attached = self.signer.as_ref().map(|signer| Attached { session, cosign, signer });
+        let (buildx, registry, ordered) = (self.buildx, &self.registry, self.ordered);
+        Tagging { session, buildx, registry, ordered, cell, repository, ours, attached }.run(publication, new)
     }
 
     /// Step 2.
@@ -113,8 +113,8 @@ impl Merge<'_> {
         Ok(())
     }
 
-    /// Step 3. Says also whether the index is new in the repository.
-    fn push(&self, join: &Join, cell: &Cell) -> Result<(Digest, Manifest, bool)> {
+    /// Step 3.
+    fn push(&self, join: &Join, cell: &Cell) -> Result<Pushed> {
         let dry = join.dry_run(self.buildx);
         let printed = self.retry(&dry)?;
         let digest = index::digest_of_dry_run(&printed.stdout);
@@ -123,13 +123,13 @@ impl Merge<'_> {
         if let Some(held) = self.registry.read(&join.repository.at(&digest))?
             && held.digest == digest
         {
-            return Ok((digest, held.manifest, false));
+            return Ok(Pushed { digest, index: held.manifest, new: false });
         }
         self.retry(&join.push_untagged(self.buildx, &digest))?;
         // imagetools ignores a wrong digest in the place of a tag: only what can be read back is true.
         let held = self.registry.expect(&join.repository, &digest)?;
         self.session.ui.note(format!("{}: pushed the index {} untagged", cell.id, digest.short()));
-        Ok((digest, held.manifest, true))
+        Ok(Pushed { digest, index: held.manifest, new: true })
     }
 
     /// Steps 5 and 6. What is signed already is not signed again.
@@ -143,7 +143,8 @@ impl Merge<'_> {
     ) -> Result<()> {
         let all = index::all_digests(digest, index);
         let verify = self.cosign.verify(signer, repository, &all);
-        if !new && self.session.runner.run(&verify, Output::Capture)?.success() {
+        let (runner, ui) = (&self.session.runner, self.session.ui);
+        if !new && retry::run(runner, ui, &verify, retry::is_temporary)?.success() {
             self.session.ui.note(format!("{repository}: {} is signed already", digest.short()));
             return Ok(());
         }
@@ -155,47 +156,6 @@ impl Merge<'_> {
             all.len() - 1
         ));
         Ok(())
-    }
-
-    /// Steps 7 and 8.
-    fn tag(&self, repository: &Repository, publication: &Publication, moves: &tags::Moves) -> Result<()> {
-        let digest = &publication.digest;
-        for remark in &moves.remarks {
-            self.session.ui.note(format!("{repository}: {remark}"));
-        }
-        for (tag, reason) in &moves.stay {
-            self.session.ui.warn(format!(
-                "{repository}:{tag} stays: it holds {reason} (--allow-downgrade moves it all the same)"
-            ));
-        }
-        let names: Vec<&Tag> = moves.set.iter().map(|(tag, _)| tag).collect();
-        let calls: Vec<&[&Tag]> =
-            if self.ordered { names.chunks(names.len().max(1)).collect() } else { names.chunks(1).collect() };
-        for tags in calls {
-            self.retry(&imagetools::tag(self.buildx, repository, digest, tags))?;
-        }
-        for tag in &publication.tags {
-            read_back(&self.registry, repository, &tag.name, digest)?;
-        }
-        Ok(())
-    }
-
-    fn moves(&self, cell: &Cell, repository: &Repository, digest: &Digest) -> Result<tags::Moves> {
-        let ours = tags::Ours {
-            cell: &cell.id,
-            digest,
-            planned: &self.plan.created,
-            version: cell.version.as_deref().filter(|version| tags::is_version(version, &self.plan.revision)),
-            allow_downgrade: self.allow_downgrade,
-        };
-        let mut moves = tags::Moves::default();
-        for tag in &cell.tags {
-            let held = self.registry.read(&repository.tagged(&tag.name))?;
-            let state = held.as_ref().map(tags::TagState::from);
-            let decision = tags::decide(tag, ours, state.as_ref())?;
-            moves.add(&tag.name, decision);
-        }
-        Ok(moves)
     }
 
     /// The facts about the signatures, for the record.
@@ -220,26 +180,39 @@ impl Merge<'_> {
     }
 }
 
-/// Confirms that a tag holds what it was set to.
-///
-/// # Errors
-/// If it does not.
-pub(super) fn read_back(
-    registry: &Registry,
-    repository: &Repository,
-    tag: &Tag,
-    digest: &Digest,
-) -> Result<()> {
-    match registry.read(&repository.tagged(tag))? {
-        Some(held) if held.digest == *digest => Ok(()),
-        Some(held) => Err(Fault::failed(format!(
-            "{} was set to {digest} and holds {}",
-            repository.tagged(tag),
-            held.digest
-        ))
-        .help("another publication may have moved it meanwhile; run merge again to see")
-        .into()),
-        None => Err(Fault::failed(format!("{} was set and is not there", repository.tagged(tag))).into()),
+/// One publication of what was done in each repository.
+fn joined(results: Vec<(&Repository, Result<Publication>)>) -> Result<Publication> {
+    let mut whole: Option<Publication> = None;
+    let mut failed: Vec<(&Repository, anyhow::Error)> = Vec::new();
+    for (repository, result) in results {
+        match (result, &mut whole) {
+            (Err(error), _) => failed.push((repository, error)),
+            (Ok(one), None) => whole = Some(one),
+            (Ok(one), Some(first)) if first.digest == one.digest => {
+                first.repositories.extend(one.repositories);
+                first.tags.extend(one.tags);
+            }
+            (Ok(one), Some(first)) => {
+                let text = format!("{repository} got {}, the others {}", one.digest, first.digest);
+                failed.push((repository, Fault::failed(text).into()));
+            }
+        }
+    }
+    match (whole, failed.as_slice()) {
+        (Some(mut publication), failed) => {
+            let unfinished = |(repository, error): &(&Repository, anyhow::Error)| record::Unfinished {
+                repository: (*repository).clone(),
+                error: crate::error::report(error),
+            };
+            publication.unfinished = failed.iter().map(unfinished).collect();
+            Ok(publication)
+        }
+        // One error keeps its own mends.
+        (None, [_]) => Err(failed.remove(0).1),
+        (None, _) => {
+            let texts: Vec<String> = failed.iter().map(|(_, error)| crate::error::report(error)).collect();
+            Err(Fault::failed(texts.join("\n")).into())
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::attached::Attached;
 use super::planning::PlanOptions;
-use super::publish::read_back;
 use super::session::Session;
+use super::tagging::read_back;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::argv::imagetools;
@@ -108,7 +108,7 @@ impl Rollback<'_> {
     fn steps(&self, repository: &Repository) -> Result<Back> {
         let publication = self.last(repository)?;
         let mut moves: Vec<(Tag, Digest)> = Vec::new();
-        for tag in publication.tags.iter().rev() {
+        for tag in publication.tags_in(repository).rev() {
             let reference = repository.tagged(&tag.name);
             let held = self.registry.read(&reference)?.map(|held| held.digest);
             match (&tag.moved_from, held) {

@@ -176,7 +176,7 @@ impl Verify {
         for repository in &cell.repositories {
             let tags: Vec<&Tag> = match &record {
                 // Tags that a newer publication holds are not this one's.
-                Some(record) => record.tags.iter().map(|tag| &tag.name).collect(),
+                Some(record) => record.tags_in(repository).map(|tag| &tag.name).collect(),
                 None => cell.tags.iter().map(|tag| &tag.name).collect(),
             };
             let mut checked: Option<Digest> = record.as_ref().map(|record| record.digest.clone());

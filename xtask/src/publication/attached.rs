@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn only_records_are_read() {
         let record = r#"{"schema":1,"plan":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","cell":"app",
-            "version":null,"commit":null,"revision":"r","repositories":[],"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "version":null,"commit":null,"revision":"r","repositories":[],"unfinished":[],"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "children":[],"tags":[],"signature":{"method":"local","identity":null,"key":null},"published":"PUBLISHED"}"#;
         let line = |kind: &str, predicate: &str| {
             let statement = format!(r#"{{"_type":"x","predicateType":"{kind}","predicate":{predicate}}}"#);

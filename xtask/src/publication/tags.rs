@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::error::Fault;
-use crate::ids::{CellId, Digest, Tag};
+use crate::ids::{CellId, Digest, Repository, Tag};
 use crate::plan::PlannedTag;
 use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED, ANNOTATION_REVISION, ANNOTATION_VERSION};
 use crate::record::PublishedTag;
@@ -104,6 +104,49 @@ pub fn decide(tag: &PlannedTag, ours: Ours<'_>, held: Option<&TagState>) -> Resu
     Ok(Decision::Set { from: Some(held.digest.clone()), remark })
 }
 
+/// What a tag that was set holds a moment later: others may publish at the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Later {
+    /// What it was set to.
+    Ours,
+    /// A publication that counts as newer: it may keep the tag.
+    Lost {
+        /// What makes that one the newer.
+        reason: String,
+    },
+    /// Nothing, or one that counts as older and wrote over ours: the tag has to be set again.
+    Overwritten,
+}
+
+/// Judges what a tag holds after it was set.
+///
+/// Of two publications whose plans are of the same second the one with the larger digest wins: both sides must come to
+/// the same answer, and neither knows who was first.
+///
+/// # Errors
+/// If it is immutable and holds another digest: two publications have set it at the same moment.
+pub fn later(tag: &PlannedTag, ours: Ours<'_>, held: Option<&TagState>) -> Result<Later> {
+    let Some(held) = held else { return Ok(Later::Overwritten) };
+    if held.digest == *ours.digest {
+        return Ok(Later::Ours);
+    }
+    if tag.immutable {
+        return Err(Fault::failed(format!(
+            "the tag {} is immutable, was set to {} and holds {}: two publications have set it at the same moment",
+            tag.name, ours.digest, held.digest
+        ))
+        .help("find out which of the two is right; `cargo xtask verify REPO@DIGEST` checks each")
+        .into());
+    }
+    if ours.allow_downgrade {
+        return Ok(Later::Overwritten);
+    }
+    let equal = held.planned.as_deref() == Some(ours.planned) && held.digest > *ours.digest;
+    let reason =
+        newer(tag, ours, held).or_else(|| equal.then(|| "a publication planned in the same second".into()));
+    Ok(reason.map_or(Later::Overwritten, |reason| Later::Lost { reason }))
+}
+
 /// Why what a tag holds counts as newer.
 fn newer(tag: &PlannedTag, ours: Ours<'_>, held: &TagState) -> Option<String> {
     // Both are RFC 3339 in UTC with whole seconds, so they sort as text.
@@ -117,7 +160,7 @@ fn newer(tag: &PlannedTag, ours: Ours<'_>, held: &TagState) -> Option<String> {
 }
 
 /// The tags of a publication by what is to be done.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Moves {
     /// To be set, in this order, with what each held.
     pub set: Vec<(Tag, Option<Digest>)>,
@@ -131,13 +174,24 @@ pub struct Moves {
 
 impl Moves {
     /// The tags that hold the publication afterwards, with what each held before.
-    pub fn tags(&self) -> Vec<PublishedTag> {
+    pub fn tags(&self, repository: &Repository) -> Vec<PublishedTag> {
         let tag = |name: &Tag, from: Option<&Digest>| PublishedTag {
+            repository: repository.clone(),
             name: name.clone(),
             moved_from: from.cloned(),
         };
         let set = self.set.iter().map(|(name, from)| tag(name, from.as_ref()));
         set.chain(self.kept.iter().map(|name| tag(name, None))).collect()
+    }
+
+    /// Whether a tag is to be set.
+    pub fn sets(&self, tag: &Tag) -> bool {
+        self.set.iter().any(|(name, _)| name == tag)
+    }
+
+    /// What a tag that is to be set holds now.
+    pub fn before(&self, tag: &Tag) -> Option<&Digest> {
+        self.set.iter().find(|(name, _)| name == tag).and_then(|(_, before)| before.as_ref())
     }
 
     /// Adds a decision.
@@ -223,6 +277,26 @@ mod tests {
             panic!("moves")
         };
         assert!(remark.contains("another tool"), "{remark}");
+    }
+
+    #[test]
+    fn two_at_once_agree_who_wins() {
+        let tag = PlannedTag { name: "1.2".parse().unwrap(), immutable: false, highest: false };
+        let (cell, one, two) = ("app".parse().unwrap(), Digest::of(b"one"), Digest::of(b"two"));
+        let sees = |ours: &Digest, theirs: &Digest, planned: Option<&str>| {
+            let held = TagState { digest: theirs.clone(), ..state(b"", planned) };
+            later(&tag, wanted(&cell, ours, "8.5.0"), Some(&held)).unwrap()
+        };
+        let now = Some("2026-11-21T05:00:00Z");
+        assert_eq!(sees(&one, &one, now), Later::Ours);
+        let lost = |found: Later| matches!(found, Later::Lost { .. });
+        assert!(lost(sees(&one, &two, now)) != lost(sees(&two, &one, now)), "both of one second");
+        assert!(lost(sees(&one, &two, Some("2026-11-21T05:00:01Z"))));
+        assert_eq!(sees(&one, &two, Some("2026-11-21T04:59:59Z")), Later::Overwritten);
+        assert_eq!(sees(&one, &two, None), Later::Overwritten, "another tool counts as older");
+        assert_eq!(later(&tag, wanted(&cell, &one, "1"), None).unwrap(), Later::Overwritten);
+        let immutable = PlannedTag { immutable: true, ..tag.clone() };
+        assert!(later(&immutable, wanted(&cell, &one, "1"), Some(&state(b"x", now))).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Finished, Output, Runner};
 use crate::argv::Argv;
@@ -13,6 +13,9 @@ const ATTEMPTS: u32 = 4;
 
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// After this time no further try is begun: a limit for all of them together, however long each may take.
+const TOTAL: Duration = Duration::from_secs(600);
 
 /// What registries, git and the network say when it is worth asking again. Matched in lower case.
 const TEMPORARY: [&str; 22] = [
@@ -53,10 +56,10 @@ pub fn is_temporary(finished: &Finished) -> bool {
 /// # Errors
 /// As [`Runner::run`].
 pub fn run(runner: &Runner, ui: Ui, argv: &Argv, again: impl Fn(&Finished) -> bool) -> Result<Finished> {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, began) = (FIRST_PAUSE, Instant::now());
     for attempt in 1.. {
         let finished = runner.run(argv, Output::Capture)?;
-        if finished.success() || attempt >= ATTEMPTS || !again(&finished) {
+        if finished.success() || attempt >= ATTEMPTS || began.elapsed() >= TOTAL || !again(&finished) {
             return Ok(finished);
         }
         let reason =

@@ -23,13 +23,14 @@ fn http(registry: &str, method: &str, path: &str) -> Option<(u16, String, String
     Some((status, head.to_owned(), body.to_owned()))
 }
 
-/// All tags of a repository, those of signatures included; none if there is no such repository.
-fn all_tags(registry: &str, repository: &str) -> Vec<String> {
-    let Some((200, _, body)) = http(registry, "GET", &format!("/v2/{repository}/tags/list")) else {
-        return Vec::new();
-    };
-    let value: serde_json::Value = serde_json::from_str(&body).unwrap();
-    value["tags"].as_array().into_iter().flatten().map(|tag| tag.as_str().unwrap().to_owned()).collect()
+/// All tags of a repository, those of signatures included. `None`: the registry did not answer with a list.
+fn all_tags(registry: &str, repository: &str) -> Option<Vec<String>> {
+    let (status, _, body) = http(registry, "GET", &format!("/v2/{repository}/tags/list"))?;
+    if status == 404 {
+        return Some(Vec::new());
+    }
+    let value: serde_json::Value = serde_json::from_str(&body).ok()?;
+    Some(value["tags"].as_array()?.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect())
 }
 
 fn digest(registry: &str, repository: &str, tag: &str) -> Option<String> {
@@ -41,7 +42,8 @@ fn digest(registry: &str, repository: &str, tag: &str) -> Option<String> {
 
 /// What each tag for people holds.
 pub fn tags(registry: &str, repository: &str) -> BTreeMap<String, String> {
-    let names = all_tags(registry, repository).into_iter().filter(|tag| !tag.starts_with("sha256-"));
+    let names = all_tags(registry, repository).expect("the registry lists its tags");
+    let names = names.into_iter().filter(|tag| !tag.starts_with("sha256-"));
     names.filter_map(|tag| Some((tag.clone(), digest(registry, repository, &tag)?))).collect()
 }
 
@@ -74,10 +76,14 @@ impl Watcher {
         let shared = (stop.clone(), unsigned.clone(), looks.clone());
         let thread = thread::spawn(move || {
             while !shared.0.load(Ordering::SeqCst) {
-                for (tag, digest) in tags(&registry, &repository) {
+                // A list that was cut off is no look at all.
+                let seen = all_tags(&registry, &repository).unwrap_or_default();
+                for tag in seen.into_iter().filter(|tag| !tag.starts_with("sha256-")) {
+                    let Some(digest) = digest(&registry, &repository, &tag) else { continue };
                     // Asked after the tag was seen: a signature that comes later is a signature too late.
                     let signature = digest.replace(':', "-");
-                    if !all_tags(&registry, &repository).contains(&signature) {
+                    let Some(now) = all_tags(&registry, &repository) else { continue };
+                    if !now.contains(&signature) {
                         println!("UNSIGNED {repository}:{tag} {digest}");
                         shared.1.fetch_add(1, Ordering::SeqCst);
                     }
