@@ -189,6 +189,9 @@ pub(crate) struct Verify {
     /// Demand this OIDC issuer of the certificate.
     #[arg(long, value_name = "URL", requires = "identity")]
     pub(crate) issuer: Option<String>,
+    /// Trust this Sigstore instead of the public one: a file of `cosign trusted-root create`.
+    #[arg(long, value_name = "FILE", requires = "identity")]
+    pub(crate) trusted_root: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -31,6 +31,15 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// The address of the GitHub job that we run in: who builds, as SLSA wants it named.
+    pub fn job(&self) -> Option<String> {
+        let (server, repository) = (self.get("GITHUB_SERVER_URL")?, self.get("GITHUB_REPOSITORY")?);
+        let (run, attempt) = (self.get("GITHUB_RUN_ID")?, self.get("GITHUB_RUN_ATTEMPT").unwrap_or("1"));
+        Some(format!("{server}/{repository}/actions/runs/{run}/attempts/{attempt}"))
+    }
+}
+
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(pairs: [(&str, &str); N]) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())

@@ -4,8 +4,10 @@
 //! before [`run`] is pure. `docs/architecture.md` has the map.
 
 pub mod argv;
+pub mod attestations;
 pub mod builder;
 pub mod commands;
+pub mod contents;
 pub mod context;
 pub mod error;
 pub mod files;

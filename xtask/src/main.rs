@@ -87,20 +87,19 @@ fn merge_options(args: cli::Merge) -> Result<merge::Options> {
 }
 
 fn verify_options(args: cli::Verify) -> Result<verify::Options> {
-    let cli::Verify { reference, plan, cells, key, identity, issuer, json, publications } = args;
+    let cli::Verify { reference, plan, cells, key, identity, issuer, trusted_root, json, publications } =
+        args;
     let identity = identity.zip(issuer);
-    if let Some((identity, _)) =
-        identity.as_ref().filter(|(text, _)| !(text.starts_with('^') && text.ends_with('$')))
-    {
+    if let Some((identity, _)) = identity.as_ref().filter(|(text, _)| !xtask::matrix::anchored(text)) {
         return Err(Fault::invalid(format!(
             "--identity {identity}: it is not anchored, so it would match more than it says"
         ))
         .help(format!("--identity '^{identity}$'"))
         .into());
     }
-    let expected = key
-        .map(verify::Expected::Key)
-        .or_else(|| identity.map(|(identity, issuer)| verify::Expected::Identity { identity, issuer }));
+    let expected = key.map(verify::Expected::Key).or_else(|| {
+        identity.map(|(identity, issuer)| verify::Expected::Identity { identity, issuer, trusted_root })
+    });
     let (plan, filter) = (how(plan)?, filter(cells, Vec::new())?);
     Ok(verify::Options { plan, filter, reference, expected, json, publications })
 }

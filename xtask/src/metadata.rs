@@ -1,6 +1,8 @@
 //! What `docker buildx build --metadata-file` writes.
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::path::Path;
 
@@ -18,6 +20,8 @@ pub struct Metadata {
     pub media_type: String,
     /// The images among the provenance's materials.
     pub bases: Vec<BaseImage>,
+    /// The bases that BuildKit took for another platform than it was asked for, in its own words.
+    pub foreign_bases: Vec<String>,
 }
 
 impl Metadata {
@@ -44,14 +48,27 @@ impl Metadata {
         let descriptor = value.get("containerimage.descriptor");
         let media_type = text(descriptor.and_then(|found| found.get("mediaType"))).unwrap_or_default();
         let materials = value.pointer("/buildx.build.provenance/materials").and_then(Value::as_array);
-        Ok(Self { digest, media_type, bases: materials.into_iter().flatten().filter_map(base).collect() })
+        let warnings = value.get("buildx.build.warnings").and_then(Value::as_array);
+        Ok(Self {
+            digest,
+            media_type,
+            bases: materials.into_iter().flatten().filter_map(base).collect(),
+            foreign_bases: warnings.into_iter().flatten().filter_map(foreign_base).collect(),
+        })
     }
+}
+
+/// A warning of the check `InvalidBaseImagePlatform`, without its name. With `BUILDX_METADATA_WARNINGS` buildx writes
+/// warnings into the metadata, their texts in base64. <https://docs.docker.com/reference/build-checks/>
+fn foreign_base(warning: &Value) -> Option<String> {
+    let text = STANDARD.decode(warning.get("short")?.as_str()?).ok()?;
+    String::from_utf8_lossy(&text).strip_prefix("InvalidBaseImagePlatform: ").map(str::to_owned)
 }
 
 const DIGEST: &str = "containerimage.digest";
 
 /// A material of the SLSA 0.2 shape, if it is an image.
-fn base(material: &Value) -> Option<BaseImage> {
+pub(crate) fn base(material: &Value) -> Option<BaseImage> {
     let image = material
         .get("uri")?
         .as_str()
@@ -75,10 +92,16 @@ mod tests {
                 { "uri": "pkg:docker/php@8.2-cli?platform=linux%2Farm64", "digest": { "sha256": hex } },
                 { "uri": "https://example.com/x.tar.gz", "digest": { "sha256": hex } },
                 { "uri": "pkg:docker/broken@1", "digest": { "sha256": "zz" } }
-            ]}
+            ]},
+            "buildx.build.warnings": [
+                { "short": STANDARD.encode("InvalidBaseImagePlatform: Base image x was pulled with platform") },
+                { "short": STANDARD.encode("JSONArgsRecommended: x") },
+                { "short": 3 }
+            ]
         });
         let metadata = Metadata::parse(&value).unwrap();
         assert_eq!(metadata.bases.len(), 1);
+        assert_eq!(metadata.foreign_bases, ["Base image x was pulled with platform"]);
         assert_eq!(metadata.media_type, "application/vnd.oci.image.index.v1+json");
         assert!(Metadata::parse(&json!({})).is_err());
     }

@@ -25,6 +25,27 @@ pub struct Manifest {
     /// Its annotations.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
+    /// What an image or attestation manifest holds. An index has none.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+    /// What it is about, where it refers to something (OCI 1.1).
+    #[serde(default)]
+    pub subject: Option<Subject>,
+}
+
+/// A part of a manifest.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Layer {
+    /// Its annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What a manifest refers to.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Subject {
+    /// Its digest.
+    pub digest: Digest,
 }
 
 /// An entry of an index.

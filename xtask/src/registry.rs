@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::argv::buildx::Buildx;
 use crate::argv::imagetools;
+use crate::attestations::Statements;
 use crate::error::Fault;
 use crate::ids::{Digest, Repository};
 use crate::oci::Manifest;
@@ -56,6 +57,31 @@ impl Registry {
             }
             Some(held) => Ok(held),
         }
+    }
+
+    /// What buildx makes of a reference, by a Go template.
+    ///
+    /// # Errors
+    /// As [`Registry::read`], and if there is nothing.
+    pub fn describe(&self, reference: &str, template: &str) -> Result<Vec<u8>> {
+        let argv = imagetools::describe(&self.buildx, reference, template);
+        Ok(retry::check(&self.runner, self.ui, &argv)?.stdout)
+    }
+
+    /// The kinds of statements in the attestation of an image that an index lists.
+    ///
+    /// # Errors
+    /// If it has none, or one that is about something else.
+    pub fn statements(
+        &self,
+        repository: &Repository,
+        index: &Manifest,
+        image: &Digest,
+    ) -> Result<Statements> {
+        let entry = index.attestations(image).next();
+        let entry = entry.ok_or_else(|| Fault::failed(format!("{image} has no attestation")))?;
+        let held = self.expect(repository, &entry.digest)?;
+        Statements::of(&held.manifest, image)
     }
 
     fn read_while(&self, reference: &str, again: impl Fn(&Finished) -> bool) -> Result<Option<Held>> {

@@ -76,7 +76,10 @@ fn what_is_the_default_may_be_written() {
         .replace("[platforms]", "[sign]\nissuer = \"https://x\"\n\n[platforms]");
     let matrix = parse(&text).unwrap();
     assert_eq!(matrix.composers[0].suffix, "");
-    assert!(matches!(matrix.sign, matrix::Sign::Keyless { issuer: Some(_), identity: None }));
+    assert!(matches!(
+        matrix.sign,
+        matrix::Sign::Keyless { issuer: Some(_), identity: None, workflow: None, sigstore: None }
+    ));
 }
 
 /// Each image needs the two before it: the number of ways doubles with each, the work must not.

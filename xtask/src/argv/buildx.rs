@@ -156,6 +156,24 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
         .args(["--output", &spec.output(), "--metadata-file"])
         .path(metadata)
         .path(context)
+        // The warnings about base images of another platform.
+        .env("BUILDX_METADATA_WARNINGS", "true")
+}
+
+/// Copies files out of an image into a folder. `dockerfile` names the image as the context `image`.
+pub fn extract(
+    buildx: &Buildx,
+    name: &str,
+    platform: &Platform,
+    image: &NamedContext,
+    dockerfile: &Path,
+    folder: &Path,
+) -> Argv {
+    let argv = start(buildx, &format!("look into {name}"), platform, dockerfile);
+    argv.args(each("--build-context", [format!("image={}", image.value())]))
+        .args(["--provenance=false", "--output"])
+        .arg(format!("type=local,{}", super::options::field(&format!("dest={}", folder.display()))))
+        .path(dockerfile.parent().unwrap_or(Path::new(".")))
 }
 
 /// Runs a stage that tests an image which is built already: the image takes the place of the stage that it was built
@@ -239,7 +257,7 @@ pub(super) mod tests {
             config: None,
         };
         let argv = build(&buildx, &spec(), Path::new("/tmp/m.json"));
-        expect![[r#"docker buildx build --builder b --progress plain --platform linux/arm64 --file images/app/Dockerfile --target runtime --build-arg VERSION=1.2.3 --label org.opencontainers.image.version=1.2.3 --annotation index:io.xtask.cell=app.tag.pinned --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --attest type=provenance,mode=max --output type=image,name=ghcr.io/acme/app,push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true --metadata-file /tmp/m.json images/app"#]].assert_eq(&argv.to_string());
+        expect!["BUILDX_METADATA_WARNINGS=true docker buildx build --builder b --progress plain --platform linux/arm64 --file images/app/Dockerfile --target runtime --build-arg VERSION=1.2.3 --label org.opencontainers.image.version=1.2.3 --annotation index:io.xtask.cell=app.tag.pinned --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --attest type=provenance,mode=max --output type=image,name=ghcr.io/acme/app,push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true --metadata-file /tmp/m.json images/app"].assert_eq(&argv.to_string());
     }
 
     #[test]

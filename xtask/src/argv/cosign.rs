@@ -1,6 +1,7 @@
 //! `cosign sign` and `cosign verify`, for cosign 2.4 and later and for cosign 3.
 
 use semver::Version;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 use super::{Argv, Program};
@@ -27,6 +28,8 @@ pub enum Signer {
         identity: String,
         /// The OIDC issuer, exactly.
         issuer: String,
+        /// A Sigstore other than the public one.
+        sigstore: Option<Sigstore>,
     },
     /// By a key: a file, `env://NAME` or a KMS address.
     Key {
@@ -48,6 +51,50 @@ pub enum Signer {
         /// cosign 3: a signing configuration without any service.
         signing_config: Option<PathBuf>,
     },
+}
+
+/// A Sigstore other than the public one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sigstore {
+    /// Whom a consumer trusts: certificate authorities, logs, timestamp authorities.
+    pub trusted_root: PathBuf,
+    /// Who signs. A consumer needs none.
+    pub signing_config: Option<PathBuf>,
+    /// What the trusted root has.
+    pub services: Services,
+}
+
+/// The services of a Sigstore: what it does not run cannot be asked for.
+///
+/// The trusted root's format: <https://github.com/sigstore/protobuf-specs>, `TrustedRoot`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "TrustedRoot")]
+pub struct Services {
+    /// A transparency log of signatures.
+    pub log: bool,
+    /// A log of certificates.
+    pub certificate_log: bool,
+    /// A timestamp authority.
+    pub timestamps: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct TrustedRoot {
+    tlogs: Vec<serde_json::Value>,
+    ctlogs: Vec<serde_json::Value>,
+    timestamp_authorities: Vec<serde_json::Value>,
+}
+
+impl From<TrustedRoot> for Services {
+    fn from(root: TrustedRoot) -> Self {
+        Self {
+            log: !root.tlogs.is_empty(),
+            certificate_log: !root.ctlogs.is_empty(),
+            timestamps: !root.timestamp_authorities.is_empty(),
+        }
+    }
 }
 
 impl Cosign {
@@ -91,7 +138,14 @@ impl Cosign {
     /// What `sign` and `attest` want to know of the signer.
     fn signing(&self, argv: Argv, signer: &Signer) -> Argv {
         match signer {
-            Signer::Keyless { .. } => argv,
+            Signer::Keyless { sigstore: None, .. } => argv,
+            Signer::Keyless { sigstore: Some(sigstore), .. } => {
+                let argv = argv.arg("--trusted-root").path(&sigstore.trusted_root);
+                match &sigstore.signing_config {
+                    Some(config) => argv.arg("--signing-config").path(config),
+                    None => argv,
+                }
+            }
             Signer::Key { key, password, .. } => {
                 let argv = argv.args(["--key", key]);
                 match password {
@@ -126,12 +180,25 @@ impl Cosign {
 /// What `cosign verify` demands of a signature.
 fn verify_args(signer: &Signer) -> Vec<String> {
     match signer {
-        Signer::Keyless { identity, issuer } => vec![
-            "--certificate-identity-regexp".to_owned(),
-            identity.clone(),
-            "--certificate-oidc-issuer".to_owned(),
-            issuer.clone(),
-        ],
+        Signer::Keyless { identity, issuer, sigstore } => {
+            let mut args = vec![
+                "--certificate-identity-regexp".to_owned(),
+                identity.clone(),
+                "--certificate-oidc-issuer".to_owned(),
+                issuer.clone(),
+            ];
+            if let Some(Sigstore { trusted_root, signing_config: _, services }) = sigstore {
+                args.extend(["--trusted-root".to_owned(), trusted_root.display().to_string()]);
+                let Services { log, certificate_log, timestamps } = *services;
+                let flags = [
+                    (timestamps, "--use-signed-timestamps"),
+                    (!log, "--insecure-ignore-tlog=true"),
+                    (!certificate_log, "--insecure-ignore-sct=true"),
+                ];
+                args.extend(flags.iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| (*flag).to_owned()));
+            }
+            args
+        }
         Signer::Key { public, .. } => vec!["--key".to_owned(), public.clone()],
         Signer::Offline { public, .. } => {
             vec!["--key".to_owned(), public.display().to_string(), "--insecure-ignore-tlog=true".to_owned()]
@@ -204,6 +271,7 @@ mod tests {
             identity: "^https://github\\.com/acme/images/\\.github/workflows/images\\.yml@refs/heads/main$"
                 .into(),
             issuer: "https://token.actions.githubusercontent.com".into(),
+            sigstore: None,
         };
         check(
             "3.1.3",
@@ -211,6 +279,28 @@ mod tests {
             &expect![[r#"
             cosign sign --yes --recursive 127.0.0.1:5000/app@sha256:D
             cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/\.github/workflows/images\.yml@refs/heads/main$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --output json 127.0.0.1:5000/app@sha256:D"#]],
+        );
+    }
+
+    #[test]
+    fn what_a_sigstore_does_not_run_is_not_asked_for() {
+        let root =
+            r#"{"mediaType":"x","certificateAuthorities":[{}],"timestampAuthorities":[{}],"tlogs":[]}"#;
+        let signer = Signer::Keyless {
+            identity: "^https://git\\.example/.+$".into(),
+            issuer: "https://git.example".into(),
+            sigstore: Some(Sigstore {
+                trusted_root: "root.json".into(),
+                signing_config: Some("config.json".into()),
+                services: serde_json::from_str(root).unwrap(),
+            }),
+        };
+        check(
+            "3.1.3",
+            &signer,
+            &expect![[r#"
+            cosign sign --yes --recursive --trusted-root root.json --signing-config config.json 127.0.0.1:5000/app@sha256:D
+            cosign verify --certificate-identity-regexp '^https://git\.example/.+$' --certificate-oidc-issuer https://git.example --trusted-root root.json --use-signed-timestamps --insecure-ignore-tlog=true --insecure-ignore-sct=true --output json 127.0.0.1:5000/app@sha256:D"#]],
         );
     }
 

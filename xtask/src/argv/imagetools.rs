@@ -13,6 +13,12 @@ pub fn raw(buildx: &Buildx, reference: &str) -> Argv {
     argv.args(buildx.builder_args()).args(["--raw", reference]).limit(LIMIT)
 }
 
+/// What buildx makes of an image or an index, by a Go template.
+pub fn describe(buildx: &Buildx, reference: &str, template: &str) -> Argv {
+    let argv = buildx.argv(format!("describe {reference}")).args(["imagetools", "inspect"]);
+    argv.args(buildx.builder_args()).args(["--format", template, reference]).limit(LIMIT)
+}
+
 /// An index over several builds: its sources in order, its annotations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {

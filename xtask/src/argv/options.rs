@@ -35,6 +35,8 @@ pub struct CacheScope<'a> {
     pub published: Option<&'a Digest>,
     /// Whether the build may write to the registry.
     pub push: bool,
+    /// Who builds, for the provenance: the address of a CI job.
+    pub builder: Option<&'a str>,
 }
 
 /// The values for one build. Paths of secrets are relative to `root`.
@@ -50,6 +52,8 @@ pub fn option_args(options: &Options, root: &Path, scope: CacheScope<'_>) -> Opt
         Provenance::Max => "max",
         Provenance::Min => "min",
     };
+    let builder =
+        scope.builder.map(|id| format!(",{}", field(&format!("builder-id={id}")))).unwrap_or_default();
     let sbom = match &attest.sbom {
         Sbom::Off => None,
         Sbom::On => Some("type=sbom".to_owned()),
@@ -58,7 +62,7 @@ pub fn option_args(options: &Options, root: &Path, scope: CacheScope<'_>) -> Opt
     OptionArgs {
         secrets: secrets.iter().map(secret).collect(),
         ssh: ssh.clone(),
-        attest: std::iter::once(format!("type=provenance,mode={mode}")).chain(sbom).collect(),
+        attest: std::iter::once(format!("type=provenance,mode={mode}{builder}")).chain(sbom).collect(),
         cache_from: cache.iter().filter_map(|kind| cache_from(*kind, scope)).collect(),
         cache_to: cache.iter().filter_map(|kind| cache_to(*kind, scope)).collect(),
         output: compression.as_ref().map(packing).unwrap_or_default(),
@@ -104,7 +108,7 @@ fn reference(scope: CacheScope<'_>) -> String {
 }
 
 /// A field of a comma-separated list, quoted where it has to be.
-fn field(text: &str) -> String {
+pub(super) fn field(text: &str) -> String {
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
@@ -114,7 +118,7 @@ mod tests {
     use crate::matrix::{Attest, CompressionKind, Secret};
 
     fn scope<'a>(repository: &'a Repository, published: Option<&'a Digest>, push: bool) -> CacheScope<'a> {
-        CacheScope { name: "app.tag.arm64", repository, published, push }
+        CacheScope { name: "app.tag.arm64", repository, published, push, builder: Some("https://ci/1") }
     }
 
     #[test]
@@ -133,7 +137,10 @@ mod tests {
         let (repository, digest) = ("ghcr.io/acme/app".parse().unwrap(), Digest::of(b""));
         let found = option_args(&options, Path::new("/r"), scope(&repository, Some(&digest), true));
         assert_eq!(found.secrets, ["id=TOKEN,env=GITHUB_TOKEN", "id=key,\"src=/r/a,b\""]);
-        assert_eq!(found.attest, ["type=provenance,mode=min", "type=sbom,generator=ghcr.io/x/y:1"]);
+        assert_eq!(
+            found.attest,
+            ["type=provenance,mode=min,builder-id=https://ci/1", "type=sbom,generator=ghcr.io/x/y:1"]
+        );
         assert_eq!(found.output, ["compression=zstd", "compression-level=9", "force-compression=true"]);
         let published = format!("type=registry,ref=ghcr.io/acme/app@{digest}");
         assert_eq!(

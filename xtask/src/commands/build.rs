@@ -64,6 +64,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         digests,
         push,
         contexts: contexts(session, &plan)?,
+        job: session.context.environment.job(),
         published: BTreeMap::new(),
     };
     let jobs = run.with_needs(jobs);
@@ -177,6 +178,7 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
         digests: folder(session, options),
         push,
         contexts: contexts(session, plan)?,
+        job: session.context.environment.job(),
         published: plan.cells.iter().map(|cell| (cell.id.clone(), Digest::unknown())).collect(),
     };
     for job in run.with_needs(jobs) {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
+use super::contents::Looker;
 use super::contexts::Contexts;
 use super::parallel;
 use super::session::Session;
@@ -13,6 +14,7 @@ use super::specs::{Around, Linked, pushed, recorded, spec};
 use crate::argv::bake;
 use crate::argv::buildx::{self, Buildx};
 use crate::builder::Builder;
+use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name};
 use crate::metadata::Metadata;
 use crate::plan::{Build, Cell, Plan};
@@ -43,6 +45,8 @@ pub(super) struct Run<'a> {
     pub(super) digests: PathBuf,
     pub(super) push: bool,
     pub(super) contexts: Contexts,
+    /// The address of the CI job, where there is one.
+    pub(super) job: Option<String>,
     /// The published images that may serve as a cache.
     pub(super) published: BTreeMap<CellId, Digest>,
 }
@@ -119,6 +123,7 @@ impl<'a> Run<'a> {
             root: &self.session.layout.root,
             contexts: &self.contexts,
             push: self.push,
+            builder: self.job.as_deref(),
         };
         let published = self.published.get(&job.cell.id);
         let main = spec(&around, job.cell, job.build, &linked, published)?;
@@ -160,6 +165,12 @@ impl<'a> Run<'a> {
             .into());
         }
         let metadata = Metadata::read(&metadata)?;
+        if let [first, ..] = metadata.foreign_bases.as_slice() {
+            return Err(Fault::failed(format!("build {} {}: {first}", cell.id, build.arch))
+                .help("pin the digest of the index, which has every platform, not that of one image in it")
+                .help("where it is meant: `FROM --platform=…`, or `# check=skip=InvalidBaseImagePlatform` at the top of the Dockerfile")
+                .into());
+        }
         if self.push {
             self.confirm(cell, build, &metadata.digest)?;
         }
@@ -170,7 +181,7 @@ impl<'a> Run<'a> {
         Ok(record)
     }
 
-    /// Asks every repository for the digest: it has to be there and hold the right platform.
+    /// Asks every repository for the digest: it has to be there and hold the right platform. Then looks into the image.
     fn confirm(&self, cell: &Cell, build: &Build, digest: &Digest) -> Result<()> {
         let registry = self.session.registry(self.buildx);
         for repository in &cell.repositories {
@@ -178,7 +189,9 @@ impl<'a> Run<'a> {
             crate::publication::sources::check(&held, &cell.id, &build.platform)
                 .with_context(|| format!("check {}", repository.at(digest)))?;
         }
-        Ok(())
+        Looker { session: self.session, buildx: self.buildx, registry }
+            .check(cell, build, digest)
+            .with_context(|| format!("look into {} {}", cell.id, build.arch))
     }
 
     fn record(&self, cell: &Cell, build: &Build, metadata: Metadata, started: SystemTime) -> DigestRecord {

@@ -1,10 +1,12 @@
 //! The commands, one file each under its name. They ask, decide by the pure modules, run and report.
 
 mod attached;
+mod attested;
 pub mod build;
 mod builds;
 mod cache;
 pub mod ci;
+mod contents;
 mod contexts;
 pub mod doctor;
 pub mod local;

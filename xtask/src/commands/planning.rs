@@ -281,11 +281,12 @@ impl Session {
         Ok(match &matrix.sign {
             matrix::Sign::None { reason } => Sign::None { reason: reason.clone() },
             matrix::Sign::Key { key } => Sign::Key { key: key.clone() },
-            matrix::Sign::Keyless { identity, issuer } => Sign::Keyless {
+            matrix::Sign::Keyless { identity, workflow, issuer, sigstore } => Sign::Keyless {
                 identity: match identity {
                     Some(identity) => identity.clone(),
-                    None => self.identity(git)?,
+                    None => self.identity(git, workflow.as_deref())?,
                 },
+                sigstore: sigstore.clone(),
                 issuer: issuer
                     .clone()
                     .unwrap_or_else(|| "https://token.actions.githubusercontent.com".to_owned()),
@@ -293,24 +294,24 @@ impl Session {
         })
     }
 
-    /// The identity that GitHub's OIDC token gives a workflow, as an anchored regular expression.
+    /// The identity that GitHub's OIDC token gives a workflow of this repository, as an anchored regular expression: of
+    /// any branch or tag, since the tags of one image come from both, and of no pull request.
     ///
-    /// Source: <https://docs.github.com/en/actions/concepts/security/openid-connect>, claim `job_workflow_ref`.
-    fn identity(&self, git: &Git) -> Result<String> {
-        if let (Some(server), Some(workflow)) = (
-            self.context.environment.get("GITHUB_SERVER_URL"),
-            self.context.environment.get("GITHUB_WORKFLOW_REF"),
-        ) {
-            return Ok(format!("^{}$", escape(&format!("{server}/{workflow}"))));
-        }
-        match &git.source {
-            Some(source) => Ok(format!("^{}/\\.github/workflows/[^/@]+@refs/.+$", escape(source))),
-            None => Err(Fault::invalid(
-                "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`",
-            )
-            .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
-            .into()),
-        }
+    /// A reusable workflow signs under its own name, which a job finds in none of its variables. Source:
+    /// <https://docs.github.com/en/actions/concepts/security/openid-connect>, claim `job_workflow_ref`.
+    fn identity(&self, git: &Git, workflow: Option<&str>) -> Result<String> {
+        let environment = &self.context.environment;
+        let job = environment.get("GITHUB_SERVER_URL").zip(environment.get("GITHUB_REPOSITORY"));
+        let address = job.map(|(server, name)| format!("{server}/{name}")).or_else(|| git.source.clone());
+        let Some(address) = address else {
+            let message =
+                "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`";
+            return Err(Fault::invalid(message)
+                .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
+                .into());
+        };
+        let workflow = workflow.map_or_else(|| "[^/@]+".to_owned(), escape);
+        Ok(format!("^{}/\\.github/workflows/{workflow}@refs/(heads|tags)/.+$", escape(&address)))
     }
 }
 

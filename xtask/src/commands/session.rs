@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::argv::Program;
 use crate::argv::buildx::Buildx;
-use crate::argv::cosign::{Cosign, Signer};
+use crate::argv::cosign::{Cosign, Signer, Sigstore};
 use crate::context::{Context, Layout};
+use crate::error::Fault;
 use crate::ids::Platform;
 use crate::local::offline::Base;
 use crate::local::{Local, Stack, Wanted};
@@ -106,8 +107,13 @@ impl Session {
     pub fn signer(&self, sign: &Sign, stack: Option<&Stack>) -> Result<Option<Signer>> {
         Ok(match sign {
             Sign::None { .. } => None,
-            Sign::Keyless { identity, issuer } => {
-                Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone() })
+            Sign::Keyless { identity, issuer, sigstore } => {
+                let sigstore = sigstore.as_ref().map(|found| {
+                    let path = |name: &str| self.layout.root.join(name);
+                    self.sigstore(path(&found.trusted_root), Some(path(&found.signing_config)))
+                });
+                let sigstore = sigstore.transpose()?;
+                Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone(), sigstore })
             }
             Sign::Key { key } => {
                 Some(Signer::Key { key: key.clone(), public: public_key(key), password: None })
@@ -125,6 +131,21 @@ impl Session {
                 })
             }
         })
+    }
+
+    /// A Sigstore other than the public one.
+    ///
+    /// # Errors
+    /// If its trusted root cannot be read.
+    pub fn sigstore(&self, trusted_root: PathBuf, signing_config: Option<PathBuf>) -> Result<Sigstore> {
+        let invalid = |why: String| {
+            Fault::invalid(format!("reading the trusted root {}: {why}", self.layout.show(&trusted_root)))
+                .help("`cosign trusted-root create` writes one")
+        };
+        let bytes = crate::files::read_optional(&trusted_root)?
+            .ok_or_else(|| invalid("there is no such file".to_owned()))?;
+        let services = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        Ok(Sigstore { trusted_root, signing_config, services })
     }
 
     /// What [`Session::buildx`] would give, without starting or building anything.

@@ -28,6 +28,8 @@ pub(super) struct Around<'a> {
     pub(super) root: &'a Path,
     pub(super) contexts: &'a Contexts,
     pub(super) push: bool,
+    /// Who builds, for the provenance.
+    pub(super) builder: Option<&'a str>,
 }
 
 /// Everything that decides what one build makes. `published`: the image that may serve as a cache.
@@ -38,7 +40,7 @@ pub(super) fn spec(
     linked: &Linked<'_>,
     published: Option<&Digest>,
 ) -> Result<BuildSpec> {
-    let Around { plan, root, contexts: sent, push } = *around;
+    let Around { plan, root, contexts: sent, push, builder } = *around;
     let Build {
         arch,
         platform,
@@ -47,6 +49,7 @@ pub(super) fn spec(
         dockerfile,
         target,
         test: _,
+        binaries: _,
         emulate: _,
         build_args,
         labels,
@@ -70,7 +73,7 @@ pub(super) fn spec(
     let context = sent.path(context);
     let name = format!("{}.{arch}", cell.id);
     let repository = cell.repositories.first().context("the plan gives no repository")?;
-    let scope = CacheScope { name: &name, repository, published, push };
+    let scope = CacheScope { name: &name, repository, published, push, builder };
     let options = option_args(options, root, scope);
     // What a build made tells by itself which cell it belongs to: records cannot be swapped unnoticed.
     let own = [(ANNOTATION_CELL, cell.id.to_string()), (ANNOTATION_PLAN, plan.id.to_string())];

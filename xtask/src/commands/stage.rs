@@ -69,6 +69,7 @@ impl<'a> Tests<'a> {
                 root: &self.session.layout.root,
                 contexts: &self.contexts,
                 push: true,
+                builder: None,
             };
             // What the image was built upon stands in its own record: a job that merges one cell has no others. What
             // is not there was not used; a digest of zeros is found nowhere, should the test ask for it all the same.

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
+use super::attested::{self, Checked};
 use super::parallel;
 use super::planning::PlanOptions;
 use super::session::Session;
@@ -14,7 +15,7 @@ use crate::ids::{Digest, Repository, Tag};
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Sign};
 use crate::publication::index;
-use crate::record::{self, Child, Publication};
+use crate::record::{self, Publication};
 use crate::registry::{Held, Registry};
 use crate::run::{Output, retry};
 use crate::tools::Tool;
@@ -48,6 +49,8 @@ pub enum Expected {
         identity: String,
         /// The OIDC issuer.
         issuer: String,
+        /// The trusted root of a Sigstore other than the public one.
+        trusted_root: Option<PathBuf>,
     },
 }
 
@@ -70,7 +73,7 @@ struct Verified {
     digest: Digest,
     /// `false` where `matrix.toml` says that images are not signed.
     signed: bool,
-    platforms: Vec<Child>,
+    platforms: Vec<Checked>,
 }
 
 #[derive(Debug, Serialize)]
@@ -152,10 +155,10 @@ impl Report {
             rows.push(vec![found.reference.clone(), found.digest.to_string(), state.to_owned()]);
             // The platforms of one reference; those of a whole matrix would hide the tags.
             if let [_] = self.verified.as_slice() {
-                let child = |child: &Child| {
-                    vec![format!("  {}", child.platform), child.digest.to_string(), String::new()]
+                let row = |one: &Checked| {
+                    vec![format!("  {}", one.platform), one.digest.to_string(), one.attested()]
                 };
-                rows.extend(found.platforms.iter().map(child));
+                rows.extend(found.platforms.iter().map(row));
             }
         }
         session.ui.out(columns(&rows));
@@ -180,7 +183,7 @@ impl Verify {
                 None => cell.tags.iter().map(|tag| &tag.name).collect(),
             };
             let mut checked: Option<Digest> = record.as_ref().map(|record| record.digest.clone());
-            let mut platforms: Option<Vec<Child>> = None;
+            let mut platforms: Option<Vec<Checked>> = None;
             for tag in tags {
                 let reference = repository.tagged(tag);
                 let held = self.registry.read(&reference)?.ok_or_else(|| {
@@ -202,7 +205,9 @@ impl Verify {
                         let children =
                             index::children(&held.manifest, cell).with_context(|| reference.clone())?;
                         self.signatures(repository, &held)?;
-                        platforms.insert(children).clone()
+                        let images = attested::images(&self.registry, repository, &held)?;
+                        attested::declared(cell, &children, &images).with_context(|| reference.clone())?;
+                        platforms.insert(images).clone()
                     }
                 };
                 let signed = self.signer.is_some();
@@ -234,14 +239,16 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     let verify =
         Verify { registry, cosign: session.cosign()?, signer, publications: session.layout.publications() };
     verify.signatures(&repository, &held)?;
-    let platforms = held.manifest.images().filter_map(|entry| {
-        Some(Child { platform: entry.platform_text().parse().ok()?, digest: entry.digest.clone() })
-    });
+    let platforms = if held.manifest.is_index() {
+        attested::images(&verify.registry, &repository, &held)?
+    } else {
+        Vec::new()
+    };
     let found = Verified {
         reference: reference.to_owned(),
         digest: held.digest.clone(),
         signed: verify.signer.is_some(),
-        platforms: platforms.collect(),
+        platforms,
     };
     let mut report = Report { schema: 1, verified: vec![found], failed: Vec::new(), command: None };
     report.name_command(verify.signer.as_ref());
@@ -261,8 +268,10 @@ fn signer_for(session: &Session, options: &Options, repository: &Repository) -> 
             let key = session.typed(key).display().to_string();
             return Ok(Some(Signer::Key { public: key.clone(), key, password: None }));
         }
-        Some(Expected::Identity { identity, issuer }) => {
-            return Ok(Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone() }));
+        Some(Expected::Identity { identity, issuer, trusted_root }) => {
+            let sigstore = trusted_root.as_ref().map(|path| session.sigstore(session.typed(path), None));
+            let (identity, issuer) = (identity.clone(), issuer.clone());
+            return Ok(Some(Signer::Keyless { identity, issuer, sigstore: sigstore.transpose()? }));
         }
         None => {}
     }

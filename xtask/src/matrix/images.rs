@@ -38,6 +38,7 @@ pub(super) fn image<'t>(
         dockerfile,
         target: table.string("target"),
         test: table.string("test"),
+        binaries: binaries(table, errors),
         platforms,
         tracks: if own.is_some() { Vec::new() } else { tracks },
         own,
@@ -132,6 +133,20 @@ fn overrides(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec
         Some(Override { builds, settings, span: value.span() })
     };
     table.array("override").unwrap_or_default().into_iter().filter_map(one).collect()
+}
+
+/// `binaries = ["/usr/lib/x/*.so"]`.
+fn binaries(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Located<String>> {
+    let paths = table.strings("binaries").unwrap_or_default();
+    for path in &paths {
+        if !crate::contents::pattern(&path.value) {
+            let message = format!("`{}` is no absolute path of a file", path.value);
+            let help =
+                "begin with /, end with a name; `*` is allowed, spaces and other special characters are not";
+            errors.add(Diagnostic::new(path.span.clone(), message).help(help));
+        }
+    }
+    paths
 }
 
 /// `contexts = { NAME = "PATH or address" }`.

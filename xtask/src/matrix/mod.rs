@@ -12,6 +12,7 @@ mod settings;
 pub mod suggest;
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::Range;
@@ -21,6 +22,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Source};
 pub use options::{
     Attest, CacheKind, Compression, CompressionKind, Options, Provenance, Sbom, Secret, SecretSource,
 };
+pub use read::anchored;
 
 use crate::error::Fault;
 use crate::ids::{Name, Platform, Repository};
@@ -69,8 +71,12 @@ pub enum Sign {
     Keyless {
         /// What `verify` demands of the certificate; derived from the repository if not given.
         identity: Option<String>,
+        /// The workflow that signs, e.g. `cell.yml`; any of the repository if not given.
+        workflow: Option<String>,
         /// The OIDC issuer; GitHub's if not given.
         issuer: Option<String>,
+        /// A Sigstore of one's own; the public one if not given.
+        sigstore: Option<Sigstore>,
     },
     /// By a key: a file, `env://NAME`, a KMS address.
     Key {
@@ -82,6 +88,16 @@ pub enum Sign {
         /// Why not.
         reason: String,
     },
+}
+
+/// A Sigstore other than the public one: two files as cosign 3 writes and reads them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sigstore {
+    /// Whom a consumer trusts (`cosign trusted-root create`), relative to the folder of `matrix.toml`.
+    pub trusted_root: String,
+    /// Who signs (`cosign signing-config create`), likewise.
+    pub signing_config: String,
 }
 
 /// A platform and its names.
@@ -271,6 +287,8 @@ pub struct Image {
     pub target: Option<Located<String>>,
     /// The stage that tests the finished image before it is signed. It takes the place of `target`.
     pub test: Option<Located<String>>,
+    /// Files that must be machine code for the platform, beside the program that a container starts.
+    pub binaries: Vec<Located<String>>,
     /// Its platforms.
     pub platforms: Vec<Name>,
     /// Its tracks; none if it has a version of its own.

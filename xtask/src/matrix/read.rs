@@ -9,8 +9,8 @@ use super::images::image;
 use super::lines::{conditions, reference, tags};
 use super::settings::{selector, settings};
 use super::{
-    ComposerMode, Condition, Diagnostic, Exclude, Located, Matrix, PlatformDef, RefSpec, Sign, Source, Track,
-    suggest,
+    ComposerMode, Condition, Diagnostic, Exclude, Located, Matrix, PlatformDef, RefSpec, Sign, Sigstore,
+    Source, Track, suggest,
 };
 use crate::ids::{Name, Repository};
 
@@ -178,25 +178,26 @@ fn publish(root: &Table<'_>, errors: &Errors<'_>) -> (Vec<Repository>, Vec<Condi
 }
 
 fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
-    let default = Sign::Keyless { identity: None, issuer: None };
+    let default = Sign::Keyless { identity: None, workflow: None, issuer: None, sigstore: None };
     let Some(value) = root.get("sign") else { return default };
     let Some(table) = Table::of(value, "[sign]", value.span(), errors) else { return default };
     let method = table.string("method");
     let word = method.as_ref().map_or("keyless", |method| method.value.as_str());
     // The keys that belong to another method.
-    for (key, owner) in [("key", "key"), ("reason", "none"), ("identity", "keyless"), ("issuer", "keyless")] {
+    let keyless =
+        ["identity", "workflow", "issuer", "trusted-root", "signing-config"].map(|key| (key, "keyless"));
+    for (key, owner) in [("key", "key"), ("reason", "none")].into_iter().chain(keyless) {
         let known = METHODS.contains(&word);
         if let Some(value) = table.get(key).filter(|_| known && owner != word) {
             let message = format!("`{key}` goes with method = \"{owner}\" only");
             errors.add(Diagnostic::new(value.span(), message).help(format!("the method is \"{word}\"")));
         }
     }
-    let text = |key| table.string(key).map(|found: Located<String>| found.value);
     let required = |key| table.required_string(key).map(|found| found.value).unwrap_or_default();
     let sign = match word {
         "key" => Sign::Key { key: required("key") },
         "none" => Sign::None { reason: required("reason") },
-        "keyless" => Sign::Keyless { identity: text("identity"), issuer: text("issuer") },
+        "keyless" => keyless_sign(&table, errors),
         _ => default,
     };
     if let Some(method) = method.filter(|method| !METHODS.contains(&method.value.as_str())) {
@@ -210,6 +211,46 @@ fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
     }
     table.finish();
     sign
+}
+
+fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> Sign {
+    let identity = table.string("identity");
+    if let Some(found) = identity.as_ref().filter(|found| !anchored(&found.value)) {
+        let message = "`identity` is not anchored, so it would match more than it says";
+        errors.add(Diagnostic::new(found.span.clone(), message).help(format!("write \"^{}$\"", found.value)));
+    }
+    let workflow = table.string("workflow");
+    if let (Some(found), Some(_)) = (&workflow, &identity) {
+        errors.add(Diagnostic::new(found.span.clone(), "`workflow` and `identity` exclude each other"));
+    } else if let Some(found) = workflow.as_ref().filter(|found| found.value.contains(['/', '@'])) {
+        let message = "`workflow` must be the name of a file in .github/workflows, e.g. \"cell.yml\"";
+        errors.add(Diagnostic::new(found.span.clone(), message));
+    }
+    let (trusted_root, signing_config) = (table.string("trusted-root"), table.string("signing-config"));
+    if let Some((one, other)) = match (&trusted_root, &signing_config) {
+        (Some(found), None) => Some((found, "signing-config")),
+        (None, Some(found)) => Some((found, "trusted-root")),
+        _ => None,
+    } {
+        let message = format!("a Sigstore of one's own needs `{other}`, too");
+        errors.add(
+            Diagnostic::new(one.span.clone(), message).help("one is for who signs, one for who verifies"),
+        );
+    }
+    let value = |found: Located<String>| found.value;
+    Sign::Keyless {
+        identity: identity.map(value),
+        workflow: workflow.map(value),
+        issuer: table.string("issuer").map(value),
+        sigstore: trusted_root
+            .zip(signing_config)
+            .map(|(root, config)| Sigstore { trusted_root: root.value, signing_config: config.value }),
+    }
+}
+
+/// Whether a regular expression says how the text begins and how it ends.
+pub fn anchored(expression: &str) -> bool {
+    expression.starts_with('^') && expression.ends_with('$')
 }
 
 fn platform(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<PlatformDef> {

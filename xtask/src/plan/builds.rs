@@ -105,6 +105,7 @@ fn build<'m>(
         dockerfile: spec.image.dockerfile.of(&platform.name).to_owned(),
         target: spec.image.target.as_ref().map(|target| target.value.clone()),
         test: spec.image.test.as_ref().map(|test| test.value.clone()),
+        binaries: spec.image.binaries.iter().map(|path| path.value.clone()).collect(),
         emulate: spec.image.emulate,
         build_args,
         labels,

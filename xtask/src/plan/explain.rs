@@ -129,6 +129,9 @@ impl Explain<'_> {
         if let Some(test) = &image.test {
             rows.push(row("  test", &test.value, self.at(&test.span)));
         }
+        for path in &image.binaries {
+            rows.push(row("  binary", &path.value, self.at(&path.span)));
+        }
         let origins = |kind: fn(&Settings) -> &[_]| cascade(self.spec, platform, kind);
         let kinds = [
             ("  build-arg", &build.build_args, origins(|settings| &settings.build_args)),

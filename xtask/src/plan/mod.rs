@@ -22,7 +22,7 @@ use std::path::Path;
 use crate::error::Fault;
 use crate::files;
 use crate::ids::{CellId, Digest, Name, Platform, Repository, Tag};
-use crate::matrix::Options;
+use crate::matrix::{Options, Sigstore};
 use event::Event;
 use remote::Remotes;
 
@@ -96,6 +96,8 @@ pub enum Sign {
         identity: String,
         /// The OIDC issuer.
         issuer: String,
+        /// A Sigstore other than the public one.
+        sigstore: Option<Sigstore>,
     },
     /// By a key.
     Key {
@@ -184,6 +186,8 @@ pub struct Build {
     pub target: Option<String>,
     /// The stage that tests the finished image.
     pub test: Option<String>,
+    /// Files that must be machine code for the platform, beside the program that a container starts.
+    pub binaries: Vec<String>,
     /// May be built by emulation without being asked.
     pub emulate: bool,
     /// Build arguments.
