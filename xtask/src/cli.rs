@@ -1,6 +1,6 @@
 //! What can be typed, and its help. Nothing here knows what it means.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Build, sign and publish multi-architecture container images from one matrix.toml.
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Move a cell's tags back to what they held before its last publication.
     Rollback(Rollback),
+    /// Print a policy by which a Kubernetes cluster admits these images only as they are signed.
+    Policy(Policy),
     /// Start, stop or show the local registry and builder.
     #[command(subcommand)]
     Local(Local),
@@ -213,6 +215,20 @@ pub(crate) struct Rollback {
     /// Read the publication records from here, where the registry has none [default: target/xtask/publications].
     #[arg(long, value_name = "DIR")]
     pub(crate) publications: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("controller").required(true)))]
+pub(crate) struct Policy {
+    /// For Kyverno 1.17 or newer: an ImageValidatingPolicy.
+    #[arg(long, group = "controller")]
+    pub(crate) kyverno: bool,
+    /// For Sigstore's policy-controller 0.13 or newer: a ClusterImagePolicy.
+    #[arg(long, group = "controller")]
+    pub(crate) policy_controller: bool,
+    /// Whose images: local, publish, or a repository [default: publish].
+    #[arg(long, value_name = "local|publish|HOST/PATH")]
+    pub(crate) to: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -18,6 +18,7 @@ pub mod matrix;
 pub mod metadata;
 pub mod oci;
 pub mod plan;
+pub mod policy;
 pub mod publication;
 pub mod record;
 pub mod registry;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use xtask::commands::planning::{PlanOptions, To};
 use xtask::commands::session::Session;
-use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, rollback, schema, verify};
+use xtask::commands::{build, ci, doctor, local, merge, plan, policy, quickstart, rollback, schema, verify};
 use xtask::context::{Context, Layout};
 use xtask::error::{self, Fault};
 use xtask::plan::filter::Filter;
@@ -50,6 +50,7 @@ fn run(cli: cli::Cli) -> Result<()> {
         cli::Command::Merge(args) => merge::run(&session, &merge_options(args)?),
         cli::Command::Verify(args) => verify::run(&session, &verify_options(args)?),
         cli::Command::Rollback(args) => rollback::run(&session, &rollback_options(args)?),
+        cli::Command::Policy(args) => policy::run(&session, &policy_options(args)?),
         cli::Command::Local(args) => local::run(&session, local_options(args)),
         cli::Command::Quickstart => quickstart::run(&session),
         cli::Command::Doctor => doctor::run(&session),
@@ -114,6 +115,13 @@ fn rollback_options(args: cli::Rollback) -> Result<rollback::Options> {
     })
 }
 
+fn policy_options(args: cli::Policy) -> Result<policy::Options> {
+    // Exactly one of them is set.
+    let cli::Policy { kyverno, policy_controller: _, to } = args;
+    let controller = if kyverno { policy::Controller::Kyverno } else { policy::Controller::PolicyController };
+    Ok(policy::Options { controller, to: destination(to)? })
+}
+
 fn local_options(args: cli::Local) -> local::Options {
     match args {
         cli::Local::Up => local::Options::Up,
@@ -124,11 +132,7 @@ fn local_options(args: cli::Local) -> local::Options {
 
 fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
     let cli::PlanArgs { plan, to, fresh, set_version, event, allow_dirty } = args;
-    let to = to.map(|to| match to.as_str() {
-        "local" => Ok(To::Local),
-        "publish" => Ok(To::Publish),
-        other => other.parse().map(To::Repository),
-    });
+    let to = destination(to)?;
     let versions = set_version.iter().map(|text| {
         let (track, version) = text
             .split_once('=')
@@ -141,15 +145,16 @@ fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
     if distinct.len() < pairs.len() {
         return Err(Fault::invalid("--set-version names one track twice").into());
     }
-    Ok(PlanOptions {
-        file: plan,
-        to: to.transpose()?,
-        fresh,
-        allow_dirty,
-        versions: distinct,
-        event,
-        look: false,
-    })
+    Ok(PlanOptions { file: plan, to, fresh, allow_dirty, versions: distinct, event, look: false })
+}
+
+fn destination(to: Option<String>) -> Result<Option<To>> {
+    let to = to.map(|to| match to.as_str() {
+        "local" => Ok(To::Local),
+        "publish" => Ok(To::Publish),
+        other => other.parse().map(To::Repository),
+    });
+    to.transpose()
 }
 
 fn filter(args: cli::CellArgs, arches: Vec<String>) -> Result<Filter> {

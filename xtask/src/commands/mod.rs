@@ -14,6 +14,7 @@ pub mod merge;
 mod parallel;
 pub mod plan;
 pub mod planning;
+pub mod policy;
 mod publish;
 pub mod quickstart;
 pub mod rollback;

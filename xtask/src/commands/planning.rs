@@ -250,7 +250,11 @@ impl Session {
         self.sign(&matrix, &self.destination(to, &matrix)?, &git)
     }
 
-    fn destination(&self, to: &To, matrix: &Matrix) -> Result<Destination> {
+    /// Where images go.
+    ///
+    /// # Errors
+    /// If the state of the local stack cannot be read.
+    pub fn destination(&self, to: &To, matrix: &Matrix) -> Result<Destination> {
         Ok(match to {
             To::Publish => {
                 Destination { kind: DestinationKind::Publish, repositories: matrix.repositories.clone() }

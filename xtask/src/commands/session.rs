@@ -179,7 +179,7 @@ fn chosen_builder(program: Program, stack: Option<&Stack>, named: Option<&str>) 
 }
 
 /// The public half of a key: a file beside the private one, the variable of the same form, or the KMS address itself.
-fn public_key(key: &str) -> String {
+pub(super) fn public_key(key: &str) -> String {
     match key.strip_suffix(".key") {
         Some(stem) => format!("{stem}.pub"),
         None => key.replace("PRIVATE", "PUBLIC"),

@@ -21,6 +21,7 @@ mod engine;
 mod examples;
 mod input;
 mod merge;
+mod policy;
 mod readme;
 mod registry;
 mod shim;
@@ -54,6 +55,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_full_disk_loses_nothing", input::full_disk),
     ("a_dead_registry_is_named", input::dead_registry),
     ("a_missing_tool_is_named", input::missing_tool),
+    ("policies_fit_their_schemas", policy::policies_fit_their_schemas),
     ("the_stack_comes_back", stack::comes_back),
     ("two_checkouts_do_not_meet", stack::two_checkouts),
     ("an_example_with_upstream_branches", examples::snipe_it),

@@ -1,0 +1,121 @@
+//! `cargo xtask policy`: an admission policy that demands of a cluster's images what `verify` demands of ours.
+
+use anyhow::{Context as _, Result};
+use std::path::Path;
+
+use super::planning::To;
+use super::session::{Session, public_key};
+use crate::error::Fault;
+use crate::files;
+use crate::ids::Repository;
+use crate::plan::git::Git;
+use crate::plan::{DestinationKind, Sign};
+use crate::policy::{Key, Policy, PublicKey, Trust, controller, kyverno, name};
+
+/// What was typed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// For whom.
+    pub controller: Controller,
+    /// `--to`.
+    pub to: Option<To>,
+}
+
+/// What checks images in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Controller {
+    /// `--kyverno`.
+    Kyverno,
+    /// `--policy-controller`.
+    PolicyController,
+}
+
+/// Runs the command. Nothing is built, started or asked.
+///
+/// # Errors
+/// If images are not signed, or if the public key is not here.
+pub fn run(session: &Session, options: &Options) -> Result<()> {
+    // A policy is for those who run the images: they get them from where they are published.
+    let to = options.to.clone().unwrap_or(To::Publish);
+    let matrix = session.matrix()?;
+    let destination = session.destination(&to, &matrix)?;
+    let trust = trust(session, session.signing(&to)?).context("write a policy")?;
+    if options.controller == Controller::PolicyController && !matches!(trust, Trust::Keyless { .. }) {
+        session.ui.warn(
+            "policy-controller 0.13 reads signatures by a key only as cosign 2 makes them, and refuses those of \
+             cosign 3; --kyverno takes both",
+        );
+    }
+    let below = |repository: &Repository| -> Vec<Repository> {
+        matrix.images.iter().map(|image| repository.join(&image.name)).collect()
+    };
+    // One that is for trying out must not take the place of the one in use.
+    let source = match destination.kind {
+        DestinationKind::Publish => Git::read(&session.layout.root, &session.context.environment)?.source,
+        DestinationKind::Local | DestinationKind::Repository => None,
+    };
+    let source = source.or_else(|| destination.repositories.first().map(Repository::to_string));
+    let policy = Policy {
+        name: name(&source.unwrap_or_default()),
+        repositories: destination.repositories.iter().flat_map(below).collect(),
+        trust,
+    };
+    let text = match options.controller {
+        Controller::Kyverno => kyverno::render(&policy),
+        Controller::PolicyController => controller::render(&policy),
+    };
+    session.ui.out(text.trim_end());
+    Ok(())
+}
+
+fn trust(session: &Session, sign: Sign) -> Result<Trust> {
+    Ok(match sign {
+        Sign::None { reason } => {
+            return Err(Fault::invalid(format!("matrix.toml says that images are not signed: {reason}"))
+                .help("a policy demands signatures: choose another [sign] method, and publish again")
+                .into());
+        }
+        Sign::Keyless { identity, issuer, sigstore } => {
+            if let Some(sigstore) = sigstore {
+                session.ui.warn(format!(
+                    "images are signed by a Sigstore of your own: the controller has to be given its trusted root, {}",
+                    sigstore.trusted_root
+                ));
+            }
+            Trust::Keyless { identity, issuer }
+        }
+        Sign::Key { key } => Trust::Key(key_of(session, &key)?),
+        Sign::Local => {
+            let public = session.local().described()?.keys.public;
+            Trust::Local(read(&public, "make it: cargo xtask local up")?)
+        }
+    })
+}
+
+/// What checks the signatures of a private key.
+fn key_of(session: &Session, key: &str) -> Result<Key> {
+    if let Some(service) = Key::service(key) {
+        return Ok(service);
+    }
+    let public = public_key(key);
+    let mend = format!("cosign public-key --key {}", crate::argv::quote(key));
+    if let Some(variable) = public.strip_prefix("env://") {
+        let text = session.context.environment.get(variable).ok_or_else(|| {
+            Fault::invalid(format!("the key is {key}, and the public one is not in ${variable}"))
+                .help(format!("set {variable} to what this prints: {mend}"))
+        })?;
+        return Ok(Key::Public(PublicKey::parse(text).with_context(|| format!("read ${variable}"))?));
+    }
+    if public.contains("://") || public.starts_with("pkcs11:") {
+        return Err(Fault::invalid(format!("a cluster cannot ask {key}"))
+            .help("sign with a key file, or a key of AWS, Azure, Google Cloud or Vault")
+            .into());
+    }
+    read(&session.typed(Path::new(&public)), &format!("write it there: {mend}")).map(Key::Public)
+}
+
+fn read(path: &Path, mend: &str) -> Result<PublicKey> {
+    let missing = || Fault::invalid(format!("there is no public key {}", path.display())).help(mend);
+    let text = String::from_utf8(files::read_optional(path)?.ok_or_else(missing)?).unwrap_or_default();
+    PublicKey::parse(&text).with_context(|| format!("read {}", path.display()))
+}

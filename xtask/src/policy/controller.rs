@@ -1,0 +1,187 @@
+//! For Sigstore's [policy-controller](https://docs.sigstore.dev/policy-controller/overview/): a `ClusterImagePolicy`.
+//!
+//! Either of its authorities is enough, so one is for the bundles of cosign 3 and one for the signatures of cosign 2.
+//! policy-controller 0.13 reads bundles only as attestations, and only keyless ones: a signature by cosign 3 is one
+//! whose predicate is of the type [`SIGNATURE`].
+
+use super::{Key, LOG, Policy, Trust, globs, is_docker_hub, path, quoted};
+use crate::ids::Repository;
+
+/// The type of the statement that `cosign sign` signs since version 3.
+const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// The policy as YAML.
+pub fn render(policy: &Policy) -> String {
+    let Policy { name, repositories, trust } = policy;
+    let name = quoted(name);
+    let globs = globs(repositories.iter().flat_map(patterns));
+    let why = match trust {
+        Trust::Keyless { .. } | Trust::Key(_) => "as matrix.toml says",
+        Trust::Local(_) => "by the throw-away key of a local stack (for trying out)",
+    };
+    let authorities = authorities(trust);
+    format!(
+        "\
+# Made by `cargo xtask policy --policy-controller`, for Sigstore's policy-controller 0.13 or newer.
+# Admits images of these repositories only if they are signed {why},
+# in namespaces with the label policy.sigstore.dev/include=true.
+apiVersion: policy.sigstore.dev/v1beta1
+kind: ClusterImagePolicy
+metadata:
+  name: {name}
+spec:
+  mode: enforce
+  images:{globs}
+  authorities:
+{authorities}"
+    )
+}
+
+/// An image is compared with its name written out: the host of Docker Hub, and `latest` where there is no tag.
+fn patterns(repository: &Repository) -> [String; 2] {
+    let name = if is_docker_hub(repository) {
+        format!("index.docker.io/{}", path(repository))
+    } else {
+        repository.to_string()
+    };
+    [format!("{name}:*"), format!("{name}@*")]
+}
+
+fn authorities(trust: &Trust) -> String {
+    let log = format!("      ctlog:\n        url: {LOG}\n");
+    match trust {
+        Trust::Keyless { identity, issuer } => {
+            let keyless = format!(
+                "      keyless:
+        url: https://fulcio.sigstore.dev
+        identities:
+          - issuer: {}
+            subjectRegExp: {}
+",
+                quoted(issuer),
+                quoted(identity)
+            );
+            format!(
+                "    - name: cosign-3
+      signatureFormat: bundle
+{keyless}{log}      attestations:
+        - name: signature
+          predicateType: {SIGNATURE}
+    - name: cosign-2
+      signatureFormat: legacy
+{keyless}{log}"
+            )
+        }
+        Trust::Key(key) => format!("{}{log}", by_key(key)),
+        // Without a log of its own an authority asks none.
+        Trust::Local(public) => by_key(&Key::Public(public.clone())),
+    }
+}
+
+fn by_key(key: &Key) -> String {
+    let key = match key {
+        Key::Public(public) => format!("data: {}", public.block(10)),
+        Key::Service(address) => format!("kms: {}", quoted(address)),
+    };
+    format!("    - name: cosign-2\n      signatureFormat: legacy\n      key:\n        {key}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PublicKey;
+    use super::super::tests::{PEM, keyless, outdent, policy};
+    use super::*;
+    use expect_test::expect;
+
+    fn authorities_of(trust: Trust) -> String {
+        outdent(render(&policy(trust)).split_once("  authorities:\n").unwrap().1, 4)
+    }
+
+    #[test]
+    fn by_identity() {
+        expect![[r##"
+            # Made by `cargo xtask policy --policy-controller`, for Sigstore's policy-controller 0.13 or newer.
+            # Admits images of these repositories only if they are signed as matrix.toml says,
+            # in namespaces with the label policy.sigstore.dev/include=true.
+            apiVersion: policy.sigstore.dev/v1beta1
+            kind: ClusterImagePolicy
+            metadata:
+              name: "images-of-github-com-acme-images"
+            spec:
+              mode: enforce
+              images:
+                - glob: "ghcr.io/acme/app:*"
+                - glob: "ghcr.io/acme/app@*"
+                - glob: "index.docker.io/acme/app:*"
+                - glob: "index.docker.io/acme/app@*"
+              authorities:
+                - name: cosign-3
+                  signatureFormat: bundle
+                  keyless:
+                    url: https://fulcio.sigstore.dev
+                    identities:
+                      - issuer: "https://token.actions.githubusercontent.com"
+                        subjectRegExp: "^https://github\\.com/acme/images/\\.github/workflows/[^/@]+@refs/.+$"
+                  ctlog:
+                    url: https://rekor.sigstore.dev
+                  attestations:
+                    - name: signature
+                      predicateType: https://sigstore.dev/cosign/sign/v1
+                - name: cosign-2
+                  signatureFormat: legacy
+                  keyless:
+                    url: https://fulcio.sigstore.dev
+                    identities:
+                      - issuer: "https://token.actions.githubusercontent.com"
+                        subjectRegExp: "^https://github\\.com/acme/images/\\.github/workflows/[^/@]+@refs/.+$"
+                  ctlog:
+                    url: https://rekor.sigstore.dev
+        "##]]
+        .assert_eq(&render(&policy(keyless())));
+    }
+
+    #[test]
+    fn by_key() {
+        let public = PublicKey::parse(PEM).unwrap();
+        expect![[r#"
+                - name: cosign-2
+                  signatureFormat: legacy
+                  key:
+                    data: |
+                      -----BEGIN PUBLIC KEY-----
+                      MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEQmFzZTY0IG9mIGEga2V5
+                      -----END PUBLIC KEY-----
+                  ctlog:
+                    url: https://rekor.sigstore.dev
+        "#]]
+        .assert_eq(&authorities_of(Trust::Key(Key::Public(public))));
+    }
+
+    #[test]
+    fn by_key_service() {
+        let key = Key::service("awskms:///alias/images").unwrap();
+        expect![[r#"
+                - name: cosign-2
+                  signatureFormat: legacy
+                  key:
+                    kms: "awskms:///alias/images"
+                  ctlog:
+                    url: https://rekor.sigstore.dev
+        "#]]
+        .assert_eq(&authorities_of(Trust::Key(key)));
+    }
+
+    #[test]
+    fn of_the_local_stack() {
+        expect![[r#"
+                - name: cosign-2
+                  signatureFormat: legacy
+                  key:
+                    data: |
+                      -----BEGIN PUBLIC KEY-----
+                      MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEQmFzZTY0IG9mIGEga2V5
+                      -----END PUBLIC KEY-----
+        "#]]
+        .assert_eq(&authorities_of(Trust::Local(PublicKey::parse(PEM).unwrap())));
+    }
+}
