@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Print a policy by which a Kubernetes cluster admits these images only as they are signed.
     Policy(Policy),
+    /// List what earlier runs have left in the registry and nothing needs any more, or delete it.
+    Gc(Gc),
     /// Start, stop or show the local registry and builder.
     #[command(subcommand)]
     Local(Local),
@@ -229,6 +231,22 @@ pub(crate) struct Policy {
     /// Whose images: local, publish, or a repository [default: publish].
     #[arg(long, value_name = "local|publish|HOST/PATH")]
     pub(crate) to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Whose images: local, publish, or a repository [default: local; in CI: publish].
+    #[arg(long, value_name = "local|publish|HOST/PATH")]
+    pub(crate) to: Option<String>,
+    /// Only this image; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Vec<String>,
+    /// What was planned less than this ago stays, e.g. 12h, 7d, 6months.
+    #[arg(long, value_name = "AGE", default_value = "30d")]
+    pub(crate) older_than: String,
+    /// Delete it. Without this nothing is changed.
+    #[arg(long)]
+    pub(crate) delete: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use xtask::commands::planning::{PlanOptions, To};
 use xtask::commands::session::Session;
-use xtask::commands::{build, ci, doctor, local, merge, plan, policy, quickstart, rollback, schema, verify};
+use xtask::commands::{
+    build, ci, doctor, gc, local, merge, plan, policy, quickstart, rollback, schema, verify,
+};
 use xtask::context::{Context, Layout};
 use xtask::error::{self, Fault};
 use xtask::plan::filter::Filter;
@@ -51,6 +53,7 @@ fn run(cli: cli::Cli) -> Result<()> {
         cli::Command::Verify(args) => verify::run(&session, &verify_options(args)?),
         cli::Command::Rollback(args) => rollback::run(&session, &rollback_options(args)?),
         cli::Command::Policy(args) => policy::run(&session, &policy_options(args)?),
+        cli::Command::Gc(args) => gc::run(&session, &gc_options(args)?),
         cli::Command::Local(args) => local::run(&session, local_options(args)),
         cli::Command::Quickstart => quickstart::run(&session),
         cli::Command::Doctor => doctor::run(&session),
@@ -113,6 +116,15 @@ fn rollback_options(args: cli::Rollback) -> Result<rollback::Options> {
         dry_run,
         publications,
     })
+}
+
+fn gc_options(args: cli::Gc) -> Result<gc::Options> {
+    let cli::Gc { to, image, older_than, delete } = args;
+    let age = humantime::parse_duration(&older_than).map_err(|error| {
+        Fault::invalid(format!("--older-than {older_than}: {error}")).help("e.g. 12h, 7d or 6months")
+    })?;
+    let images = image.iter().map(|name| name.parse()).collect::<Result<_>>()?;
+    Ok(gc::Options { to: destination(to)?, images, older_than: age, delete })
 }
 
 fn policy_options(args: cli::Policy) -> Result<policy::Options> {

@@ -9,6 +9,7 @@ pub mod ci;
 mod contents;
 mod contexts;
 pub mod doctor;
+pub mod gc;
 pub mod local;
 pub mod merge;
 mod parallel;

@@ -116,7 +116,7 @@ impl Session {
     /// # Errors
     /// As [`Session::plan`].
     pub fn current_plan(&self, options: &PlanOptions, for_work: bool) -> Result<Plan> {
-        let to = self.destination_of(options);
+        let to = self.to(options.to.as_ref());
         if for_work && self.context.environment.ci() && to != To::Local {
             return Err(Fault::invalid("in CI a build or merge needs --plan FILE")
                 .help("make the plan once, in a job of its own: cargo xtask plan --save plan.json; two runners that resolve on their own may build different commits")
@@ -209,7 +209,7 @@ impl Session {
     /// If there is no such cell.
     pub fn explain(&self, plan: &Plan, id: &CellId, options: &PlanOptions) -> Result<String> {
         let matrix = self.matrix()?;
-        let around = self.surroundings(&matrix, &self.destination_of(options), options)?;
+        let around = self.surroundings(&matrix, &self.to(options.to.as_ref()), options)?;
         let clock = humantime::parse_rfc3339(&plan.created).context("reading the clock of the plan")?;
         self.with_inputs(around, options, clock, plan.upstreams.clone(), |inputs| {
             explain(&matrix, inputs, plan, id)
@@ -235,9 +235,9 @@ impl Session {
     }
 
     /// `--to`, or what is usual here.
-    fn destination_of(&self, options: &PlanOptions) -> To {
+    pub(super) fn to(&self, typed: Option<&To>) -> To {
         let usual = || if self.context.environment.ci() { To::Publish } else { To::Local };
-        options.to.clone().unwrap_or_else(usual)
+        typed.cloned().unwrap_or_else(usual)
     }
 
     /// How images of a destination are signed. Needs no version, so neither a version file nor another repository.

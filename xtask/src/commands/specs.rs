@@ -9,7 +9,7 @@ use crate::argv::buildx::{BuildSpec, NamedContext};
 use crate::argv::options::{CacheScope, option_args};
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name};
-use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLAN};
+use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLAN, ANNOTATION_PLANNED};
 use crate::plan::{Build, BuildContext, Cell, Pair, Plan};
 use crate::record::{self, DigestRecord};
 
@@ -76,7 +76,11 @@ pub(super) fn spec(
     let scope = CacheScope { name: &name, repository, published, push, builder };
     let options = option_args(options, root, scope);
     // What a build made tells by itself which cell it belongs to: records cannot be swapped unnoticed.
-    let own = [(ANNOTATION_CELL, cell.id.to_string()), (ANNOTATION_PLAN, plan.id.to_string())];
+    let own = [
+        (ANNOTATION_CELL, cell.id.to_string()),
+        (ANNOTATION_PLAN, plan.id.to_string()),
+        (ANNOTATION_PLANNED, plan.created.clone()),
+    ];
     Ok(BuildSpec {
         name,
         dockerfile: context.join(dockerfile),

@@ -3,6 +3,7 @@
 //! Pure. `commands/merge.rs` asks the outside and applies them in order.
 
 pub mod attached;
+pub mod garbage;
 pub mod index;
 pub mod records;
 pub mod sources;
