@@ -70,6 +70,8 @@ fn install_hint(tool: Tool) -> &'static str {
         Tool::Buildkitd | Tool::Buildctl => "https://github.com/moby/buildkit/releases, or a Docker Engine",
         Tool::Registry => "https://distribution.github.io/distribution/, or a Docker Engine",
         Tool::Crane => "https://github.com/google/go-containerregistry/tree/main/cmd/crane",
+        Tool::Fulcio => "https://github.com/sigstore/fulcio/releases",
+        Tool::TimestampServer | Tool::Testkit => "with Go (https://go.dev/doc/install), from tools/",
     }
 }
 

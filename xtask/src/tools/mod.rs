@@ -2,14 +2,17 @@
 //!
 //! `tools/<name>/go.mod` is the one place that states a version. What we build
 //! lies in `target/tools/<name>-<version>/`, with links in `target/tools/bin/`.
+//! A module with sources of our own has their hash in its version, so that it
+//! is built again when they change.
 
 mod build;
 pub mod system;
 
 use anyhow::{Context as _, Result};
-use semver::Version;
+use semver::{BuildMetadata, Version};
+use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::argv::{Argv, Program};
 use crate::context::{Environment, Layout};
@@ -32,7 +35,16 @@ pub enum Tool {
     Registry,
     /// A registry client of another family, for the tests.
     Crane,
+    /// Sigstore's certificate authority, for the tests.
+    Fulcio,
+    /// Sigstore's timestamp authority, for the tests.
+    TimestampServer,
+    /// Our own servers for the tests: an issuer of identities, a registry, a proxy that spoils requests.
+    Testkit,
 }
+
+/// The package of a module that holds sources of our own, relative to the module.
+const OURS: &str = ".";
 
 /// What there is to know about a tool.
 struct Spec {
@@ -53,8 +65,17 @@ struct Spec {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Buildx, Self::Buildkitd, Self::Buildctl, Self::Cosign, Self::Registry, Self::Crane];
+    pub const ALL: [Self; 9] = [
+        Self::Buildx,
+        Self::Buildkitd,
+        Self::Buildctl,
+        Self::Cosign,
+        Self::Registry,
+        Self::Crane,
+        Self::Fulcio,
+        Self::TimestampServer,
+        Self::Testkit,
+    ];
 
     fn spec(self) -> Spec {
         let spec = |folder, module, package, binary, variable, version_args, mark, minimum: [u64; 3]| {
@@ -133,7 +154,42 @@ impl Tool {
                 "",
                 [0, 19, 0],
             ),
+            Self::Fulcio => spec(
+                "fulcio",
+                "github.com/sigstore/fulcio",
+                "github.com/sigstore/fulcio",
+                "fulcio",
+                "sigs.k8s.io/release-utils/version.gitVersion",
+                &["version"],
+                "GitVersion",
+                [1, 8, 8],
+            ),
+            Self::TimestampServer => spec(
+                "timestamp-authority",
+                "github.com/sigstore/timestamp-authority",
+                OURS,
+                "timestamp-server",
+                "main.version",
+                &[],
+                "",
+                [1, 2, 9],
+            ),
+            Self::Testkit => spec(
+                "testkit",
+                "github.com/google/go-containerregistry",
+                OURS,
+                "testkit",
+                "main.version",
+                &[],
+                "",
+                [0, 22, 1],
+            ),
         }
+    }
+
+    /// Whether only the tests call it.
+    pub fn for_tests(self) -> bool {
+        matches!(self, Self::Crane | Self::Fulcio | Self::TimestampServer | Self::Testkit)
     }
 
     /// The name of the binary.
@@ -146,19 +202,42 @@ impl Tool {
         self.spec().minimum
     }
 
-    /// The version that `tools/<name>/go.mod` pins.
+    /// The version that `tools/<name>/go.mod` pins, with a hash of the sources there if they are ours.
     ///
     /// # Errors
     /// If that file is missing or does not require the module.
     pub fn pinned(self, layout: &Layout) -> Result<Version> {
         let spec = self.spec();
-        let path = layout.tool_modules().join(spec.folder).join("go.mod");
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("reading the pinned version of {}", spec.binary))?;
-        required_version(&text, spec.module).ok_or_else(|| {
-            Fault::failed(format!("{} does not require {}", path.display(), spec.module)).into()
-        })
+        let folder = layout.tool_modules().join(spec.folder);
+        let reading = || format!("reading the pinned version of {}", spec.binary);
+        let path = folder.join("go.mod");
+        let text = fs::read_to_string(&path).with_context(reading)?;
+        let mut version = required_version(&text, spec.module)
+            .ok_or_else(|| Fault::failed(format!("{} does not require {}", path.display(), spec.module)))?;
+        if spec.package == OURS {
+            version.build = sources(&folder).with_context(reading)?;
+        }
+        Ok(version)
     }
+}
+
+/// A short hash over the files of a folder.
+fn sources(folder: &Path) -> Result<BuildMetadata> {
+    let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let bytes = fs::read(file)?;
+        let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+        // With lengths, so that no two folders look alike.
+        for part in [name, &bytes] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+    }
+    let hex: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    Ok(BuildMetadata::new(&hex)?)
 }
 
 /// The version that a `go.mod` requires of a module.
@@ -258,6 +337,10 @@ impl Toolbox {
     }
 
     fn candidates(&self, tool: Tool) -> Vec<Program> {
+        // What bears the name of one of ours is something else, or an old one.
+        if tool.spec().package == OURS {
+            return Vec::new();
+        }
         let path = |name: &str| which::which_in(name, self.environment.get("PATH"), "/").ok();
         let mut candidates = Vec::new();
         // Through the docker CLI, as everybody types it; the name is enough, it is on PATH.
@@ -323,6 +406,21 @@ mod tests {
         for tool in Tool::ALL {
             assert!(tool.pinned(&layout).unwrap() >= tool.minimum(), "{tool:?}");
         }
+    }
+
+    #[test]
+    fn a_change_of_our_sources_is_another_version() {
+        let folder = std::env::temp_dir().join(format!("xtask-sources-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let hash = |name: &str, text: &str| {
+            fs::write(folder.join(name), text).unwrap();
+            sources(&folder).unwrap()
+        };
+        let [one, same] = [hash("a.go", "x"), hash("a.go", "x")];
+        let [two, three] = [hash("a.go", "y"), hash("b.go", "")];
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(one, same);
+        assert!(one != two && two != three, "{one} {two} {three}");
     }
 
     #[test]
