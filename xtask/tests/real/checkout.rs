@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// What a command did.
 #[derive(Debug)]
@@ -132,13 +132,18 @@ impl Checkout {
 
     /// A tool of ours, called without the project's help.
     pub fn tool(&self, name: &str, args: &[&str]) -> Done {
+        run(self.tool_command(name).args(args))
+    }
+
+    /// [`Self::tool`], not yet run.
+    pub fn tool_command(&self, name: &str) -> Command {
         let path = self.root.join("target/tools/bin").join(name);
-        let program = if path.exists() { path } else { PathBuf::from(name) };
-        run(Command::new(program)
-            .args(args)
+        let mut command = Command::new(if path.exists() { path } else { PathBuf::from(name) });
+        command
             .envs(self.environment.iter().cloned())
             .env("BUILDX_CONFIG", self.local().join("buildx"))
-            .current_dir(&self.root))
+            .current_dir(&self.root);
+        command
     }
 
     /// The data of the stack.
@@ -191,6 +196,14 @@ pub fn run(command: &mut Command) -> Done {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Asks a child to end and waits for it.
+pub fn stop(child: &mut Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    let _ = child.wait();
 }
 
 /// The repository that is tested.

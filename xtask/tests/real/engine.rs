@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::build::{CELLS, wait};
-use crate::checkout::{Checkout, Done, run};
+use crate::checkout::{Checkout, Done, run, stop};
 use crate::registry;
 
 /// quickstart with an Engine, and what other clients say about the result.
@@ -192,14 +192,6 @@ impl Drop for Engine {
         let _ = Command::new("umount").arg(self.sockets().join("exec/netns/default")).status();
         let _ = fs::remove_dir_all(self.sockets());
     }
-}
-
-/// Asks a child to end and waits for it.
-fn stop(child: &mut Child) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
-    let _ = child.wait();
 }
 
 /// The runc that the stack of processes uses: one that runs on this system, unlike that of the Engine's suite.

@@ -20,11 +20,13 @@ mod checkout;
 mod engine;
 mod examples;
 mod input;
+mod kit;
 mod merge;
 mod policy;
 mod readme;
 mod registry;
 mod shim;
+mod sigstore;
 mod stack;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,6 +65,9 @@ const SCENARIOS: &[Scenario] = &[
     ("an_example_with_an_sbom", examples::multi_arch_of_madness),
     ("an_example_along_axes", examples::home_assistant),
     ("every_command_of_the_readme_works", readme::commands),
+    ("the_proxy_spoils_what_it_is_told_to", kit::faults),
+    ("credentials_are_asked_for", kit::credentials),
+    ("keyless_signatures_bear_an_identity", sigstore::identities),
     ("the_same_on_a_docker_engine", engine::quickstart),
 ];
 

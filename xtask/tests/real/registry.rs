@@ -8,13 +8,29 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+const ACCEPT: &str =
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, */*;q=0.1";
 
-/// Status and headers and body of a request.
-fn http(registry: &str, method: &str, path: &str) -> Option<(u16, String, String)> {
-    let mut stream = TcpStream::connect(registry).ok()?;
+/// Status and headers and body of a request without a body.
+pub fn http(address: &str, method: &str, path: &str) -> Option<(u16, String, String)> {
+    send(address, method, path, "", "")
+}
+
+/// Status and headers and body of a request; `None` if there is no whole answer.
+pub fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: &str,
+) -> Option<(u16, String, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {registry}\r\nAccept: {ACCEPT}\r\n\r\n").ok()?;
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nAccept: {ACCEPT}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).ok()?;
     let mut text = Vec::new();
     stream.read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();

@@ -1,0 +1,272 @@
+//! Sigstore on loopback: an issuer of identities as GitHub is one, a certificate authority, a timestamp authority.
+//!
+//! A job is who its token says: cosign's own GitHub provider fetches it, and
+//! the certificate in the signature bears what is in it.
+
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::checkout::{Checkout, Done, run};
+use crate::kit::{self, Service, free_port};
+use crate::registry::http;
+
+/// Which job asks for a token.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// `owner/name`.
+    pub repository: &'a str,
+    /// The file of the workflow below `.github/workflows/`.
+    pub workflow: &'a str,
+    /// E.g. `refs/heads/main`.
+    pub git_ref: &'a str,
+    /// E.g. `push`.
+    pub event: &'a str,
+}
+
+/// The job that publishes.
+pub const PUBLISHER: Job<'static> =
+    Job { repository: "acme/images", workflow: "images.yml", git_ref: "refs/heads/main", event: "push" };
+
+impl Job<'_> {
+    /// The workflow, as a certificate names it.
+    pub fn identity(&self) -> String {
+        format!("https://github.com/{}", self.workflow_ref())
+    }
+
+    fn workflow_ref(&self) -> String {
+        let Self { repository, workflow, git_ref, .. } = self;
+        format!("{repository}/.github/workflows/{workflow}@{git_ref}")
+    }
+
+    /// What GitHub says about a job.
+    pub fn claims(&self) -> Value {
+        let Self { repository, workflow, git_ref, event } = self;
+        let owner = repository.split('/').next().unwrap();
+        let sha = "1234567890abcdef1234567890abcdef12345678";
+        json!({
+            "sub": format!("repo:{repository}:ref:{git_ref}"),
+            "repository": repository,
+            "repository_id": "1001",
+            "repository_owner": owner,
+            "repository_owner_id": "1000",
+            "repository_visibility": "public",
+            "ref": git_ref,
+            "ref_type": if git_ref.starts_with("refs/tags/") { "tag" } else { "branch" },
+            "sha": sha,
+            "workflow": workflow,
+            "workflow_ref": self.workflow_ref(),
+            "workflow_sha": sha,
+            "job_workflow_ref": self.workflow_ref(),
+            "job_workflow_sha": sha,
+            "event_name": event,
+            "actor": "someone",
+            "run_id": "42",
+            "run_number": "7",
+            "run_attempt": "1",
+            "runner_environment": "github-hosted",
+        })
+    }
+}
+
+/// A Sigstore of our own, stopped when dropped.
+pub struct Sigstore {
+    issuer: Service,
+    fulcio: Service,
+    timestamps: Service,
+    folder: PathBuf,
+}
+
+impl Sigstore {
+    /// Starts all three; the job is [`PUBLISHER`].
+    pub fn start(checkout: &Checkout) -> Self {
+        let folder = checkout.root.join("target/sigstore");
+        fs::create_dir_all(&folder).unwrap();
+        let claims = folder.join("claims.json");
+        let issuer =
+            Service::start(checkout, "testkit", &["issuer", "--claims", &claims.display().to_string()]);
+        let config = folder.join("fulcio.json");
+        fs::write(&config, fulcio_config(&format!("http://{}", issuer.address())).to_string()).unwrap();
+        let [port, grpc, metrics] = [free_port(), free_port(), free_port()];
+        let mut command = checkout.tool_command("fulcio");
+        command.args(["serve", "--ca", "ephemeralca", "--ct-log-url", "", "--host", "127.0.0.1"]);
+        command.arg("--config-path").arg(&config);
+        command.args(["--port", &port.to_string(), "--grpc-host", "127.0.0.1", "--grpc-port"]);
+        command.args([&grpc.to_string(), "--metrics-port", &metrics.to_string()]);
+        command.args(["--legacy-unix-domain-socket", &format!("@xtask-fulcio-{port}")]);
+        let address = format!("127.0.0.1:{port}");
+        let ready = || http(&address, "GET", "/api/v1/rootCert").is_some_and(|(status, ..)| status == 200);
+        let fulcio = Service::start_at(checkout, command, "fulcio", &address, ready);
+        let timestamps = Service::start(checkout, "timestamp-server", &[]);
+        let sigstore = Self { issuer, fulcio, timestamps, folder };
+        sigstore.become_job(&PUBLISHER);
+        sigstore.describe(checkout);
+        sigstore
+    }
+
+    /// Who signs from now on.
+    pub fn become_job(&self, job: &Job<'_>) {
+        self.set_claims(&job.claims());
+    }
+
+    /// What every token says from now on. It wins over `iss`, `aud` and the times, too.
+    pub fn set_claims(&self, claims: &Value) {
+        fs::write(self.folder.join("claims.json"), claims.to_string()).unwrap();
+    }
+
+    /// What a job has in its environment if it may ask for a token.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let url = format!("{}/token?api-version=2.0", self.issuer());
+        [
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "a-request-token"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    /// The issuer's URL, as a certificate names it.
+    pub fn issuer(&self) -> String {
+        format!("http://{}", self.issuer.address())
+    }
+
+    /// For `--signing-config`: where to get certificates and timestamps.
+    pub fn signing_config(&self) -> PathBuf {
+        self.folder.join("signing_config.json")
+    }
+
+    /// For `--trusted-root`: whose certificates and timestamps count.
+    pub fn trusted_root(&self) -> PathBuf {
+        self.folder.join("trusted_root.json")
+    }
+
+    /// cosign in a job.
+    pub fn cosign(&self, checkout: &Checkout, args: &[&str]) -> Done {
+        let mut command: Command = checkout.tool_command("cosign");
+        run(command.args(args).envs(self.environment()))
+    }
+
+    /// Writes both files for cosign.
+    fn describe(&self, checkout: &Checkout) {
+        let chain = |service: &Service, path: &str, name: &str| {
+            let (status, _, pem) = http(service.address(), "GET", path).unwrap();
+            assert_eq!(status, 200, "{pem}");
+            let file = self.folder.join(name);
+            fs::write(&file, pem).unwrap();
+            file.display().to_string()
+        };
+        let fulcio_chain = chain(&self.fulcio, "/api/v1/rootCert", "fulcio.pem");
+        let timestamp_chain = chain(&self.timestamps, "/api/v1/timestamp/certchain", "timestamps.pem");
+        let fulcio = format!("url=http://{}", self.fulcio.address());
+        let timestamps = format!("url=http://{}/api/v1/timestamp", self.timestamps.address());
+        let service = "api-version=1,start-time=2026-01-01T00:00:00Z,operator=tests";
+        let files = [self.trusted_root(), self.signing_config()].map(|path| path.display().to_string());
+        let trusted = [
+            format!("--fulcio={fulcio},certificate-chain={fulcio_chain}"),
+            format!("--tsa={timestamps},certificate-chain={timestamp_chain}"),
+        ];
+        let signing = [
+            format!("--fulcio={fulcio},{service}"),
+            format!("--oidc-provider=url={},{service}", self.issuer()),
+            format!("--tsa={timestamps},{service}"),
+        ];
+        let mut args = vec!["trusted-root", "create", "--no-default-ctfe", "--no-default-rekor"];
+        args.extend(trusted.iter().map(String::as_str).chain(["--out", &files[0]]));
+        checkout.tool("cosign", &args).ok();
+        let mut args = vec!["signing-config", "create", "--no-default-rekor", "--tsa-config=ANY"];
+        args.extend(signing.iter().map(String::as_str).chain(["--out", &files[1]]));
+        checkout.tool("cosign", &args).ok();
+    }
+}
+
+/// Trust in one issuer, with the names of its claims as in the public instance.
+///
+/// The keys of JSON are not those of YAML, and fulcio tells no one that it knows none of them.
+fn fulcio_config(issuer: &str) -> Value {
+    json!({
+        "OIDCIssuers": { issuer: {
+            "IssuerURL": issuer, "ClientID": "sigstore", "Type": "ci-provider",
+            "CIProvider": "github-workflow", "ChallengeClaim": "sub",
+        }},
+        "CIIssuerMetadata": { "github-workflow": {
+            "DefaultTemplateValues": { "url": "https://github.com", "environment": "" },
+            "SubjectAlternativeNameTemplate": "{{ .url }}/{{ .job_workflow_ref }}",
+            "ExtensionTemplates": {
+                "GithubWorkflowTrigger": "event_name",
+                "GithubWorkflowSHA": "sha",
+                "GithubWorkflowName": "workflow",
+                "GithubWorkflowRepository": "repository",
+                "GithubWorkflowRef": "ref",
+                "BuildSignerURI": "{{ .url }}/{{ .job_workflow_ref }}",
+                "BuildSignerDigest": "job_workflow_sha",
+                "RunnerEnvironment": "runner_environment",
+                "SourceRepositoryURI": "{{ .url }}/{{ .repository }}",
+                "SourceRepositoryDigest": "sha",
+                "SourceRepositoryRef": "ref",
+                "SourceRepositoryIdentifier": "repository_id",
+                "SourceRepositoryOwnerURI": "{{ .url }}/{{ .repository_owner }}",
+                "SourceRepositoryOwnerIdentifier": "repository_owner_id",
+                "BuildConfigURI": "{{ .url }}/{{ .workflow_ref }}",
+                "BuildConfigDigest": "workflow_sha",
+                "BuildTrigger": "event_name",
+                "RunInvocationURI":
+                    "{{ .url }}/{{ .repository }}/actions/runs/{{ .run_id }}/attempts/{{ .run_attempt }}",
+                "SourceRepositoryVisibilityAtSigning": "repository_visibility",
+                "DeploymentEnvironment": "environment",
+            },
+        }},
+    })
+}
+
+/// An index signed by a job verifies as of that workflow, and of no other; with and without the referrers API.
+pub fn identities(checkout: &Checkout) {
+    checkout.xtask(&["local", "up"]).ok();
+    let sigstore = Sigstore::start(checkout);
+    let with_referrers = kit::registry(checkout);
+    for registry in [checkout.registry(), with_referrers.address().to_owned()] {
+        let repository = format!("{registry}/keyless");
+        let [amd64, arm64, index] = ["amd64", "arm64", "index"].map(|tag| format!("{repository}:{tag}"));
+        kit::push_image(checkout, &amd64, "amd64");
+        kit::push_image(checkout, &arm64, "arm64");
+        let append = ["index", "append", "--manifest", &amd64, "--manifest", &arm64, "--tag", &index];
+        checkout.tool("crane", &append).ok();
+        let digest = |reference: &str| {
+            let digest = checkout.tool("crane", &["digest", reference]).ok().stdout;
+            format!("{repository}@{}", digest.trim())
+        };
+        sign(checkout, &sigstore, &digest(&index));
+        let other = Job { workflow: "other.yml", ..PUBLISHER };
+        for reference in [digest(&index), digest(&amd64), digest(&arm64)] {
+            verify(checkout, &sigstore, &PUBLISHER, &reference).ok();
+            verify(checkout, &sigstore, &other, &reference)
+                .fails(1, &["no matching CertificateIdentity found", "other.yml"]);
+        }
+        // The next token is that of another repository's job.
+        let stranger = Job { repository: "stranger/images", ..PUBLISHER };
+        sigstore.become_job(&stranger);
+        kit::push_image(checkout, &format!("{repository}:stranger"), "stranger");
+        let theirs = digest(&format!("{repository}:stranger"));
+        sign(checkout, &sigstore, &theirs);
+        sigstore.become_job(&PUBLISHER);
+        verify(checkout, &sigstore, &stranger, &theirs).ok();
+        verify(checkout, &sigstore, &PUBLISHER, &theirs).fails(1, &["stranger/images"]);
+    }
+}
+
+fn sign(checkout: &Checkout, sigstore: &Sigstore, reference: &str) {
+    let [config, root] =
+        [sigstore.signing_config(), sigstore.trusted_root()].map(|path| path.display().to_string());
+    let args =
+        ["sign", "--yes", "--recursive", "--signing-config", &config, "--trusted-root", &root, reference];
+    sigstore.cosign(checkout, &args).ok();
+}
+
+fn verify(checkout: &Checkout, sigstore: &Sigstore, job: &Job<'_>, reference: &str) -> Done {
+    let root = sigstore.trusted_root().display().to_string();
+    let (identity, issuer) = (job.identity(), sigstore.issuer());
+    let whose = ["--certificate-identity", &identity, "--certificate-oidc-issuer", &issuer];
+    let without = ["--use-signed-timestamps", "--insecure-ignore-tlog", "--insecure-ignore-sct"];
+    let args = [&["verify", "--trusted-root", &root], &whose[..], &without[..], &[reference]].concat();
+    checkout.tool("cosign", &args)
+}
