@@ -32,6 +32,19 @@ impl Environment {
 }
 
 impl Environment {
+    /// `XTASK_CALL_TIMEOUT`: how long a call of a tool may take, in seconds, instead of what is usual.
+    ///
+    /// # Errors
+    /// If it is no whole number above 0.
+    pub fn call_limit(&self) -> Result<Option<Duration>> {
+        let Some(text) = self.get("XTASK_CALL_TIMEOUT") else { return Ok(None) };
+        match text.parse() {
+            Ok(seconds) if seconds > 0 => Ok(Some(Duration::from_secs(seconds))),
+            _ => Err(Fault::invalid(format!("XTASK_CALL_TIMEOUT is `{text}`, expected a number of seconds"))
+                .into()),
+        }
+    }
+
     /// The address of the GitHub job that we run in: who builds, as SLSA wants it named.
     pub fn job(&self) -> Option<String> {
         let (server, repository) = (self.get("GITHUB_SERVER_URL")?, self.get("GITHUB_REPOSITORY")?);

@@ -44,7 +44,7 @@ fn run(cli: cli::Cli) -> Result<()> {
         }
         _ => found?,
     };
-    let runner = Runner::new(Signals::listen()?);
+    let runner = Runner::new(Signals::listen()?).with_limit(context.environment.call_limit()?);
     let session = Session::new(context, layout, runner, Ui);
     match cli.command {
         cli::Command::Plan(args) => plan::run(&session, &plan_options(args)?),

@@ -102,7 +102,7 @@ impl Registry {
 /// Whether a registry said that there is no such thing. It says the same of what it does not want to show.
 fn is_missing(finished: &Finished) -> bool {
     let text = finished.stderr.to_lowercase();
-    !finished.timed_out
+    finished.timed_out.is_none()
         && (text.contains(": not found")
             || text.contains("manifest unknown")
             || text.contains("name unknown"))

@@ -4,11 +4,16 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 use super::session::Session;
+use crate::argv::Argv;
 use crate::argv::cosign::{Cosign, Signer};
+use crate::error::Fault;
 use crate::ids::{CellId, Digest, Repository};
 use crate::publication::attached::{KIND, parse};
 use crate::record::Publication;
 use crate::run::retry;
+
+/// How often a record is attached before we say that it cannot be.
+const ATTEMPTS: usize = 3;
 
 /// Who reads and writes.
 pub(super) struct Attached<'a> {
@@ -39,10 +44,27 @@ impl Attached<'_> {
         let file = file(self.session, &publication.cell, name.short().trim_start_matches("sha256:"));
         crate::files::write_json(&file, publication)?;
         let argv = self.cosign.attest(self.signer, repository, &publication.digest, KIND, &file);
-        let done = retry::check(&self.session.runner, self.session.ui, &argv);
+        let done = self.insist(repository, publication, &argv);
         // What remains of it is in the registry, or will be written anew.
         let _ = std::fs::remove_file(&file);
-        done.map(drop)
+        done
+    }
+
+    /// Attaches until it can be read. Where the registry has no referrers API, all that is attached to a digest is one
+    /// list that is read, changed and written: of two writers at once one is lost.
+    fn insist(&self, repository: &Repository, publication: &Publication, argv: &Argv) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            retry::check(&self.session.runner, self.session.ui, argv)?;
+            if self.read(repository, &publication.digest)?.contains(publication) {
+                return Ok(());
+            }
+            self.session.ui.note(format!("{}: what was attached is not there; trying again", argv.purpose));
+        }
+        Err(Fault::failed(format!(
+            "{}: cosign has attached it, and the registry does not show it",
+            argv.purpose
+        ))
+        .into())
     }
 }
 

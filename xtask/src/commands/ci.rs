@@ -17,7 +17,34 @@ pub fn run(session: &Session) -> Result<()> {
         ("formatting", vec!["fmt", "--all", "--check"]),
         (
             "lints",
-            vec!["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"],
+            vec![
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--test",
+                "real",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ],
+        ),
+        // No target of `--all-targets`, since plain `cargo test` must not run it.
+        (
+            "lints of the tests on the real stack",
+            vec![
+                "clippy",
+                "--quiet",
+                "--package",
+                "xtask",
+                "--test",
+                "real",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ],
         ),
         ("unit tests", vec!["test", "--workspace", "--locked"]),
     ];

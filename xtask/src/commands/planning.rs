@@ -166,7 +166,7 @@ impl Session {
             let patterns: Vec<String> = patterns.iter().cloned().collect();
             let argv = ls_remote(repository, &patterns, &self.layout.root);
             // One that is silent for so long waits for somebody: it would be silent again.
-            let again = |finished: &Finished| retry::is_temporary(finished) && !finished.timed_out;
+            let again = |finished: &Finished| retry::is_temporary(finished) && finished.timed_out.is_none();
             let finished = retry::run(&self.runner, self.ui, &argv, again)?;
             if !finished.success() {
                 return Err(finished

@@ -47,8 +47,8 @@ pub struct Finished {
     pub stdout: Vec<u8>,
     /// Standard error as text, if captured or logged.
     pub stderr: String,
-    /// Whether its time limit ended it.
-    pub timed_out: bool,
+    /// The time limit that ended it, if one did.
+    pub timed_out: Option<Duration>,
 }
 
 impl Finished {
@@ -60,9 +60,9 @@ impl Finished {
     /// The error for a command that did not succeed: purpose, how it ended, the end of its stderr.
     pub fn fault(&self, argv: &Argv) -> Fault {
         let how = match (self.timed_out, self.code) {
-            (true, _) => format!("no answer within {} s", argv.time_limit.unwrap_or_default().as_secs()),
-            (false, Some(code)) => format!("exit code {code}"),
-            (false, None) => "ended by a signal".to_owned(),
+            (Some(limit), _) => format!("no answer within {} s", limit.as_secs()),
+            (None, Some(code)) => format!("exit code {code}"),
+            (None, None) => "ended by a signal".to_owned(),
         };
         let tail = tail(&self.stderr, 12);
         let detail = if tail.is_empty() { String::new() } else { format!("\n{tail}") };
@@ -90,12 +90,20 @@ fn name(argv: &Argv) -> String {
 #[derive(Debug, Clone)]
 pub struct Runner {
     signals: Signals,
+    /// Instead of the limits that commands have by themselves.
+    limit: Option<Duration>,
 }
 
 impl Runner {
     /// A runner that passes on what `signals` hears.
     pub fn new(signals: Signals) -> Self {
-        Self { signals }
+        Self { signals, limit: None }
+    }
+
+    /// With another time limit for every command that has one.
+    #[must_use]
+    pub fn with_limit(self, limit: Option<Duration>) -> Self {
+        Self { limit, ..self }
     }
 
     /// Fails if somebody has asked us to stop.
@@ -155,13 +163,14 @@ impl Runner {
         let stdout = child.stdout.take().map(|pipe| thread::spawn(move || read_bounded(pipe)));
         let stderr = child.stderr.take().map(|pipe| thread::spawn(move || read_bounded(pipe)));
         let (done, watch) = mpsc::channel::<()>();
-        let watchdog = argv.time_limit.map(|limit| {
+        let limit = argv.time_limit.map(|limit| self.limit.unwrap_or(limit));
+        let watchdog = limit.map(|limit| {
             let signals = self.signals.clone();
             thread::spawn(move || watch_over(&signals, group, limit, &watch))
         });
         let status = child.wait();
         drop(done);
-        let timed_out = watchdog.is_some_and(|thread| thread.join().unwrap_or(false));
+        let timed_out = limit.filter(|_| watchdog.is_some_and(|thread| thread.join().unwrap_or(false)));
         self.signals.unregister(group);
         let collect = |reader: Option<thread::JoinHandle<Vec<u8>>>| {
             reader.and_then(|t| t.join().ok()).unwrap_or_default()
@@ -264,7 +273,7 @@ mod tests {
     fn a_time_limit_ends_the_whole_group() {
         let began = Instant::now();
         let finished = runner().run(&sh("sleep 30 & sleep 30; wait").limit(1), Output::Capture).unwrap();
-        assert!(finished.timed_out && finished.code.is_none());
+        assert!(finished.timed_out.is_some() && finished.code.is_none());
         assert!(began.elapsed() < Duration::from_secs(25), "the grandchild kept the pipe open");
     }
 

@@ -46,7 +46,7 @@ const TEMPORARY: [&str; 22] = [
 /// Whether a failure may be gone the next time.
 pub fn is_temporary(finished: &Finished) -> bool {
     let text = finished.stderr.to_lowercase();
-    finished.timed_out || TEMPORARY.iter().any(|part| text.contains(part))
+    finished.timed_out.is_some() || TEMPORARY.iter().any(|part| text.contains(part))
 }
 
 /// Runs a command until it succeeds, fails for good, or has been tried often enough. Returns the last result.
@@ -107,7 +107,7 @@ mod tests {
             code: Some(1),
             stdout: Vec::new(),
             stderr: stderr.to_owned(),
-            timed_out: false,
+            timed_out: None,
         };
         for text in [
             "dial tcp 127.0.0.1:1: connect: connection refused",

@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::checkout::{Checkout, run};
+use crate::checkout::{Checkout, run, wait};
 use crate::registry;
 
 pub const CELLS: [&str; 3] = ["php-base", "hello-php.release.pinned", "hello-php.release.rolling"];
@@ -272,15 +272,6 @@ pub fn with_image(checkout: &Checkout, name: &str, instruction: &str, test: impl
     fs::write(&matrix, before).unwrap();
     fs::remove_dir_all(&folder).unwrap();
     checkout.commit();
-}
-
-#[track_caller]
-pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < Duration::from_secs(60), "waiting in vain: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// How many processes have `text` in their command line.

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What a command did.
 #[derive(Debug)]
@@ -52,8 +54,12 @@ impl Checkout {
 
     /// A repository that is one of the examples, with the pinned tools beside it.
     pub fn example(name: &str) -> Self {
-        let folder = format!("examples/{name}/");
-        Self::copy(name, |path| path.strip_prefix(&folder).or(path.starts_with("tools/").then_some(path)))
+        Self::folder(name, &format!("examples/{name}/"))
+    }
+
+    /// A repository that is one folder of ours, with the pinned tools beside it.
+    pub fn folder(name: &str, folder: &str) -> Self {
+        Self::copy(name, |path| path.strip_prefix(folder).or(path.starts_with("tools/").then_some(path)))
     }
 
     /// Copies the files for which `place` gives a place.
@@ -209,4 +215,13 @@ pub fn stop(child: &mut Child) {
 /// The repository that is tested.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+#[track_caller]
+pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_secs(60), "waiting in vain: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }

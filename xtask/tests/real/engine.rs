@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::build::{CELLS, wait};
-use crate::checkout::{Checkout, Done, run, stop};
+use crate::build::CELLS;
+use crate::checkout::{Checkout, Done, run, stop, wait};
 use crate::registry;
 
 /// quickstart with an Engine, and what other clients say about the result.

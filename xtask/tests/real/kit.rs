@@ -7,8 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::build::wait;
-use crate::checkout::{Checkout, run, stop};
+use crate::checkout::{Checkout, run, stop, wait};
 use crate::registry::{self, http, send};
 
 /// A server that runs until it is dropped.

@@ -16,6 +16,7 @@
 )]
 
 mod build;
+mod campaign;
 mod checkout;
 mod engine;
 mod examples;
@@ -53,6 +54,7 @@ const SCENARIOS: &[Scenario] = &[
     ("an_older_plan_moves_no_tag", merge::older_plan),
     ("a_failing_test_publishes_nothing", merge::failing_test),
     ("a_publication_is_rolled_back", merge::rolled_back),
+    ("publications_survive_faults", campaign::sample),
     ("wrong_input_is_told", input::wrong_input),
     ("a_full_disk_loses_nothing", input::full_disk),
     ("a_dead_registry_is_named", input::dead_registry),

@@ -40,7 +40,7 @@ pub fn send(
 }
 
 /// All tags of a repository, those of signatures included. `None`: the registry did not answer with a list.
-fn all_tags(registry: &str, repository: &str) -> Option<Vec<String>> {
+pub fn list(registry: &str, repository: &str) -> Option<Vec<String>> {
     let (status, _, body) = http(registry, "GET", &format!("/v2/{repository}/tags/list"))?;
     if status == 404 {
         return Some(Vec::new());
@@ -49,7 +49,8 @@ fn all_tags(registry: &str, repository: &str) -> Option<Vec<String>> {
     Some(value["tags"].as_array()?.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect())
 }
 
-fn digest(registry: &str, repository: &str, tag: &str) -> Option<String> {
+/// What a tag holds.
+pub fn digest(registry: &str, repository: &str, tag: &str) -> Option<String> {
     let (status, head, _) = http(registry, "HEAD", &format!("/v2/{repository}/manifests/{tag}"))
         .or_else(|| http(registry, "GET", &format!("/v2/{repository}/manifests/{tag}")))?;
     let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("docker-content-digest:"))?;
@@ -58,7 +59,7 @@ fn digest(registry: &str, repository: &str, tag: &str) -> Option<String> {
 
 /// What each tag for people holds.
 pub fn tags(registry: &str, repository: &str) -> BTreeMap<String, String> {
-    let names = all_tags(registry, repository).expect("the registry lists its tags");
+    let names = list(registry, repository).expect("the registry lists its tags");
     let names = names.into_iter().filter(|tag| !tag.starts_with("sha256-"));
     names.filter_map(|tag| Some((tag.clone(), digest(registry, repository, &tag)?))).collect()
 }
@@ -93,12 +94,12 @@ impl Watcher {
         let thread = thread::spawn(move || {
             while !shared.0.load(Ordering::SeqCst) {
                 // A list that was cut off is no look at all.
-                let seen = all_tags(&registry, &repository).unwrap_or_default();
+                let seen = list(&registry, &repository).unwrap_or_default();
                 for tag in seen.into_iter().filter(|tag| !tag.starts_with("sha256-")) {
                     let Some(digest) = digest(&registry, &repository, &tag) else { continue };
                     // Asked after the tag was seen: a signature that comes later is a signature too late.
                     let signature = digest.replace(':', "-");
-                    let Some(now) = all_tags(&registry, &repository) else { continue };
+                    let Some(now) = list(&registry, &repository) else { continue };
                     if !now.contains(&signature) {
                         println!("UNSIGNED {repository}:{tag} {digest}");
                         shared.1.fetch_add(1, Ordering::SeqCst);

@@ -2,8 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::build::wait;
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, wait};
 
 /// Started twice, killed, robbed of its port: it comes back.
 pub fn comes_back(checkout: &Checkout) {
