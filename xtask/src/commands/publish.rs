@@ -149,7 +149,13 @@ impl Merge<'_> {
             return Ok(());
         }
         self.retry(&self.cosign.sign(signer, repository, digest))?;
-        self.retry(&verify)?;
+        let verified = retry::run(runner, ui, &verify, retry::is_temporary)?;
+        if !verified.success() {
+            return Err(verified
+                .fault(&verify)
+                .help("what was just signed is not signed by whom matrix.toml expects: see `workflow`, `identity` or `key` of [sign]")
+                .into());
+        }
         self.session.ui.note(format!(
             "{repository}: signed and verified {} and {} below it",
             digest.short(),

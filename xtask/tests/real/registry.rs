@@ -46,7 +46,8 @@ pub fn list(registry: &str, repository: &str) -> Option<Vec<String>> {
         return Some(Vec::new());
     }
     let value: serde_json::Value = serde_json::from_str(&body).ok()?;
-    Some(value["tags"].as_array()?.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect())
+    // Some registries say `null` where there are none.
+    Some(value["tags"].as_array().into_iter().flatten().map(|tag| tag.as_str().unwrap().to_owned()).collect())
 }
 
 /// What a tag holds.

@@ -6,9 +6,9 @@
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
-use crate::checkout::{Checkout, Done, run};
+use crate::campaign::Campaign;
+use crate::checkout::{Checkout, run};
 use crate::kit::{self, Service, free_port};
 use crate::registry::http;
 
@@ -141,12 +141,6 @@ impl Sigstore {
         self.folder.join("trusted_root.json")
     }
 
-    /// cosign in a job.
-    pub fn cosign(&self, checkout: &Checkout, args: &[&str]) -> Done {
-        let mut command: Command = checkout.tool_command("cosign");
-        run(command.args(args).envs(self.environment()))
-    }
-
     /// Writes both files for cosign.
     fn describe(&self, checkout: &Checkout) {
         let chain = |service: &Service, path: &str, name: &str| {
@@ -219,54 +213,70 @@ fn fulcio_config(issuer: &str) -> Value {
     })
 }
 
-/// An index signed by a job verifies as of that workflow, and of no other; with and without the referrers API.
-pub fn identities(checkout: &Checkout) {
-    checkout.xtask(&["local", "up"]).ok();
-    let sigstore = Sigstore::start(checkout);
-    let with_referrers = kit::registry(checkout);
-    for registry in [checkout.registry(), with_referrers.address().to_owned()] {
-        let repository = format!("{registry}/keyless");
-        let [amd64, arm64, index] = ["amd64", "arm64", "index"].map(|tag| format!("{repository}:{tag}"));
-        kit::push_image(checkout, &amd64, "amd64");
-        kit::push_image(checkout, &arm64, "arm64");
-        let append = ["index", "append", "--manifest", &amd64, "--manifest", &arm64, "--tag", &index];
-        checkout.tool("crane", &append).ok();
-        let digest = |reference: &str| {
-            let digest = checkout.tool("crane", &["digest", reference]).ok().stdout;
-            format!("{repository}@{}", digest.trim())
-        };
-        sign(checkout, &sigstore, &digest(&index));
-        let other = Job { workflow: "other.yml", ..PUBLISHER };
-        for reference in [digest(&index), digest(&amd64), digest(&arm64)] {
-            verify(checkout, &sigstore, &PUBLISHER, &reference).ok();
-            verify(checkout, &sigstore, &other, &reference)
-                .fails(1, &["no matching CertificateIdentity found", "other.yml"]);
+/// What a job publishes bears its identity: `verify` takes it, and nothing of another workflow or repository; with and
+/// without the referrers API.
+pub fn identities(_: &Checkout) {
+    let other_registry = Checkout::folder("keyless-home", "xtask/tests/real/campaign/");
+    let with_referrers = kit::registry(&other_registry);
+    for (name, behind) in [("keyless", None), ("keyless-referrers", Some(with_referrers.address()))] {
+        let mut campaign = Campaign::start(name, behind);
+        let run_of = campaign.prepare();
+        // Without a token there is nobody to sign, and nobody is asked.
+        let mut nobody = campaign.merge(&run_of);
+        nobody.env_remove("ACTIONS_ID_TOKEN_REQUEST_URL").env_remove("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
+        run(&mut nobody).fails(1, &["sign "]);
+        assert_eq!(campaign.tags().len(), 0, "nothing is tagged that is not signed");
+        // Nor does the signature of another workflow, another repository or a pull request count: merge verifies.
+        for stranger in [
+            Job { workflow: "other.yml", ..PUBLISHER },
+            Job { repository: "stranger/images", ..PUBLISHER },
+            Job { git_ref: "refs/pull/7/merge", event: "pull_request", ..PUBLISHER },
+        ] {
+            campaign.sigstore.become_job(&stranger);
+            run(&mut campaign.merge(&run_of))
+                .fails(1, &["verify the signatures", "no matching CertificateIdentity", "[sign]"]);
+            assert_eq!(campaign.tags().len(), 0);
         }
-        // The next token is that of another repository's job.
-        let stranger = Job { repository: "stranger/images", ..PUBLISHER };
-        sigstore.become_job(&stranger);
-        kit::push_image(checkout, &format!("{repository}:stranger"), "stranger");
-        let theirs = digest(&format!("{repository}:stranger"));
-        sign(checkout, &sigstore, &theirs);
-        sigstore.become_job(&PUBLISHER);
-        verify(checkout, &sigstore, &stranger, &theirs).ok();
-        verify(checkout, &sigstore, &PUBLISHER, &theirs).fails(1, &["stranger/images"]);
+        campaign.sigstore.become_job(&PUBLISHER);
+        run(&mut campaign.merge(&run_of)).ok();
+        consumer(&campaign);
+        campaign.end();
     }
 }
 
-fn sign(checkout: &Checkout, sigstore: &Sigstore, reference: &str) {
-    let [config, root] =
-        [sigstore.signing_config(), sigstore.trusted_root()].map(|path| path.display().to_string());
-    let args =
-        ["sign", "--yes", "--recursive", "--signing-config", &config, "--trusted-root", &root, reference];
-    sigstore.cosign(checkout, &args).ok();
-}
-
-fn verify(checkout: &Checkout, sigstore: &Sigstore, job: &Job<'_>, reference: &str) -> Done {
-    let root = sigstore.trusted_root().display().to_string();
-    let (identity, issuer) = (job.identity(), sigstore.issuer());
-    let whose = ["--certificate-identity", &identity, "--certificate-oidc-issuer", &issuer];
-    let without = ["--use-signed-timestamps", "--insecure-ignore-tlog", "--insecure-ignore-sct"];
-    let args = [&["verify", "--trusted-root", &root], &whose[..], &without[..], &[reference]].concat();
-    checkout.tool("cosign", &args)
+/// Somebody who has a reference, and either the matrix or the name of whom to trust.
+fn consumer(campaign: &Campaign) {
+    let (checkout, reference) = (&campaign.checkout, campaign.reference("latest"));
+    let done = checkout.xtask(&["verify", &reference]).ok();
+    assert!(done.stdout.contains("cosign verify --certificate-identity-regexp"), "{}", done.all());
+    let (issuer, root) = (campaign.sigstore.issuer(), campaign.sigstore.trusted_root().display().to_string());
+    let as_of = |identity: &str| {
+        let args = [
+            "verify",
+            &reference,
+            "--identity",
+            identity,
+            "--issuer",
+            &issuer,
+            "--trusted-root",
+            &root,
+            "--json",
+        ];
+        let mut command = checkout.command(&args);
+        // No matrix.toml here or above, so no pinned tools either.
+        let path = format!(
+            "{}:{}",
+            checkout.root.join("target/tools/bin").display(),
+            std::env::var("PATH").unwrap()
+        );
+        run(command.current_dir("/").env("PATH", path))
+    };
+    let report: Value =
+        serde_json::from_str(&as_of("^https://github\\.com/acme/images/.+$").ok().stdout).unwrap();
+    assert_eq!(report["verified"][0]["platforms"].as_array().unwrap().len(), 2, "{report}");
+    assert_eq!(report["verified"][0]["platforms"][0]["provenance"], "https://slsa.dev/provenance/v1");
+    as_of("^https://github\\.com/acme/images/\\.github/workflows/third\\.yml@.+$")
+        .fails(1, &["no matching CertificateIdentity"]);
+    as_of("^https://github\\.com/nobody/.+$").fails(1, &["no matching CertificateIdentity"]);
+    as_of("https://github.com/acme/images/.+").fails(2, &["it is not anchored"]);
 }

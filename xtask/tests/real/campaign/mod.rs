@@ -41,8 +41,8 @@ pub struct Counts {
 
 /// A repository of one image, a registry behind a proxy, a Sigstore, and a watcher.
 pub struct Campaign {
-    checkout: Checkout,
-    sigstore: Sigstore,
+    pub checkout: Checkout,
+    pub sigstore: Sigstore,
     proxy: Proxy,
     watch: Watch,
     plans: u64,
@@ -96,6 +96,16 @@ impl Campaign {
         });
         self.watch.expect(plan["created"].as_str().unwrap(), children);
         name
+    }
+
+    /// A tag as a consumer names it. By way of the proxy: what lies in the local registry counts as signed by its key.
+    pub fn reference(&self, tag: &str) -> String {
+        format!("{}/{}:{tag}", self.proxy.address(), self.watch.repository)
+    }
+
+    /// What every tag for people holds.
+    pub fn tags(&self) -> std::collections::BTreeMap<String, String> {
+        registry::tags(&self.watch.registry, &self.watch.repository)
     }
 
     fn to(&self) -> String {
@@ -251,7 +261,7 @@ impl Campaign {
         // Older ones may have held a tag for a moment: what counts is where the tags come to rest.
         self.watch.settle();
         let plan = read(&self.checkout, &format!("{newest}/plan.json"));
-        let tags = registry::tags(&self.watch.registry, &self.watch.repository);
+        let tags = self.tags();
         for tag in plan["cells"][0]["tags"].as_array().unwrap() {
             let tag = tag["name"].as_str().unwrap();
             let planned = self.watch.planned(&tags[tag]);
@@ -289,7 +299,7 @@ impl Campaign {
             return self.watch.add(|found| found.lost += 1, &format!("{name} has no record here"));
         };
         let digest = record["digest"].as_str().unwrap();
-        let tags = registry::tags(&self.watch.registry, &self.watch.repository);
+        let tags = self.tags();
         for tag in plan["cells"][0]["tags"].as_array().unwrap() {
             let tag = tag["name"].as_str().unwrap();
             if tags.get(tag).map(String::as_str) != Some(digest) {
