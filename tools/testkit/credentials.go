@@ -33,7 +33,7 @@ func runHtpasswd(args []string) error {
 }
 
 // runCertificate writes a certificate authority and a server certificate of it
-// for 127.0.0.1 and localhost. The authority's key is thrown away.
+// for 127.0.0.1, localhost and registry.test. The authority's key is thrown away.
 func runCertificate(args []string) error {
 	flags := flag.NewFlagSet("certificate", flag.ExitOnError)
 	caFile := flags.String("ca", "", "where to write the authority's certificate")
@@ -57,7 +57,7 @@ func runCertificate(args []string) error {
 	}
 	server := certificate("localhost", 2)
 	server.KeyUsage, server.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	server.DNSNames, server.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}
+	server.DNSNames, server.IPAddresses = []string{"localhost", "registry.test"}, []net.IP{net.IPv4(127, 0, 0, 1)}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err

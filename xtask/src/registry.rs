@@ -110,14 +110,7 @@ fn is_missing(finished: &Finished) -> bool {
 
 /// Failures that have a known mend.
 fn explain(finished: &Finished, purpose: &str) -> Option<Fault> {
-    let text = finished.stderr.to_lowercase();
     let last = finished.stderr.lines().rev().find(|line| !line.trim().is_empty())?.trim();
-    if text.contains("unauthorized") || text.contains("authentication required") || text.contains("denied") {
-        return Some(
-            Fault::failed(format!("{purpose}: the registry refuses: {last}"))
-                .help("log in: docker login HOST"),
-        );
-    }
     if retry::is_temporary(finished) {
         return Some(Fault::failed(format!("{purpose}: the registry does not answer: {last}")).help(
             "check that it runs and can be reached from here; `cargo xtask local up` starts the local one",

@@ -66,8 +66,29 @@ impl Finished {
         };
         let tail = tail(&self.stderr, 12);
         let detail = if tail.is_empty() { String::new() } else { format!("\n{tail}") };
-        Fault::failed(format!("{}: `{}` failed: {how}{detail}", argv.purpose, name(argv)))
+        let fault = Fault::failed(format!("{}: `{}` failed: {how}{detail}", argv.purpose, name(argv)));
+        if refused(&tail) {
+            fault.help("log in to the registry, or get the right to push to it: docker login HOST")
+        } else {
+            fault
+        }
     }
+}
+
+/// Whether a registry refused somebody: not known, or not allowed.
+pub fn refused(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let words = [
+        "401 unauthorized",
+        "unauthorized:",
+        "authorization failed",
+        "authentication required",
+        "no basic auth credentials",
+        "insufficient_scope",
+        "403 forbidden",
+        "denied: ",
+    ];
+    words.iter().any(|word| text.contains(word))
 }
 
 /// The last `lines` lines that are not blank, indented, for an error message.

@@ -62,13 +62,22 @@ pub fn run(runner: &Runner, ui: Ui, argv: &Argv, again: impl Fn(&Finished) -> bo
         if finished.success() || attempt >= ATTEMPTS || began.elapsed() >= TOTAL || !again(&finished) {
             return Ok(finished);
         }
-        let reason =
-            finished.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no answer").trim();
+        let reason = reason(&finished);
         ui.note(format!("{}: {reason}; trying again ({attempt} of {})", argv.purpose, ATTEMPTS - 1));
         sleep(runner, pause + jitter(pause))?;
         pause *= 2;
     }
     runner.run(argv, Output::Capture)
+}
+
+/// The line that says why it was worth another try, else the last one.
+fn reason(finished: &Finished) -> &str {
+    if finished.timed_out.is_some() {
+        return "no answer in time";
+    }
+    let telling = |line: &&str| TEMPORARY.iter().any(|part| line.to_lowercase().contains(part));
+    let lines = || finished.stderr.lines().rev().filter(|line| !line.trim().is_empty());
+    lines().find(telling).or_else(|| lines().next()).unwrap_or("no answer").trim()
 }
 
 /// [`run`] with [`is_temporary`], for calls that have to succeed.
@@ -100,6 +109,21 @@ fn jitter(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_is_the_line_that_tells_it() {
+        let stderr = "ERROR: unexpected status: 503 Service Unavailable\nunavailable: sorry\n\n";
+        let finished = |stderr: &str, timed_out| Finished {
+            code: Some(1),
+            stdout: Vec::new(),
+            stderr: stderr.to_owned(),
+            timed_out,
+        };
+        assert_eq!(reason(&finished(stderr, None)), "ERROR: unexpected status: 503 Service Unavailable");
+        assert_eq!(reason(&finished("a\nb\n", None)), "b");
+        assert_eq!(reason(&finished(stderr, Some(Duration::from_secs(1)))), "no answer in time");
+        assert_eq!(reason(&finished("", None)), "no answer");
+    }
 
     #[test]
     fn only_what_can_pass_is_tried_again() {

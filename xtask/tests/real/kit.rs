@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -252,33 +252,4 @@ pub fn faults(checkout: &Checkout) {
     proxy.arm(&Fault::at("stale-tag", 2));
     let read = || http(address, "GET", "/v2/kit/manifests/two").unwrap().2;
     assert_eq!([read(), read(), read()], [&other, &manifest, &other].map(Clone::clone));
-}
-
-/// A registry with TLS and a password answers who has both.
-pub fn credentials(checkout: &Checkout) {
-    let folder = checkout.root.join("target/kit/private");
-    let files = Certificate::write(checkout, &folder);
-    fs::write(folder.join("htpasswd"), htpasswd(checkout, "someone", "something")).unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    let config = json!({
-        "version": "0.1",
-        "storage": { "filesystem": { "rootdirectory": folder.join("data") } },
-        "http": { "addr": address, "tls": { "certificate": files.certificate, "key": files.key } },
-        "auth": { "htpasswd": { "realm": "kit", "path": folder.join("htpasswd") } },
-    });
-    fs::write(folder.join("config.yml"), config.to_string()).unwrap();
-    let mut command = checkout.tool_command("registry");
-    command.arg("serve").arg(folder.join("config.yml")).env("OTEL_TRACES_EXPORTER", "none");
-    let ready = || TcpStream::connect(&address).is_ok();
-    let _registry = Service::start_at(checkout, command, "private-registry", &address, ready);
-    let crane = |args: &[&str], authority: &Path| {
-        let mut command = checkout.tool_command("crane");
-        command.args(args).env("DOCKER_CONFIG", &folder).env("SSL_CERT_FILE", authority);
-        run(&mut command)
-    };
-    let list = ["catalog", address.as_str()];
-    crane(&list, Path::new("/dev/null")).fails(1, &["certificate"]);
-    crane(&list, &files.authority).fails(1, &["UNAUTHORIZED"]);
-    crane(&["auth", "login", &address, "-u", "someone", "-p", "something"], &files.authority).ok();
-    crane(&list, &files.authority).ok();
 }

@@ -18,6 +18,7 @@
 mod build;
 mod campaign;
 mod checkout;
+mod contents;
 mod engine;
 mod examples;
 mod input;
@@ -25,6 +26,7 @@ mod kit;
 mod merge;
 mod policy;
 mod readme;
+mod registries;
 mod registry;
 mod shim;
 mod sigstore;
@@ -49,11 +51,15 @@ const SCENARIOS: &[Scenario] = &[
     ("contexts_of_one_name_are_not_mixed_up", build::same_names),
     ("ctrl_c_leaves_nothing", build::ctrl_c),
     ("a_foreign_arch_has_to_be_asked_for", build::foreign_arch),
+    ("images_are_what_their_platform_says", contents::machines),
     ("wrong_records_are_refused", merge::wrong_records),
     ("a_killed_merge_goes_on", merge::killed),
     ("an_older_plan_moves_no_tag", merge::older_plan),
     ("a_failing_test_publishes_nothing", merge::failing_test),
     ("a_publication_is_rolled_back", merge::rolled_back),
+    ("several_repositories_are_published_each_wholly", registries::several),
+    ("a_private_registry_asks_for_both", registries::private),
+    ("garbage_goes_and_nothing_else", registries::garbage),
     ("publications_survive_faults", campaign::sample),
     ("wrong_input_is_told", input::wrong_input),
     ("a_full_disk_loses_nothing", input::full_disk),
@@ -68,7 +74,6 @@ const SCENARIOS: &[Scenario] = &[
     ("an_example_along_axes", examples::home_assistant),
     ("every_command_of_the_readme_works", readme::commands),
     ("the_proxy_spoils_what_it_is_told_to", kit::faults),
-    ("credentials_are_asked_for", kit::credentials),
     ("keyless_signatures_bear_an_identity", sigstore::identities),
     ("the_same_on_a_docker_engine", engine::quickstart),
 ];

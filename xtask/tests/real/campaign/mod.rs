@@ -44,7 +44,7 @@ pub struct Campaign {
     pub checkout: Checkout,
     pub sigstore: Sigstore,
     proxy: Proxy,
-    watch: Watch,
+    pub watch: Watch,
     plans: u64,
     pub counts: Counts,
 }
@@ -106,6 +106,17 @@ impl Campaign {
     /// What every tag for people holds.
     pub fn tags(&self) -> std::collections::BTreeMap<String, String> {
         registry::tags(&self.watch.registry, &self.watch.repository)
+    }
+
+    /// The tool, told where the images go.
+    pub fn xtask(&self, args: &[&str]) -> Done {
+        let to = self.to();
+        self.checkout.xtask(&[args, &["--to", &to]].concat())
+    }
+
+    /// Whether the registry has a manifest.
+    pub fn exists(&self, digest: &str) -> bool {
+        registry::digest(&self.watch.registry, &self.watch.repository, digest).is_some()
     }
 
     fn to(&self) -> String {
