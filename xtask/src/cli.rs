@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Move a cell's tags back to what they held before its last publication.
     Rollback(Rollback),
+    /// Show what a run built and published; fail if something of its plan is missing.
+    Report(Report),
     /// Start, stop or show the local registry and builder.
     #[command(subcommand)]
     Local(Local),
@@ -55,7 +57,7 @@ pub(crate) struct PlanArgs {
     /// Use this plan instead of resolving matrix.toml.
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: Option<PathBuf>,
-    /// Where the images go: local, publish, or a repository [default: local; in CI: publish].
+    /// Where the images go: local, publish, or a repository [default: $XTASK_TO, else local, in CI publish].
     #[arg(long, value_name = "local|publish|HOST/PATH")]
     pub(crate) to: Option<String>,
     /// Resolve anew instead of using the current plan.
@@ -208,6 +210,18 @@ pub(crate) struct Rollback {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Read the publication records from here, where the registry has none [default: target/xtask/publications].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) publications: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Read the digest records from here [default: target/xtask/digests].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) digests: Option<PathBuf>,
+    /// Read the publication records from here [default: target/xtask/publications].
     #[arg(long, value_name = "DIR")]
     pub(crate) publications: Option<PathBuf>,
 }

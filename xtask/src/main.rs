@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Parser as _;
 use std::process::ExitCode;
 
-use xtask::commands::planning::{PlanOptions, To};
+use xtask::commands::planning::PlanOptions;
 use xtask::commands::session::Session;
-use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, rollback, schema, verify};
+use xtask::commands::{build, ci, doctor, local, merge, plan, quickstart, report, rollback, schema, verify};
 use xtask::context::{Context, Layout};
 use xtask::error::{self, Fault};
 use xtask::plan::filter::Filter;
@@ -35,25 +35,39 @@ fn run(cli: cli::Cli) -> Result<()> {
     }
     let context = Context::from_process()?;
     let found = Layout::find(&context.current, cli.matrix.as_deref());
-    let layout = match &cli.command {
+    let mut layout = match &cli.command {
         // Who is told whom to trust needs no matrix.
         cli::Command::Verify(args) if args.key.is_some() || args.identity.is_some() => {
             found.unwrap_or_else(|_| Layout::without_matrix(&context.current))
         }
         _ => found?,
     };
+    layout.stack = context.environment.get("XTASK_LOCAL").map(|folder| context.current.join(folder));
     let runner = Runner::new(Signals::listen()?);
     let session = Session::new(context, layout, runner, Ui);
-    match cli.command {
-        cli::Command::Plan(args) => plan::run(&session, &plan_options(args)?),
-        cli::Command::Build(args) => build::run(&session, &build_options(args)?),
-        cli::Command::Merge(args) => merge::run(&session, &merge_options(args)?),
-        cli::Command::Verify(args) => verify::run(&session, &verify_options(args)?),
-        cli::Command::Rollback(args) => rollback::run(&session, &rollback_options(args)?),
-        cli::Command::Local(args) => local::run(&session, local_options(args)),
-        cli::Command::Quickstart => quickstart::run(&session),
-        cli::Command::Doctor => doctor::run(&session),
-        cli::Command::Ci => ci::run(&session),
+    let result = dispatch(&session, cli.command);
+    if let (Err(error), Some(job)) = (&result, session.github()) {
+        let marks = error::marks(error);
+        if marks.is_empty() {
+            job.error("cargo xtask", &error::report(error));
+        }
+        job.marks(&marks, &session.layout.matrix);
+    }
+    result
+}
+
+fn dispatch(session: &Session, command: cli::Command) -> Result<()> {
+    match command {
+        cli::Command::Plan(args) => plan::run(session, &plan_options(args)?),
+        cli::Command::Build(args) => build::run(session, &build_options(args)?),
+        cli::Command::Merge(args) => merge::run(session, &merge_options(args)?),
+        cli::Command::Verify(args) => verify::run(session, &verify_options(args)?),
+        cli::Command::Rollback(args) => rollback::run(session, &rollback_options(args)?),
+        cli::Command::Report(args) => report::run(session, &report_options(args)?),
+        cli::Command::Local(args) => local::run(session, local_options(args)),
+        cli::Command::Quickstart => quickstart::run(session),
+        cli::Command::Doctor => doctor::run(session),
+        cli::Command::Ci => ci::run(session),
         cli::Command::Schema { .. } => Ok(()),
     }
 }
@@ -115,6 +129,11 @@ fn rollback_options(args: cli::Rollback) -> Result<rollback::Options> {
     })
 }
 
+fn report_options(args: cli::Report) -> Result<report::Options> {
+    let cli::Report { plan, digests, publications } = args;
+    Ok(report::Options { plan: how(plan)?, digests, publications })
+}
+
 fn local_options(args: cli::Local) -> local::Options {
     match args {
         cli::Local::Up => local::Options::Up,
@@ -125,11 +144,7 @@ fn local_options(args: cli::Local) -> local::Options {
 
 fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
     let cli::PlanArgs { plan, to, fresh, set_version, event, allow_dirty } = args;
-    let to = to.map(|to| match to.as_str() {
-        "local" => Ok(To::Local),
-        "publish" => Ok(To::Publish),
-        other => other.parse().map(To::Repository),
-    });
+    let to = to.map(|to| to.parse());
     let versions = set_version.iter().map(|text| {
         let (track, version) = text
             .split_once('=')

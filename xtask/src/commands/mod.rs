@@ -14,6 +14,7 @@ pub mod plan;
 pub mod planning;
 mod publish;
 pub mod quickstart;
+pub mod report;
 pub mod rollback;
 pub mod schema;
 pub mod session;

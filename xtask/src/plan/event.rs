@@ -165,12 +165,43 @@ impl fmt::Display for Event {
     }
 }
 
+/// What a person typed into the form of a `workflow_dispatch`. What was left empty was not asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Asked {
+    /// The input `track`: only its cells.
+    #[serde(default)]
+    pub track: Option<String>,
+    /// The input `version`: in the place of the one that the track would give.
+    #[serde(default)]
+    pub version: Option<String>,
+}
+
+impl Asked {
+    /// From the payload of the event that GitHub's variables name.
+    ///
+    /// # Errors
+    /// If the payload exists and cannot be read.
+    pub fn read(environment: &Environment) -> Result<Self> {
+        if environment.get("GITHUB_ACTIONS") != Some("true")
+            || environment.get("GITHUB_EVENT_NAME") != Some("workflow_dispatch")
+        {
+            return Ok(Self::default());
+        }
+        let typed = |text: Option<String>| {
+            text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        let asked = Payload::read(environment)?.inputs.unwrap_or_default();
+        Ok(Self { track: typed(asked.track), version: typed(asked.version) })
+    }
+}
+
 /// The part of the event's payload that we read, see
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads>.
 #[derive(Default, Deserialize)]
 struct Payload {
     repository: Option<PayloadRepository>,
     pull_request: Option<PayloadPullRequest>,
+    inputs: Option<Asked>,
 }
 
 #[derive(Deserialize)]
