@@ -127,7 +127,7 @@ pub(crate) struct Build {
     /// Only this architecture or platform, e.g. arm64 or linux/arm64 [default: what the builder has natively].
     #[arg(long, value_name = "ARCH", value_delimiter = ',')]
     pub(crate) arch: Vec<String>,
-    /// Build platforms that the builder has to emulate.
+    /// Build platforms that the builder has to emulate; so does XTASK_EMULATE=true.
     #[arg(long)]
     pub(crate) emulate: bool,
     /// Build completely but push nothing.

@@ -44,6 +44,8 @@ pub struct Options {
 /// # Errors
 /// If the plan or the builder cannot be had, or if a build failed whose cell may not fail.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
+    let emulate = options.emulate || session.context.environment.get("XTASK_EMULATE") == Some("true");
+    let options = &Options { emulate, ..options.clone() };
     let plan = session.plan(&options.plan)?;
     let push = plan.push && !options.no_push;
     if options.dry_run {
