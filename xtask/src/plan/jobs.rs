@@ -38,6 +38,8 @@ struct Job {
     record: String,
     /// The artifacts with the records of what it builds upon.
     needs: Vec<String>,
+    /// The folders with those records, as lines for `path` of the upload, each excluded by a `!`.
+    without: String,
 }
 
 /// One call of `cell.yml`: the builds of a cell, and their merge as soon as they are done.
@@ -170,6 +172,7 @@ fn call(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Call> {
     for builds in groups(first) {
         let mut job = job(cells, &builds)?;
         job.needs = artifacts.of(cells, &builds)?;
+        job.without = without(cells);
         artifacts.add(cells, &builds, &job.record);
         job.name = job.arches.replace(',', " ");
         include.push(job);
@@ -238,6 +241,7 @@ fn job(cells: &[&Cell], builds: &[&Build]) -> Result<Job> {
         qemu: builds.len() > 1,
         allow_failure: cells.iter().all(|cell| cell.allow_failure),
         needs: Vec::new(),
+        without: String::new(),
     })
 }
 
@@ -265,6 +269,14 @@ fn cells_of(cells: &[&Cell]) -> String {
 fn name_of(cells: &[&Cell]) -> String {
     let first = cells.first().map(|cell| cell.id.to_string()).unwrap_or_default();
     if cells.len() > 1 { format!("{first} and {} more", cells.len() - 1) } else { first }
+}
+
+/// What a job has downloaded is not its own to upload.
+fn without(cells: &[&Cell]) -> String {
+    let needs = cells.iter().flat_map(|cell| &cell.builds).flat_map(|build| &build.needs);
+    let folders: BTreeSet<String> =
+        needs.map(|need| format!("!target/xtask/digests/{}", need.cell)).collect();
+    folders.into_iter().collect::<Vec<_>>().join("\n")
 }
 
 /// A name for an artifact.
