@@ -110,8 +110,9 @@ impl Drop for Group {
 /// A workflow command. Whatever the text holds, it stays one line and ends nowhere early.
 fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property =
-        |(key, value): &(&str, &str)| format!("{key}={}", data(value).replace(':', "%3A").replace(',', "%2C"));
+    let property = |(key, value): &(&str, &str)| {
+        format!("{key}={}", data(value).replace(':', "%3A").replace(',', "%2C"))
+    };
     let properties: Vec<String> = properties.iter().map(property).collect();
     let space = if properties.is_empty() { "" } else { " " };
     format!("::{name}{space}{}::{}", properties.join(","), data(message))

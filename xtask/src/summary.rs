@@ -32,7 +32,8 @@ pub fn plan(plan: &Plan) -> String {
     };
     text += &table(&["cell", "version", "platforms", "tags"], plan.cells.iter().map(row));
     for excluded in &plan.excluded {
-        let _ = writeln!(text, "\nExcluded {}: {}", code(excluded.cell.as_str()), cell_text(&excluded.reason));
+        let _ =
+            writeln!(text, "\nExcluded {}: {}", code(excluded.cell.as_str()), cell_text(&excluded.reason));
     }
     text + "\n"
 }

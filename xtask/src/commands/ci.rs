@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 
+use super::checks;
 use super::session::Session;
 use crate::argv::{Argv, Program};
 use crate::error::Fault;
 use crate::run::Output;
 use crate::tools::Tool;
 
-/// Runs the command: format, lints, unit tests, then the tests on the real stack.
+/// Runs the command: format, lints, unit tests, checks of the workflows, then the tests on the real stack.
 ///
 /// # Errors
 /// At the first part that fails. A stack that cannot be had is a failure, not a skip.
@@ -25,10 +26,12 @@ pub fn run(session: &Session) -> Result<()> {
         cargo(session, name, &args)?;
     }
     session.ui.note("\n== tools");
-    for tool in Tool::ALL {
+    for tool in Tool::ALL.into_iter().chain(Tool::CHECKS) {
         let found = session.tools.get(tool)?;
         session.ui.note(format!("{} {}  {}", tool.binary(), found.version, found.program.path));
     }
+    session.ui.note("\n== workflows");
+    checks::run(session)?;
     let real = ["test", "--locked", "--package", "xtask", "--test", "real"];
     cargo(session, "tests on the real stack", &real)
 }

@@ -207,12 +207,7 @@ fn tell_github(
     github.summary(&crate::summary::publications("Publications", &rows))
 }
 
-fn summary(
-    session: &Session,
-    plan: &Plan,
-    cells: &[&Cell],
-    results: &[Result<Publication>],
-) -> Result<()> {
+fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Result<Publication>]) -> Result<()> {
     let mut rows = vec![["CELL", "RESULT", "DIGEST", "TAGS"].map(str::to_owned).to_vec()];
     let mut fatal = 0;
     for (cell, result) in cells.iter().zip(results) {

@@ -4,6 +4,7 @@ mod attached;
 pub mod build;
 mod builds;
 mod cache;
+mod checks;
 pub mod ci;
 mod contexts;
 pub mod doctor;

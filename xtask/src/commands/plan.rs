@@ -62,7 +62,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
 
 /// With what a person typed into the form of GitHub's `workflow_dispatch`, where nothing of it was typed here.
 fn asked(session: &Session, options: &Options) -> Result<Option<Options>> {
-    let typed = options.plan.file.is_some() || options.plan.event.is_some() || !options.filter.tracks.is_empty();
+    let typed =
+        options.plan.file.is_some() || options.plan.event.is_some() || !options.filter.tracks.is_empty();
     if typed {
         return Ok(None);
     }

@@ -187,9 +187,8 @@ impl Asked {
         {
             return Ok(Self::default());
         }
-        let typed = |text: Option<String>| {
-            text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-        };
+        let typed =
+            |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let asked = Payload::read(environment)?.inputs.unwrap_or_default();
         Ok(Self { track: typed(asked.track), version: typed(asked.version) })
     }

@@ -32,6 +32,10 @@ pub enum Tool {
     Registry,
     /// A registry client of another family, for the tests.
     Crane,
+    /// Checks workflows, for the tests.
+    Actionlint,
+    /// Runs workflows on this machine, for the tests.
+    Act,
 }
 
 /// What there is to know about a tool.
@@ -52,7 +56,10 @@ struct Spec {
 }
 
 impl Tool {
-    /// All of them.
+    /// What only `cargo xtask ci` wants.
+    pub const CHECKS: [Self; 2] = [Self::Actionlint, Self::Act];
+
+    /// All others.
     pub const ALL: [Self; 6] =
         [Self::Buildx, Self::Buildkitd, Self::Buildctl, Self::Cosign, Self::Registry, Self::Crane];
 
@@ -132,6 +139,26 @@ impl Tool {
                 &["version"],
                 "",
                 [0, 19, 0],
+            ),
+            Self::Actionlint => spec(
+                "actionlint",
+                "github.com/rhysd/actionlint",
+                "github.com/rhysd/actionlint/cmd/actionlint",
+                "actionlint",
+                "github.com/rhysd/actionlint.version",
+                &["-version"],
+                "installed by",
+                [1, 7, 12],
+            ),
+            Self::Act => spec(
+                "act",
+                "github.com/nektos/act",
+                "github.com/nektos/act",
+                "act",
+                "main.version",
+                &["--version"],
+                "act version",
+                [0, 2, 89],
             ),
         }
     }
@@ -320,7 +347,7 @@ mod tests {
     fn every_tool_is_pinned_at_or_above_its_minimum() {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
         let layout = Layout::without_matrix(&root);
-        for tool in Tool::ALL {
+        for tool in Tool::ALL.into_iter().chain(Tool::CHECKS) {
             assert!(tool.pinned(&layout).unwrap() >= tool.minimum(), "{tool:?}");
         }
     }
