@@ -193,8 +193,9 @@ fn call(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Call> {
 
 /// Every build of a run that pushes nothing; what it needs is built in the same job.
 fn checks(cells: &[Cell]) -> Result<Vec<Job>> {
+    type Group<'p> = (&'p Cell, Vec<&'p Build>);
     let mut single = Vec::new();
-    let mut kinds: BTreeMap<(bool, Shape), Vec<(&Cell, Vec<&Build>)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(bool, Shape), Vec<Group<'_>>> = BTreeMap::new();
     for cell in cells {
         for builds in groups(cell) {
             single.push(job(&[cell], &builds)?);
@@ -206,7 +207,7 @@ fn checks(cells: &[Cell]) -> Result<Vec<Job>> {
         return Ok(single);
     }
     let chunks = split(kinds.into_values().collect())?;
-    let one = |chunk: &Vec<(&Cell, Vec<&Build>)>| {
+    let one = |chunk: &Vec<Group<'_>>| {
         let cells: Vec<&Cell> = chunk.iter().map(|(cell, _)| *cell).collect();
         job(&cells, chunk.first().map_or(&[], |(_, builds)| builds))
     };
