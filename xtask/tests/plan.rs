@@ -598,3 +598,71 @@ fn more_jobs_than_a_matrix_holds_are_put_together() {
     case.event = Event::PullRequest { reference: "1/merge".into(), fork: false };
     check_all(&include(&outputs(&case.plan().unwrap()), "check"));
 }
+
+/// What the page of a run shows of it.
+#[test]
+fn the_summary_of_a_plan() {
+    let mut case = Case::new(OURS);
+    case.event = Event::Push { branch: "main".into(), default_branch: true };
+    let plan = case.plan().unwrap();
+    let text = xtask::summary::plan(&plan).replace(plan.id.short(), "PLAN");
+    expect_test::expect![[r#"
+        ### Plan `PLAN`
+
+        `push main` at `0123456789abcdef0123456789abcdef01234567` publishes to `ghcr.io/acme`, **not signed**: a test.
+
+        | cell | version | platforms | tags |
+        | --- | --- | --- | --- |
+        | `php-base` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `8.5.1` `8.5` `latest` |
+        | `hello-php.release.pinned` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `sha-pinned-0123456` `8.5.1` `8.5` `8` `latest` |
+        | `hello-php.release.rolling` | `8.5.1` | amd64, arm64 | `8.5.1-rolling-20261121` `sha-rolling-0123456` `8.5.1-rolling` `8.5-rolling` `8-rolling` `rolling` |
+
+    "#]].assert_eq(&text);
+    let cell = &plan.cells[0];
+    let missing = xtask::summary::Published { cell, result: Err("a|b\nc".into()), verify: None };
+    expect_test::expect![[r#"
+        ### Run
+
+        | cell | result | digest | platforms | tags |
+        | --- | --- | --- | --- | --- |
+        | `php-base` | a\|b c |  |  |  |
+
+    "#]].assert_eq(&xtask::summary::publications("Run", &[missing]));
+    let failed = xtask::summary::Built {
+        cell,
+        arch: &cell.builds[0].arch,
+        result: "failed".into(),
+        digest: None,
+        seconds: None,
+        again: Some("cargo xtask build".into()),
+    };
+    expect_test::expect![[r#"
+        ### Builds
+
+        | cell | platform | result | digest | seconds |
+        | --- | --- | --- | --- | --- |
+        | `php-base` | amd64 | failed |  |  |
+
+        To repeat php-base amd64:
+
+        ```sh
+        cargo xtask build
+        ```
+
+    "#]].assert_eq(&xtask::summary::builds(&[failed]));
+}
+
+#[test]
+fn more_waves_than_the_workflow_has_are_told() {
+    let mut text = String::from(
+        "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\namd64 = { platform = \"linux/amd64\", runner = \"r\" }\n",
+    );
+    for n in 0..4 {
+        let needs = if n > 0 { format!("needs = [\"i{}\"]\n", n - 1) } else { String::new() };
+        text += &format!(
+            "[images.i{n}]\ncontext = \"i{n}\"\nref = {{ value = \"1\" }}\ntags = [\"{{version}}\"]\n{needs}"
+        );
+    }
+    let error = report(&xtask::plan::jobs::outputs(&Case::new(&text).plan().unwrap()).unwrap_err());
+    assert!(error.contains("there are 4 waves"), "{error}");
+}

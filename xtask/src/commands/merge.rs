@@ -121,8 +121,12 @@ fn refuse_incomplete(session: &Session, cells: &[&Cell], read: &[Result<Vec<Dige
     if fatal.is_empty() {
         return Ok(());
     }
-    Err(Fault::invalid(fatal.join("\n"))
-        .help("nothing was pushed, signed or tagged")
+    let fault = Fault::invalid(fatal.join("\n")).help("nothing was pushed, signed or tagged");
+    let fault = match session.github() {
+        Some(_) => fault.help("run the failed jobs again; if a record's artifact has expired, run all jobs again"),
+        None => fault,
+    };
+    Err(fault
         .help("build what is missing or stale with this plan: cargo xtask build --arch ARCH, with --emulate where the builder does not have it natively")
         .into())
 }

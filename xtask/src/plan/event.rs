@@ -272,6 +272,25 @@ mod tests {
     }
 
     #[test]
+    fn the_form_of_a_dispatch() {
+        let file = std::env::temp_dir().join(format!("xtask-dispatch-{}.json", std::process::id()));
+        std::fs::write(&file, r#"{"inputs": {"track": " release ", "version": "", "other": 1}}"#).unwrap();
+        let path = file.display().to_string();
+        let asked = |event: &str| {
+            let environment = Environment::from([
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_EVENT_NAME", event),
+                ("GITHUB_EVENT_PATH", path.as_str()),
+            ]);
+            Asked::read(&environment).unwrap()
+        };
+        let expected = Asked { track: Some("release".to_owned()), version: None };
+        assert_eq!(asked("workflow_dispatch"), expected);
+        assert_eq!(asked("push"), Asked::default());
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
     fn simulated_events() {
         let table = [
             ("push", "push main"),
