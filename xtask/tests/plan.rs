@@ -627,7 +627,8 @@ fn the_summary_of_a_plan() {
         | --- | --- | --- | --- | --- |
         | `php-base` | a\|b c |  |  |  |
 
-    "#]].assert_eq(&xtask::summary::publications("Run", &[missing]));
+    "#]]
+    .assert_eq(&xtask::summary::publications("Run", &[missing]));
     let failed = xtask::summary::Built {
         cell,
         arch: &cell.builds[0].arch,
@@ -649,7 +650,8 @@ fn the_summary_of_a_plan() {
         cargo xtask build
         ```
 
-    "#]].assert_eq(&xtask::summary::builds(&[failed]));
+    "#]]
+    .assert_eq(&xtask::summary::builds(&[failed]));
 }
 
 #[test]

@@ -46,8 +46,13 @@ fn fetch_takes_as_many_records_as_the_plan_allows() {
 #[test]
 fn actions_are_pinned_alike_everywhere() {
     let mut pins = std::collections::BTreeMap::new();
-    let files =
-        ["workflows/images.yml", "workflows/cell.yml", "workflows/ci.yml", "actions/fetch/action.yml"];
+    let files = [
+        "workflows/images.yml",
+        "workflows/cell.yml",
+        "workflows/ci.yml",
+        "actions/fetch/action.yml",
+        "actions/xtask/action.yml",
+    ];
     for file in files {
         let text = read(&format!(".github/{file}"));
         for line in text.lines().filter_map(|line| Some(line.split_once("uses: ")?.1)) {

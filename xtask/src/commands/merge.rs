@@ -123,7 +123,9 @@ fn refuse_incomplete(session: &Session, cells: &[&Cell], read: &[Result<Vec<Dige
     }
     let fault = Fault::invalid(fatal.join("\n")).help("nothing was pushed, signed or tagged");
     let fault = match session.github() {
-        Some(_) => fault.help("run the failed jobs again; if a record's artifact has expired, run all jobs again"),
+        Some(_) => {
+            fault.help("run the failed jobs again; if a record's artifact has expired, run all jobs again")
+        }
         None => fault,
     };
     Err(fault

@@ -36,7 +36,10 @@ impl<'c> Clone<'c> {
         // A job would compile the tool first; this is the one that is tested.
         let cargo = clone.stand_ins.join("bin/cargo");
         fs::create_dir_all(cargo.parent().unwrap()).unwrap();
-        let script = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_xtask"));
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = xtask ] || exit 1\nshift\nexec '{}' \"$@\"\n",
+            env!("CARGO_BIN_EXE_xtask")
+        );
         fs::write(&cargo, script).unwrap();
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
         clone
@@ -162,7 +165,9 @@ fn git(folder: &Path, args: &[&str]) {
 fn actions() -> Vec<String> {
     let folder = workspace().join(".github");
     let mut found = Vec::new();
-    for file in ["workflows/images.yml", "workflows/cell.yml", "actions/fetch/action.yml"] {
+    for file in
+        ["workflows/images.yml", "workflows/cell.yml", "actions/fetch/action.yml", "actions/xtask/action.yml"]
+    {
         let text = fs::read_to_string(folder.join(file)).unwrap();
         let uses = text.lines().filter_map(|line| line.split_once("uses: ")?.1.split_whitespace().next());
         found.extend(uses.filter(|name| !name.starts_with('.')).map(str::to_owned));
@@ -182,7 +187,7 @@ fn payload(more: Value) -> Value {
 pub fn push(checkout: &Checkout) {
     let clone = Clone::new(checkout, "push");
     let done = clone.act("push", &payload(json!({}))).ok();
-    assert!(done.stdout.contains("cargo xtask report"), "{}", done.all());
+    assert!(done.stdout.contains("xtask report"), "{}", done.all());
     for cell in CELLS {
         clone.holds(cell);
         let digest = clone.publication(cell)["digest"].as_str().unwrap().to_owned();
@@ -230,7 +235,7 @@ pub fn pull_request(checkout: &Checkout) {
     clone.act("pull_request", &payload(request)).ok();
     assert_eq!(state(), before);
     assert_eq!((clone.calls("login"), clone.calls("attest")), (vec![], vec![]));
-    let mut expected = vec!["plan".to_owned()];
+    let mut expected = vec!["plan".to_owned(), "xtask".to_owned()];
     for cell in CELLS {
         expected.extend(["amd64", "arm64"].map(|arch| format!("record@{cell}@{arch}")));
     }
