@@ -317,7 +317,7 @@ impl Session {
             self.context.environment.get("GITHUB_SERVER_URL"),
             self.context.environment.get("GITHUB_WORKFLOW_REF"),
         ) {
-            return Ok(format!("^{}$", escape(&format!("{server}/{workflow}"))));
+            return Ok(workflow_identity(server, workflow));
         }
         match &git.source {
             Some(source) => Ok(format!("^{}/\\.github/workflows/[^/@]+@refs/.+$", escape(source))),
@@ -330,6 +330,15 @@ impl Session {
     }
 }
 
+/// The workflow that runs, or `cell.yml` beside it: the certificate names the file that the merging job stands in, which
+/// is the called one. `workflow` is `OWNER/NAME/.github/workflows/FILE@REF`.
+fn workflow_identity(server: &str, workflow: &str) -> String {
+    let (path, reference) = workflow.split_once('@').unwrap_or((workflow, ""));
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let folder = escape(&format!("{server}/{folder}/"));
+    format!("^{folder}({}|cell\\.yml)@{}$", escape(file), escape(reference))
+}
+
 /// Escapes a text for a regular expression (Go's RE2 syntax).
 fn escape(text: &str) -> String {
     let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
@@ -339,6 +348,18 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// <https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-with-reusable-workflows>
+    #[test]
+    fn the_called_workflow_may_sign() {
+        assert_eq!(
+            workflow_identity(
+                "https://github.com",
+                "acme/images/.github/workflows/images.yml@refs/heads/main"
+            ),
+            r"^https://github\.com/acme/images/\.github/workflows/(images\.yml|cell\.yml)@refs/heads/main$"
+        );
+    }
 
     #[test]
     fn identities_are_exact() {
