@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Move a cell's tags back to what they held before its last publication.
     Rollback(Rollback),
+    /// Show what a run built and published; fail if something of its plan is missing.
+    Report(Report),
     /// Print a policy by which a Kubernetes cluster admits these images only as they are signed.
     Policy(Policy),
     /// List what earlier runs have left in the registry and nothing needs any more, or delete it.
@@ -59,7 +61,7 @@ pub(crate) struct PlanArgs {
     /// Use this plan instead of resolving matrix.toml.
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: Option<PathBuf>,
-    /// Where the images go: local, publish, or a repository [default: local; in CI: publish].
+    /// Where the images go: local, publish, or a repository [default: $XTASK_TO, else local, in CI publish].
     #[arg(long, value_name = "local|publish|HOST/PATH")]
     pub(crate) to: Option<String>,
     /// Resolve anew instead of using the current plan.
@@ -129,7 +131,7 @@ pub(crate) struct Build {
     /// Only this architecture or platform, e.g. arm64 or linux/arm64 [default: what the builder has natively].
     #[arg(long, value_name = "ARCH", value_delimiter = ',')]
     pub(crate) arch: Vec<String>,
-    /// Build platforms that the builder has to emulate.
+    /// Build platforms that the builder has to emulate; so does XTASK_EMULATE=true.
     #[arg(long)]
     pub(crate) emulate: bool,
     /// Build completely but push nothing.
@@ -247,6 +249,18 @@ pub(crate) struct Gc {
     /// Delete it. Without this nothing is changed.
     #[arg(long)]
     pub(crate) delete: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Read the digest records from here [default: target/xtask/digests].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) digests: Option<PathBuf>,
+    /// Read the publication records from here [default: target/xtask/publications].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) publications: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

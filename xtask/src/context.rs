@@ -68,6 +68,8 @@ pub struct Layout {
     pub matrix: PathBuf,
     /// The folder that holds `tools/` and `target/tools/`: that of the workspace.
     pub workspace: PathBuf,
+    /// The data of the local stack, where it is that of another checkout.
+    pub stack: Option<PathBuf>,
 }
 
 impl Layout {
@@ -90,12 +92,17 @@ impl Layout {
             .map_err(|error| Fault::invalid(format!("reading {}: {error}", matrix.display())))?;
         let root = matrix.parent().context("matrix.toml has no folder")?.to_owned();
         let workspace = nearest(&root, "tools/buildx/go.mod").unwrap_or_else(|| root.clone());
-        Ok(Self { root, matrix, workspace })
+        Ok(Self { root, matrix, workspace, stack: None })
     }
 
     /// Of a folder that has no matrix: for what needs none.
     pub fn without_matrix(folder: &Path) -> Self {
-        Self { root: folder.to_owned(), matrix: folder.join("matrix.toml"), workspace: folder.to_owned() }
+        Self {
+            root: folder.to_owned(),
+            matrix: folder.join("matrix.toml"),
+            workspace: folder.to_owned(),
+            stack: None,
+        }
     }
 
     /// Everything that we write about runs: `target/xtask`.
@@ -130,7 +137,7 @@ impl Layout {
 
     /// The data of the local stack.
     pub fn local(&self) -> PathBuf {
-        self.state().join("local")
+        self.stack.clone().unwrap_or_else(|| self.state().join("local"))
     }
 
     /// The pinned versions of the tools: `tools/<name>/go.mod`.

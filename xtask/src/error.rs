@@ -31,17 +31,40 @@ pub struct Fault {
     exit: Exit,
     message: String,
     help: Vec<String>,
+    marks: Vec<Mark>,
+}
+
+/// A place in `matrix.toml` and what is wrong there, for annotations. Line and column count from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+    /// What is wrong, and the mend.
+    pub message: String,
 }
 
 impl Fault {
     /// The work was attempted and failed: exit code 1.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into(), help: Vec::new() }
+        Self::new(Exit::Failed, message.into())
     }
 
     /// What was given is invalid: exit code 2.
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Invalid, message: message.into(), help: Vec::new() }
+        Self::new(Exit::Invalid, message.into())
+    }
+
+    fn new(exit: Exit, message: String) -> Self {
+        Self { exit, message, help: Vec::new(), marks: Vec::new() }
+    }
+
+    /// Adds the places in `matrix.toml` that are wrong.
+    #[must_use]
+    pub fn marks(mut self, marks: Vec<Mark>) -> Self {
+        self.marks = marks;
+        self
     }
 
     /// Adds a line that says how to mend it. May be called several times.
@@ -75,6 +98,11 @@ pub fn report(error: &anyhow::Error) -> String {
         out.push_str(line);
     }
     out
+}
+
+/// The places in `matrix.toml` that are wrong.
+pub fn marks(error: &anyhow::Error) -> Vec<Mark> {
+    faults(error).flat_map(|fault| fault.marks.clone()).collect()
 }
 
 fn faults(error: &anyhow::Error) -> impl Iterator<Item = &Fault> {

@@ -23,6 +23,7 @@ pub mod publication;
 pub mod record;
 pub mod registry;
 pub mod run;
+pub mod summary;
 pub mod template;
 pub mod tools;
 pub mod ui;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use xtask::commands::planning::{PlanOptions, To};
 use xtask::commands::session::Session;
 use xtask::commands::{
-    build, ci, doctor, gc, local, merge, plan, policy, quickstart, rollback, schema, verify,
+    build, ci, doctor, gc, local, merge, plan, policy, quickstart, report, rollback, schema, verify,
 };
 use xtask::context::{Context, Layout};
 use xtask::error::{self, Fault};
@@ -37,27 +37,41 @@ fn run(cli: cli::Cli) -> Result<()> {
     }
     let context = Context::from_process()?;
     let found = Layout::find(&context.current, cli.matrix.as_deref());
-    let layout = match &cli.command {
+    let mut layout = match &cli.command {
         // Who is told whom to trust needs no matrix.
         cli::Command::Verify(args) if args.key.is_some() || args.identity.is_some() => {
             found.unwrap_or_else(|_| Layout::without_matrix(&context.current))
         }
         _ => found?,
     };
+    layout.stack = context.environment.get("XTASK_LOCAL").map(|folder| context.current.join(folder));
     let runner = Runner::new(Signals::listen()?).with_limit(context.environment.call_limit()?);
     let session = Session::new(context, layout, runner, Ui);
-    match cli.command {
-        cli::Command::Plan(args) => plan::run(&session, &plan_options(args)?),
-        cli::Command::Build(args) => build::run(&session, &build_options(args)?),
-        cli::Command::Merge(args) => merge::run(&session, &merge_options(args)?),
-        cli::Command::Verify(args) => verify::run(&session, &verify_options(args)?),
-        cli::Command::Rollback(args) => rollback::run(&session, &rollback_options(args)?),
-        cli::Command::Policy(args) => policy::run(&session, &policy_options(args)?),
-        cli::Command::Gc(args) => gc::run(&session, &gc_options(args)?),
-        cli::Command::Local(args) => local::run(&session, local_options(args)),
-        cli::Command::Quickstart => quickstart::run(&session),
-        cli::Command::Doctor => doctor::run(&session),
-        cli::Command::Ci => ci::run(&session),
+    let result = dispatch(&session, cli.command);
+    if let (Err(error), Some(job)) = (&result, session.github()) {
+        let marks = error::marks(error);
+        if marks.is_empty() {
+            job.error("cargo xtask", &error::report(error));
+        }
+        job.marks(&marks, &session.layout.matrix);
+    }
+    result
+}
+
+fn dispatch(session: &Session, command: cli::Command) -> Result<()> {
+    match command {
+        cli::Command::Plan(args) => plan::run(session, &plan_options(args)?),
+        cli::Command::Build(args) => build::run(session, &build_options(args)?),
+        cli::Command::Merge(args) => merge::run(session, &merge_options(args)?),
+        cli::Command::Verify(args) => verify::run(session, &verify_options(args)?),
+        cli::Command::Rollback(args) => rollback::run(session, &rollback_options(args)?),
+        cli::Command::Policy(args) => policy::run(session, &policy_options(args)?),
+        cli::Command::Gc(args) => gc::run(session, &gc_options(args)?),
+        cli::Command::Report(args) => report::run(session, &report_options(args)?),
+        cli::Command::Local(args) => local::run(session, local_options(args)),
+        cli::Command::Quickstart => quickstart::run(session),
+        cli::Command::Doctor => doctor::run(session),
+        cli::Command::Ci => ci::run(session),
         cli::Command::Schema { .. } => Ok(()),
     }
 }
@@ -134,6 +148,11 @@ fn policy_options(args: cli::Policy) -> Result<policy::Options> {
     Ok(policy::Options { controller, to: destination(to)? })
 }
 
+fn report_options(args: cli::Report) -> Result<report::Options> {
+    let cli::Report { plan, digests, publications } = args;
+    Ok(report::Options { plan: how(plan)?, digests, publications })
+}
+
 fn local_options(args: cli::Local) -> local::Options {
     match args {
         cli::Local::Up => local::Options::Up,
@@ -161,12 +180,7 @@ fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
 }
 
 fn destination(to: Option<String>) -> Result<Option<To>> {
-    let to = to.map(|to| match to.as_str() {
-        "local" => Ok(To::Local),
-        "publish" => Ok(To::Publish),
-        other => other.parse().map(To::Repository),
-    });
-    to.transpose()
+    to.map(|to| to.parse()).transpose()
 }
 
 fn filter(args: cli::CellArgs, arches: Vec<String>) -> Result<Filter> {

@@ -168,11 +168,10 @@ fn qm_nmr_calc() {
     assert_eq!(emulated, [true, false]);
     let outputs: BTreeMap<String, String> =
         xtask::plan::jobs::outputs(&release).unwrap().into_iter().collect();
-    let jobs: serde_json::Value = serde_json::from_str(&outputs["build"]).unwrap();
-    let jobs: Vec<(&str, &str)> = jobs["include"]
-        .as_array()
-        .unwrap()
-        .iter()
+    let calls: serde_json::Value = serde_json::from_str(&outputs["wave-0"]).unwrap();
+    let calls = calls["include"].as_array().unwrap().iter();
+    let jobs: Vec<(&str, &str)> = calls
+        .flat_map(|call| call["jobs"]["include"].as_array().unwrap())
         .map(|job| (job["arches"].as_str().unwrap(), job["runner"].as_str().unwrap()))
         .collect();
     let expected =

@@ -483,9 +483,9 @@ fn credentials_never_reach_a_plan() {
     assert!(error.contains("the context `src` holds credentials"), "{error}");
 }
 
-/// More kinds of runners than a matrix has jobs cannot be put together.
+/// A merge downloads its records one by one.
 #[test]
-fn too_many_kinds_of_jobs_are_told() {
+fn too_many_platforms_are_told() {
     let mut text = String::from("version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\n");
     for n in 0..257 {
         text += &format!("p{n} = {{ platform = \"linux/a{n}\", runner = \"r{n}\" }}\n");
@@ -493,7 +493,7 @@ fn too_many_kinds_of_jobs_are_told() {
     text += "[images.app]\ncontext = \"app\"\nref = { value = \"1\" }\ntags = [\"{version}\"]\n";
     let plan = Case::new(&text).plan().unwrap();
     let error = report(&xtask::plan::jobs::outputs(&plan).unwrap_err());
-    assert!(error.contains("257 kinds"), "{error}");
+    assert!(error.contains("takes 257 records"), "{error}");
 }
 
 /// What `--github` says, by name.
@@ -514,53 +514,157 @@ fn jobs_of_a_workflow() {
         (found["any"].as_str(), found["push"].as_str(), found["waves"].as_str()),
         ("true", "true", "2")
     );
+    let base = &include(&found, "wave-0")[0];
+    let job = |arch: &str, runner: &str| {
+        serde_json::json!({
+            "name": arch, "cells": "php-base", "arches": arch, "runner": runner, "qemu": false, "allow-failure": false,
+            "record": format!("record@php-base@{arch}"), "needs": [], "without": ""
+        })
+    };
     let expected = serde_json::json!({
-        "name": "php-base arm64", "cells": "php-base", "arches": "arm64", "runner": "ubuntu-24.04-arm", "allow-failure": false
+        "name": "php-base", "cells": "php-base", "allow-failure": false,
+        "jobs": { "include": [job("amd64", "ubuntu-24.04"), job("arm64", "ubuntu-24.04-arm")] },
+        "merge": {
+            "runner": "ubuntu-24.04", "qemu": false, "publication": "publication@php-base",
+            "records": ["record@php-base@amd64", "record@php-base@arm64"]
+        }
     });
-    assert_eq!(include(&found, "build-0")[1], expected);
-    assert_eq!(
-        ["build", "build-0", "build-1", "merge"].map(|name| include(&found, name).len()),
-        [6, 2, 4, 3]
-    );
+    assert_eq!(*base, expected);
+    let app = &include(&found, "wave-1")[0];
+    let built = &app["jobs"]["include"][1];
+    assert_eq!(built["needs"], serde_json::json!(["record@php-base@arm64"]), "of the same architecture");
+    assert_eq!(built["without"], "!target/xtask/digests/php-base");
+    assert_eq!((include(&found, "wave-1").len(), found.contains_key("check")), (2, false));
+    case.text = case.text.replace("runner = \"ubuntu-24.04-arm\"", "runner = \"self-hosted, arm64\"");
+    let found = outputs(&case.plan().unwrap());
+    let runner = &include(&found, "wave-0")[0]["jobs"]["include"][1]["runner"];
+    assert_eq!(*runner, serde_json::json!(["self-hosted", "arm64"]));
     case.event = Event::PullRequest { reference: "1/merge".into(), fork: false };
     let found = outputs(&case.plan().unwrap());
-    assert_eq!((found["push"].as_str(), include(&found, "merge").len()), ("false", 0));
+    assert_eq!((found["push"].as_str(), found.contains_key("wave-0")), ("false", false));
+    let checks = include(&found, "check");
+    assert_eq!((checks.len(), &checks[1]["name"]), (6, &serde_json::json!("php-base arm64")));
     case.text = OURS
         .replace("platform = \"linux/arm64\", runner = \"ubuntu-24.04-arm\"", "platform = \"linux/arm64\"");
     let error = report(&xtask::plan::jobs::outputs(&case.plan().unwrap()).unwrap_err());
     assert!(error.contains("arm64 has no runner"), "{error}");
 }
 
-/// GitHub fails on an empty matrix, so the workflow has to know beforehand.
+/// GitHub fails on an empty matrix, so the workflow gets none.
 #[test]
 fn a_plan_without_cells_says_so() {
     let mut case = Case::tags(r#""{version}""#);
     case.event = Event::PullRequest { reference: "1/merge".into(), fork: true };
     let found = outputs(&case.plan().unwrap());
     assert_eq!((found["any"].as_str(), found["waves"].as_str()), ("false", "0"));
-    assert!(["build", "merge"].iter().all(|name| include(&found, name).is_empty()));
+    assert!(!["check", "wave-0"].iter().any(|name| found.contains_key(*name)));
 }
 
 #[test]
 fn more_jobs_than_a_matrix_holds_are_put_together() {
-    let values: Vec<String> = (0..200).map(|value| format!("\"v{value}\"")).collect();
+    let values: Vec<String> = (0..300).map(|value| format!("\"v{value}\"")).collect();
     let text = OURS.replace(
         "[images.php-base]",
         &format!("[images.php-base]\naxes = {{ n = [{}] }}", values.join(", ")),
     );
     let text = text.replace("needs      = [\"php-base\"]", "").replace("\"{version}\", \"{version}-{date}\", \"{major}.{minor}\", { tag = \"{latest}\", when = \"release\" }", "\"{n}\"");
-    let plan = Case::new(&text).plan().unwrap();
-    let found = outputs(&plan);
-    let jobs = include(&found, "build");
-    assert!(jobs.len() <= 256, "{}", jobs.len());
-    let mut built: Vec<(String, String)> = Vec::new();
-    for job in &jobs {
-        let arch = job["arches"].as_str().unwrap();
-        built
-            .extend(job["cells"].as_str().unwrap().split(',').map(|cell| (cell.to_owned(), arch.to_owned())));
+    let mut case = Case::new(&text);
+    let check_all = |jobs: &[serde_json::Value]| {
+        assert!(jobs.len() <= 256, "{}", jobs.len());
+        let mut built: Vec<(String, String)> = Vec::new();
+        for job in jobs {
+            let arch = job["arches"].as_str().unwrap();
+            let cells = job["cells"].as_str().unwrap().split(',');
+            built.extend(cells.map(|cell| (cell.to_owned(), arch.to_owned())));
+        }
+        built.sort();
+        built.dedup();
+        assert_eq!(built.len(), 2 * 302, "every build is in one job");
+        let records: std::collections::BTreeSet<_> = jobs.iter().map(|job| job["record"].as_str()).collect();
+        assert_eq!(records.len(), jobs.len(), "no two jobs write one artifact");
+    };
+    let calls = include(&outputs(&case.plan().unwrap()), "wave-0");
+    assert!(calls.len() <= 256);
+    let jobs = calls.iter().flat_map(|call| call["jobs"]["include"].as_array().unwrap().clone());
+    let jobs: Vec<serde_json::Value> = jobs.collect();
+    let (amd64, arm64): (Vec<_>, Vec<_>) = jobs.iter().cloned().partition(|job| job["arches"] == "amd64");
+    assert_eq!(amd64.len(), arm64.len());
+    assert!(
+        jobs.iter()
+            .all(|job| job["allow-failure"] == false || job["cells"].as_str().unwrap().contains("rolling"))
+    );
+    let merged: usize = calls.iter().map(|call| call["cells"].as_str().unwrap().split(',').count()).sum();
+    assert_eq!(merged, 302, "every cell is merged once");
+    case.event = Event::PullRequest { reference: "1/merge".into(), fork: false };
+    check_all(&include(&outputs(&case.plan().unwrap()), "check"));
+}
+
+/// What the page of a run shows of it.
+#[test]
+fn the_summary_of_a_plan() {
+    let mut case = Case::new(OURS);
+    case.event = Event::Push { branch: "main".into(), default_branch: true };
+    let plan = case.plan().unwrap();
+    let text = xtask::summary::plan(&plan).replace(plan.id.short(), "PLAN");
+    expect_test::expect![[r#"
+        ### Plan `PLAN`
+
+        `push main` at `0123456789abcdef0123456789abcdef01234567` publishes to `ghcr.io/acme`, **not signed**: a test.
+
+        | cell | version | platforms | tags |
+        | --- | --- | --- | --- |
+        | `php-base` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `8.5.1` `8.5` `latest` |
+        | `hello-php.release.pinned` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `sha-pinned-0123456` `8.5.1` `8.5` `8` `latest` |
+        | `hello-php.release.rolling` | `8.5.1` | amd64, arm64 | `8.5.1-rolling-20261121` `sha-rolling-0123456` `8.5.1-rolling` `8.5-rolling` `8-rolling` `rolling` |
+
+    "#]].assert_eq(&text);
+    let cell = &plan.cells[0];
+    let missing = xtask::summary::Published { cell, result: Err("a|b\nc".into()), verify: None };
+    expect_test::expect![[r#"
+        ### Run
+
+        | cell | result | digest | platforms | tags |
+        | --- | --- | --- | --- | --- |
+        | `php-base` | a\|b c |  |  |  |
+
+    "#]]
+    .assert_eq(&xtask::summary::publications("Run", &[missing]));
+    let failed = xtask::summary::Built {
+        cell,
+        arch: &cell.builds[0].arch,
+        result: "failed".into(),
+        digest: None,
+        seconds: None,
+        again: Some("cargo xtask build".into()),
+    };
+    expect_test::expect![[r#"
+        ### Builds
+
+        | cell | platform | result | digest | seconds |
+        | --- | --- | --- | --- | --- |
+        | `php-base` | amd64 | failed |  |  |
+
+        To repeat php-base amd64:
+
+        ```sh
+        cargo xtask build
+        ```
+
+    "#]]
+    .assert_eq(&xtask::summary::builds(&[failed]));
+}
+
+#[test]
+fn more_waves_than_the_workflow_has_are_told() {
+    let mut text = String::from(
+        "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\namd64 = { platform = \"linux/amd64\", runner = \"r\" }\n",
+    );
+    for n in 0..4 {
+        let needs = if n > 0 { format!("needs = [\"i{}\"]\n", n - 1) } else { String::new() };
+        text += &format!(
+            "[images.i{n}]\ncontext = \"i{n}\"\nref = {{ value = \"1\" }}\ntags = [\"{{version}}\"]\n{needs}"
+        );
     }
-    built.sort();
-    built.dedup();
-    assert_eq!(built.len(), 2 * 202, "every build is in one job");
-    assert_eq!(include(&found, "merge").len(), 202);
+    let error = report(&xtask::plan::jobs::outputs(&Case::new(&text).plan().unwrap()).unwrap_err());
+    assert!(error.contains("there are 4 waves"), "{error}");
 }

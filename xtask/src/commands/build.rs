@@ -15,6 +15,7 @@ use crate::error::Fault;
 use crate::ids::{Digest, Name, Platform};
 use crate::plan::filter::Filter;
 use crate::plan::{Build, Plan};
+use crate::summary::{self, Built};
 use crate::ui::columns;
 
 /// What was typed.
@@ -43,6 +44,8 @@ pub struct Options {
 /// # Errors
 /// If the plan or the builder cannot be had, or if a build failed whose cell may not fail.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
+    let emulate = options.emulate || session.context.environment.get("XTASK_EMULATE") == Some("true");
+    let options = &Options { emulate, ..options.clone() };
     let plan = session.plan(&options.plan)?;
     let push = plan.push && !options.no_push;
     if options.dry_run {
@@ -79,7 +82,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         .with_context(|| format!("creating {}", session.layout.logs().display()))?;
     let outcomes = run.all(&jobs, options.jobs);
     session.runner.check_interrupted()?;
-    summary(session, &jobs, &outcomes)
+    tell(session, &plan, &jobs, &outcomes)
 }
 
 /// A context or Dockerfile that is not there is a mistake in the matrix, not of the builder.
@@ -194,8 +197,18 @@ fn contexts(session: &Session, plan: &Plan) -> Result<Contexts> {
     Ok(contexts)
 }
 
+/// The line that repeats a build: on a laptop it goes to the local registry.
+fn again(session: &Session, plan: &Plan, job: Job<'_>) -> String {
+    let at = session.github().map(|_| format!("git checkout {} && ", plan.revision)).unwrap_or_default();
+    let upstream = match (&job.cell.track, &job.cell.commit) {
+        (Some(track), Some(commit)) => format!(" --set-version {track}={commit}"),
+        _ => String::new(),
+    };
+    format!("{at}cargo xtask build --cell {} --arch {}{upstream}", job.cell.id, job.build.arch)
+}
+
 /// Every build, then the error if one failed that may not.
-fn summary(session: &Session, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Result<()> {
+fn tell(session: &Session, plan: &Plan, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Result<()> {
     let mut rows = vec![["CELL", "ARCH", "RESULT", "DIGEST", "SECONDS"].map(str::to_owned).to_vec()];
     let mut fatal = 0;
     for (job, outcome) in jobs.iter().zip(outcomes) {
@@ -211,12 +224,28 @@ fn summary(session: &Session, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Result<
         fatal += usize::from(!built && !job.cell.allow_failure);
         rows.push(vec![job.cell.id.to_string(), job.build.arch.to_string(), result, digest, seconds]);
     }
-    for (job, outcome) in jobs.iter().zip(outcomes) {
-        if let Outcome::Failed(error) = outcome {
-            session.ui.note(format!("\n{} {}: {}", job.cell.id, job.build.arch, crate::error::report(error)));
+    let mut built = Vec::new();
+    for ((job, outcome), row) in jobs.iter().zip(outcomes).zip(rows.iter().skip(1)) {
+        let failed = matches!(outcome, Outcome::Failed(_)).then(|| again(session, plan, *job));
+        if let (Outcome::Failed(error), Some(again)) = (outcome, &failed) {
+            let name = format!("{} {}", job.cell.id, job.build.arch);
+            let text = format!("{}\nhelp: to repeat it: {again}", crate::error::report(error));
+            session.ui.note(format!("\n{name}: {text}"));
+            if let Some(github) = session.github() {
+                github.error(&format!("build {name}"), &text);
+            }
         }
+        let (digest, seconds) = match outcome {
+            Outcome::Built(record, seconds) => (Some(&record.digest), Some(*seconds)),
+            _ => (None, None),
+        };
+        let result = row.get(2).cloned().unwrap_or_default();
+        built.push(Built { cell: job.cell, arch: &job.build.arch, result, digest, seconds, again: failed });
     }
     session.ui.out(columns(&rows));
+    if let Some(github) = session.github() {
+        github.summary(&summary::builds(&built))?;
+    }
     match fatal {
         0 => Ok(()),
         1 => Err(Fault::failed(format!("1 of {} builds is missing", jobs.len())).into()),

@@ -153,8 +153,15 @@ impl<'a> Run<'a> {
         let _ = fs::remove_file(&metadata);
         let started = SystemTime::now();
         self.session.ui.note(format!("building {} {}", cell.id, build.arch));
+        let _group = alone
+            .then(|| self.session.github())
+            .flatten()
+            .map(|job| job.group(&format!("build {} {}", cell.id, build.arch)));
         let output = if alone { Output::Inherit } else { Output::Log(&log) };
         let finished = self.session.runner.run(&argv, output)?;
+        if let (Some(job), false) = (self.session.github(), alone) {
+            job.folded(&format!("build {} {}", cell.id, build.arch), &finished.stderr);
+        }
         if !finished.success() {
             let fault = finished.fault(&argv);
             return Err(if alone {

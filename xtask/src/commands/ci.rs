@@ -2,50 +2,27 @@
 
 use anyhow::Result;
 
+use super::checks;
 use super::session::Session;
 use crate::argv::{Argv, Program};
 use crate::error::Fault;
 use crate::run::Output;
 use crate::tools::Tool;
 
-/// Runs the command: format, lints, unit tests, then the tests on the real stack.
+/// Runs the command: format, lints, unit tests, checks of the workflows, then the tests on the real stack.
 ///
 /// # Errors
 /// At the first part that fails. A stack that cannot be had is a failure, not a skip.
 pub fn run(session: &Session) -> Result<()> {
+    let clippy = |targets: &[&'static str]| {
+        let deny = ["--locked", "--", "--deny", "warnings"];
+        [&["clippy", "--quiet", "--workspace"], targets, &deny].concat()
+    };
     let parts = [
         ("formatting", vec!["fmt", "--all", "--check"]),
-        (
-            "lints",
-            vec![
-                "clippy",
-                "--quiet",
-                "--workspace",
-                "--all-targets",
-                "--test",
-                "real",
-                "--locked",
-                "--",
-                "--deny",
-                "warnings",
-            ],
-        ),
-        // No target of `--all-targets`, since plain `cargo test` must not run it.
-        (
-            "lints of the tests on the real stack",
-            vec![
-                "clippy",
-                "--quiet",
-                "--package",
-                "xtask",
-                "--test",
-                "real",
-                "--locked",
-                "--",
-                "--deny",
-                "warnings",
-            ],
-        ),
+        ("lints", clippy(&["--all-targets"])),
+        // Not among `--all-targets`, since plain `cargo test` must not run them.
+        ("lints of the tests on the real stack", clippy(&["--test", "real", "--bench", "faults"])),
         ("unit tests", vec!["test", "--workspace", "--locked"]),
     ];
     for (name, args) in parts {
@@ -56,6 +33,8 @@ pub fn run(session: &Session) -> Result<()> {
         let found = session.tools.get(tool)?;
         session.ui.note(format!("{} {}  {}", tool.binary(), found.version, found.program.path));
     }
+    session.ui.note("\n== workflows");
+    checks::run(session)?;
     let real = ["test", "--locked", "--package", "xtask", "--test", "real"];
     cargo(session, "tests on the real stack", &real)
 }

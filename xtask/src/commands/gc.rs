@@ -43,7 +43,7 @@ pub struct Options {
 /// # Errors
 /// If a repository cannot be read, or if something cannot be deleted.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
-    let to = session.to(options.to.as_ref());
+    let to = session.to(options.to.as_ref())?;
     let matrix = session.matrix()?;
     let destination = session.destination(&to, &matrix)?;
     if let Some(unknown) =

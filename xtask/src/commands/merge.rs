@@ -105,7 +105,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     session.runner.check_interrupted()?;
     let cells: Vec<&Cell> = work.iter().map(|(cell, _)| *cell).collect();
     outputs(session, &results)?;
-    summary(session, &cells, &results)
+    summary(session, &plan, &cells, &results)
 }
 
 /// The first buildx that sets several tags in the given order and stops at the first error.
@@ -127,8 +127,14 @@ fn refuse_incomplete(session: &Session, cells: &[&Cell], read: &[Result<Vec<Dige
     if fatal.is_empty() {
         return Ok(());
     }
-    Err(Fault::invalid(fatal.join("\n"))
-        .help("nothing was pushed, signed or tagged")
+    let fault = Fault::invalid(fatal.join("\n")).help("nothing was pushed, signed or tagged");
+    let fault = match session.github() {
+        Some(_) => {
+            fault.help("run the failed jobs again; if a record's artifact has expired, run all jobs again")
+        }
+        None => fault,
+    };
+    Err(fault
         .help("build what is missing or stale with this plan: cargo xtask build --arch ARCH, with --emulate where the builder does not have it natively")
         .into())
 }
@@ -189,7 +195,31 @@ fn outputs(session: &Session, results: &[Result<Publication>]) -> Result<()> {
     )
 }
 
-fn summary(session: &Session, cells: &[&Cell], results: &[Result<Publication>]) -> Result<()> {
+/// The same for the page of the run.
+fn tell_github(
+    session: &Session,
+    plan: &Plan,
+    cells: &[&Cell],
+    results: &[Result<Publication>],
+) -> Result<()> {
+    let Some(github) = session.github() else { return Ok(()) };
+    let mut rows = Vec::new();
+    for (cell, result) in cells.iter().zip(results) {
+        let reference = result.as_ref().ok().and_then(crate::summary::reference);
+        let verify = match reference {
+            Some(reference) => session.verify_command(&plan.sign, &reference)?,
+            None => None,
+        };
+        if let Err(error) = result {
+            github.error(&format!("merge {}", cell.id), &crate::error::report(error));
+        }
+        let result = result.as_ref().map_err(|error| format!("{error:#}"));
+        rows.push(crate::summary::Published { cell, result, verify });
+    }
+    github.summary(&crate::summary::publications("Publications", &rows))
+}
+
+fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Result<Publication>]) -> Result<()> {
     let mut rows = vec![["CELL", "RESULT", "DIGEST", "TAGS"].map(str::to_owned).to_vec()];
     let mut fatal = 0;
     for (cell, result) in cells.iter().zip(results) {
@@ -213,6 +243,7 @@ fn summary(session: &Session, cells: &[&Cell], results: &[Result<Publication>]) 
         rows.push(std::iter::once(cell.id.to_string()).chain(row).collect());
     }
     session.ui.out(columns(&rows));
+    tell_github(session, plan, cells, results)?;
     if fatal == 0 {
         return Ok(());
     }

@@ -1,14 +1,15 @@
 //! `cargo xtask plan`: what a run would do.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
 use super::planning::PlanOptions;
 use super::session::Session;
-use crate::ids::CellId;
+use crate::ids::{CellId, Name};
+use crate::plan::event::Asked;
 use crate::plan::filter::Filter;
 use crate::plan::{Plan, current, jobs, table};
-use crate::{error::Fault, github};
+use crate::{error::Fault, github, summary};
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,8 @@ pub struct Options {
 /// # Errors
 /// If the plan cannot be made or saved.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
+    let asked = asked(session, options)?;
+    let options = asked.as_ref().unwrap_or(options);
     let plan = match &options.plan.file {
         Some(file) => Plan::read(&session.typed(file))?,
         None => session.current_plan(&options.plan, false)?,
@@ -57,6 +60,31 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// With what a person typed into the form of GitHub's `workflow_dispatch`, where nothing of it was typed here.
+fn asked(session: &Session, options: &Options) -> Result<Option<Options>> {
+    let typed =
+        options.plan.file.is_some() || options.plan.event.is_some() || !options.filter.tracks.is_empty();
+    if typed {
+        return Ok(None);
+    }
+    let Asked { track, version } = Asked::read(&session.context.environment)?;
+    let track: Option<Name> = track.map(|track| track.parse()).transpose().context("the input `track`")?;
+    let mut options = options.clone();
+    if let Some(version) = version {
+        let Some(track) = &track else {
+            return Err(Fault::invalid(format!("the input `version` is {version}: of which track?"))
+                .help("fill in the input `track` too")
+                .into());
+        };
+        if version.contains(char::is_whitespace) {
+            return Err(Fault::invalid(format!("the input `version` is no version: {version}")).into());
+        }
+        options.plan.versions.insert(track.clone(), version);
+    }
+    options.filter.tracks.extend(track);
+    Ok(Some(options))
+}
+
 /// Tells the workflow which jobs there are, and where the plan is that they work by.
 fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
     let path = match (&options.save, &options.plan.file) {
@@ -70,11 +98,18 @@ fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
         }
     };
     let mut outputs = vec![("plan".to_owned(), path.display().to_string())];
+    // The jobs of the same run may take this very program.
+    if let Ok(program) = std::env::current_exe() {
+        outputs.push(("xtask".to_owned(), program.display().to_string()));
+    }
     outputs.extend(jobs::outputs(plan)?);
     match session.context.environment.get("GITHUB_OUTPUT") {
         Some(file) => {
             github::write_output(file.as_ref(), &outputs)?;
             session.ui.out(table::table(plan));
+            if let Some(job) = session.github() {
+                job.summary(&summary::plan(plan))?;
+            }
         }
         None => session.ui.out(github::lines(&outputs)?.trim_end()),
     }

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use super::parallel;
@@ -28,6 +29,17 @@ pub enum To {
     Publish,
     /// One repository.
     Repository(Repository),
+}
+
+impl FromStr for To {
+    type Err = anyhow::Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "local" => Ok(Self::Local),
+            "publish" => Ok(Self::Publish),
+            other => other.parse().map(Self::Repository),
+        }
+    }
 }
 
 /// How a command gets its plan.
@@ -116,7 +128,7 @@ impl Session {
     /// # Errors
     /// As [`Session::plan`].
     pub fn current_plan(&self, options: &PlanOptions, for_work: bool) -> Result<Plan> {
-        let to = self.to(options.to.as_ref());
+        let to = self.to(options.to.as_ref())?;
         if for_work && self.context.environment.ci() && to != To::Local {
             return Err(Fault::invalid("in CI a build or merge needs --plan FILE")
                 .help("make the plan once, in a job of its own: cargo xtask plan --save plan.json; two runners that resolve on their own may build different commits")
@@ -209,7 +221,7 @@ impl Session {
     /// If there is no such cell.
     pub fn explain(&self, plan: &Plan, id: &CellId, options: &PlanOptions) -> Result<String> {
         let matrix = self.matrix()?;
-        let around = self.surroundings(&matrix, &self.to(options.to.as_ref()), options)?;
+        let around = self.surroundings(&matrix, &self.to(options.to.as_ref())?, options)?;
         let clock = humantime::parse_rfc3339(&plan.created).context("reading the clock of the plan")?;
         self.with_inputs(around, options, clock, plan.upstreams.clone(), |inputs| {
             explain(&matrix, inputs, plan, id)
@@ -234,10 +246,14 @@ impl Session {
         work(&Inputs { now, event, git, destination, sign, versions, remotes, read: &read })
     }
 
-    /// `--to`, or what is usual here.
-    pub(super) fn to(&self, typed: Option<&To>) -> To {
-        let usual = || if self.context.environment.ci() { To::Publish } else { To::Local };
-        typed.cloned().unwrap_or_else(usual)
+    /// `--to`, else `XTASK_TO`, else what is usual here.
+    pub(super) fn to(&self, typed: Option<&To>) -> Result<To> {
+        let environment = &self.context.environment;
+        match (typed, environment.get("XTASK_TO")) {
+            (Some(to), _) => Ok(to.clone()),
+            (None, Some(text)) => text.parse().context("reading the variable XTASK_TO"),
+            (None, None) => Ok(if environment.ci() { To::Publish } else { To::Local }),
+        }
     }
 
     /// How images of a destination are signed. Needs no version, so neither a version file nor another repository.

@@ -8,6 +8,7 @@ use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer, Sigstore};
 use crate::context::{Context, Layout};
 use crate::error::Fault;
+use crate::github;
 use crate::ids::Platform;
 use crate::local::offline::Base;
 use crate::local::{Local, Stack, Wanted};
@@ -57,6 +58,23 @@ impl Session {
     /// If it is invalid: every error in it.
     pub fn matrix(&self) -> Result<Matrix> {
         matrix::load(&self.layout.matrix)
+    }
+
+    /// The job of GitHub Actions that we are a step of, if any.
+    pub fn github(&self) -> Option<github::Job<'_>> {
+        github::Job::of(&self.context.environment, self.ui)
+    }
+
+    /// The line that checks a published reference from anywhere. `None`: it is not signed.
+    ///
+    /// # Errors
+    /// If the signer cannot be had.
+    pub fn verify_command(&self, sign: &Sign, reference: &str) -> Result<Option<String>> {
+        if *sign == Sign::Local {
+            return Ok(Some(format!("cargo xtask verify {reference}")));
+        }
+        let signer = self.signer(sign, None)?;
+        Ok(signer.map(|signer| Cosign::verify_plain(&signer, reference).to_string()))
     }
 
     /// A path that was typed: relative to the folder in which it was typed.

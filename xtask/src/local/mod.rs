@@ -224,7 +224,9 @@ impl Local<'_> {
 
     /// One name per checkout: containers of two checkouts share an engine.
     fn builder(&self) -> String {
-        let path = self.layout.root.display().to_string();
+        let data = self.layout.local();
+        let checkout = data.ancestors().nth(3).unwrap_or(&data);
+        let path = checkout.display().to_string();
         let hash: String = crate::ids::Digest::of(path.as_bytes()).hex().chars().take(10).collect();
         format!("xtask-{hash}")
     }

@@ -57,8 +57,9 @@ impl State {
 /// Only one process at a time changes the stack. Released when dropped, or when the process dies.
 pub(super) fn lock(layout: &Layout) -> Result<File> {
     // Beside the data, not in it: `down --purge` removes that.
-    let path = layout.state().join("local.lock");
-    fs::create_dir_all(layout.state()).with_context(|| format!("creating {}", layout.state().display()))?;
+    let path = layout.local().with_extension("lock");
+    let folder = path.parent().unwrap_or(&layout.root);
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     file.lock().context("waiting for another command to finish with the local stack")?;
     Ok(file)

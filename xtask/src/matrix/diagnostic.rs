@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::Fault;
+use crate::error::{Fault, Mark};
 
 /// The longest part of a line that is shown, in characters.
 const WIDTH: usize = 120;
@@ -140,9 +140,7 @@ pub struct Diagnostics(pub Vec<Diagnostic>);
 impl Diagnostics {
     /// As text, in the order of the file, each once.
     pub fn render(&self, source: &Source) -> String {
-        let mut sorted: Vec<&Diagnostic> = self.0.iter().collect();
-        sorted.sort_by_key(|error| (error.span.start, error.span.end, &error.message));
-        sorted.dedup();
+        let sorted = self.sorted();
         let lines = Lines::of(source);
         let shown = sorted.iter().take(SHOWN).map(|diagnostic| diagnostic.render(source, &lines));
         let blocks: Vec<String> = shown.collect();
@@ -154,9 +152,27 @@ impl Diagnostics {
         format!("{}\n\n{count} in {}", blocks.join("\n\n"), source.name)
     }
 
+    fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut sorted: Vec<&Diagnostic> = self.0.iter().collect();
+        sorted.sort_by_key(|error| (error.span.start, error.span.end, &error.message));
+        sorted.dedup();
+        sorted
+    }
+
+    /// The places, in the order of the file.
+    fn marks(&self, source: &Source) -> Vec<Mark> {
+        let lines = Lines::of(source);
+        let mark = |error: &&Diagnostic| {
+            let (line, _, column) = lines.find(source, error.span.start);
+            let help = error.help.iter().map(|help| format!("\nhelp: {}", visible(help)));
+            Mark { line, column, message: visible(&error.message) + &help.collect::<String>() }
+        };
+        self.sorted().iter().take(SHOWN).map(mark).collect()
+    }
+
     /// As an error with exit code 2.
     pub fn into_error(self, source: &Source) -> anyhow::Error {
-        Fault::invalid(self.render(source)).into()
+        Fault::invalid(self.render(source)).marks(self.marks(source)).into()
     }
 }
 

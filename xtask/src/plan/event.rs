@@ -165,12 +165,42 @@ impl fmt::Display for Event {
     }
 }
 
+/// What a person typed into the form of a `workflow_dispatch`. What was left empty was not asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Asked {
+    /// The input `track`: only its cells.
+    #[serde(default)]
+    pub track: Option<String>,
+    /// The input `version`: in the place of the one that the track would give.
+    #[serde(default)]
+    pub version: Option<String>,
+}
+
+impl Asked {
+    /// From the payload of the event that GitHub's variables name.
+    ///
+    /// # Errors
+    /// If the payload exists and cannot be read.
+    pub fn read(environment: &Environment) -> Result<Self> {
+        if environment.get("GITHUB_ACTIONS") != Some("true")
+            || environment.get("GITHUB_EVENT_NAME") != Some("workflow_dispatch")
+        {
+            return Ok(Self::default());
+        }
+        let typed =
+            |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let asked = Payload::read(environment)?.inputs.unwrap_or_default();
+        Ok(Self { track: typed(asked.track), version: typed(asked.version) })
+    }
+}
+
 /// The part of the event's payload that we read, see
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads>.
 #[derive(Default, Deserialize)]
 struct Payload {
     repository: Option<PayloadRepository>,
     pull_request: Option<PayloadPullRequest>,
+    inputs: Option<Asked>,
 }
 
 #[derive(Deserialize)]
@@ -239,6 +269,25 @@ mod tests {
         }
         assert!(!Event::from_github("push", "refs/heads/develop", "main", false).on_default_branch());
         assert!(!Event::from_github("pull_request", "refs/pull/1/merge", "main", false).on_default_branch());
+    }
+
+    #[test]
+    fn the_form_of_a_dispatch() {
+        let file = std::env::temp_dir().join(format!("xtask-dispatch-{}.json", std::process::id()));
+        std::fs::write(&file, r#"{"inputs": {"track": " release ", "version": "", "other": 1}}"#).unwrap();
+        let path = file.display().to_string();
+        let asked = |event: &str| {
+            let environment = Environment::from([
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_EVENT_NAME", event),
+                ("GITHUB_EVENT_PATH", path.as_str()),
+            ]);
+            Asked::read(&environment).unwrap()
+        };
+        let expected = Asked { track: Some("release".to_owned()), version: None };
+        assert_eq!(asked("workflow_dispatch"), expected);
+        assert_eq!(asked("push"), Asked::default());
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

@@ -1,18 +1,25 @@
-//! The job matrices of a workflow: which runner builds what, and what is merged. Pure.
+//! The job matrices of a workflow: which runner builds what, and what is merged where. Pure.
 //!
 //! GitHub's limits: <https://docs.github.com/en/actions/reference/limits>.
 
 use anyhow::Result;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Build, Cell, Plan};
 use crate::error::Fault;
+use crate::ids::{CellId, Name};
 
 /// A matrix has at most as many jobs.
 const MOST: usize = 256;
 
-/// One job: what it is given on the command line, and where it runs.
+/// `images.yml` has a job for each of so many waves.
+pub const WAVES: usize = 3;
+
+/// `fetch/action.yml` downloads at most so many records.
+pub const RECORDS: usize = 12;
+
+/// A job that builds: what it is given on the command line, where it runs, what it leaves and takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Job {
@@ -20,93 +27,266 @@ struct Job {
     name: String,
     /// For `--cell`, separated by commas.
     cells: String,
-    /// For `--arch`, separated by commas. A merge has none.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    /// For `--arch`, separated by commas.
     arches: String,
-    /// For `runs-on`. A merge runs anywhere.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    runner: String,
+    runner: Runner,
+    /// Whether the runner has to emulate.
+    qemu: bool,
     /// For `continue-on-error`.
     allow_failure: bool,
+    /// The artifact with the digest records that the job writes.
+    record: String,
+    /// The artifacts with the records of what it builds upon.
+    needs: Vec<String>,
+    /// The folders with those records, as lines for `path` of the upload, each excluded by a `!`.
+    without: String,
 }
 
-#[derive(Serialize)]
-struct Matrix {
-    include: Vec<Job>,
+/// One call of `cell.yml`: the builds of a cell, and their merge as soon as they are done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Call {
+    /// For people, and unique in its matrix.
+    name: String,
+    /// For `--cell`, separated by commas.
+    cells: String,
+    allow_failure: bool,
+    /// The builds.
+    jobs: Matrix<Job>,
+    merge: Merge,
 }
 
-/// The outputs of a step, by name: `any` (whether there is a job at all: GitHub fails on an empty matrix), `push`,
-/// `waves`, `build` (all waves), `build-0` and so on (one wave each), `merge`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Merge {
+    runner: Runner,
+    /// Whether it tests images of a platform that is not the runner's.
+    qemu: bool,
+    /// The artifacts with the records that it joins.
+    records: Vec<String>,
+    /// The artifact with the publication records that it writes.
+    publication: String,
+}
+
+/// For `runs-on`: a label, or several that the runner must have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+enum Runner {
+    Label(String),
+    Labels(Vec<String>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Matrix<T> {
+    include: Vec<T>,
+}
+
+/// The outputs of a step, by name: `any` (whether there is a job at all), `push`, `waves`; then, as GitHub fails on an
+/// empty matrix, only those that are not empty: `wave-0` and so on (the calls of `cell.yml` in each wave), or, for a run
+/// that pushes nothing, `check` (all builds).
 ///
 /// # Errors
-/// If a platform has no runner, or if there are too many kinds of jobs.
+/// If a platform has no runner, or if there is more than the workflow can hold.
 pub fn outputs(plan: &Plan) -> Result<Vec<(String, String)>> {
     let waves = plan.cells.iter().map(|cell| cell.wave + 1).max().unwrap_or_default();
+    if waves > WAVES {
+        return Err(Fault::invalid(format!(
+            "make the jobs: there are {waves} waves of images that need each other, and images.yml has jobs for {WAVES}"
+        ))
+        .help("let images that are needed need fewer others")
+        .into());
+    }
     let mut outputs = vec![
         ("plan-id".to_owned(), plan.id.to_string()),
         ("any".to_owned(), (!plan.cells.is_empty()).to_string()),
         ("push".to_owned(), plan.push.to_string()),
         ("waves".to_owned(), waves.to_string()),
-        ("build".to_owned(), json(grouped(builds(plan.cells.iter())?)?)?),
     ];
-    for wave in 0..waves {
-        let cells = plan.cells.iter().filter(|cell| cell.wave == wave);
-        outputs.push((format!("build-{wave}"), json(grouped(builds(cells)?)?)?));
+    let mut artifacts = Artifacts::default();
+    if plan.push {
+        for wave in 0..waves {
+            let cells: Vec<&Cell> = plan.cells.iter().filter(|cell| cell.wave == wave).collect();
+            let include = calls(&cells, &mut artifacts)?;
+            outputs.push((format!("wave-{wave}"), serde_json::to_string(&Matrix { include })?));
+        }
+    } else if !plan.cells.is_empty() {
+        let include = checks(&plan.cells)?;
+        outputs.push(("check".to_owned(), serde_json::to_string(&Matrix { include })?));
     }
-    let merges = plan.cells.iter().filter(|_| plan.push).map(merge).collect();
-    outputs.push(("merge".to_owned(), json(grouped(merges)?)?));
     Ok(outputs)
 }
 
-fn json(include: Vec<Job>) -> Result<String> {
-    Ok(serde_json::to_string(&Matrix { include })?)
-}
+/// Which artifact holds the record of a build. `@` occurs in no name of a cell or architecture: no two builds share one.
+#[derive(Default)]
+struct Artifacts(BTreeMap<(CellId, Name), String>);
 
-/// A job for each build; one for all builds of an image whose platforms may be emulated.
-fn builds<'p>(cells: impl Iterator<Item = &'p Cell>) -> Result<Vec<Job>> {
-    let mut jobs = Vec::new();
-    for cell in cells {
-        let (together, alone): (Vec<&Build>, Vec<&Build>) =
-            cell.builds.iter().partition(|build| build.emulate);
-        for builds in
-            alone.iter().map(std::slice::from_ref).chain((!together.is_empty()).then_some(&*together))
-        {
-            jobs.push(build(cell, builds)?);
+impl Artifacts {
+    fn of(&self, cells: &[&Cell], builds: &[&Build]) -> Result<Vec<String>> {
+        let mut names = BTreeSet::new();
+        for build in builds {
+            for cell in cells {
+                let needs = cell.build(&build.arch).into_iter().flat_map(|build| &build.needs);
+                names.extend(needs.filter_map(|need| self.0.get(&(need.cell.clone(), build.arch.clone()))));
+            }
+        }
+        check_records(&cells_of(cells), names.len())?;
+        Ok(names.into_iter().cloned().collect())
+    }
+
+    fn add(&mut self, cells: &[&Cell], builds: &[&Build], artifact: &str) {
+        for (cell, build) in cells.iter().flat_map(|cell| builds.iter().map(move |build| (cell, build))) {
+            self.0.insert((cell.id.clone(), build.arch.clone()), artifact.to_owned());
         }
     }
-    Ok(jobs)
 }
 
-fn build(cell: &Cell, builds: &[&Build]) -> Result<Job> {
-    let arches = builds.iter().map(|build| build.arch.as_str()).collect::<Vec<_>>().join(",");
-    let runner = builds.iter().find_map(|build| build.runner.clone()).ok_or_else(|| {
-        Fault::invalid(format!("make the jobs of {}: {arches} has no runner", cell.id))
+fn check_records(cells: &str, count: usize) -> Result<()> {
+    if count <= RECORDS {
+        return Ok(());
+    }
+    Err(Fault::invalid(format!(
+        "make the jobs of {cells}: one takes {count} records, and fetch/action.yml downloads {RECORDS}"
+    ))
+    .help("an image with fewer platforms, or one that needs fewer others, takes fewer")
+    .into())
+}
+
+/// The calls of one wave. Where there are more cells than a matrix holds, cells that are built alike share one.
+fn calls(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Vec<Call>> {
+    let mut kinds: BTreeMap<(bool, Vec<Shape>), Vec<&Cell>> = BTreeMap::new();
+    if cells.len() > MOST {
+        for cell in cells {
+            let shapes = groups(cell).iter().map(|builds| shape(cell, builds)).collect::<Result<_>>()?;
+            kinds.entry((cell.allow_failure, shapes)).or_default().push(cell);
+        }
+    }
+    let shared: Vec<Vec<&Cell>> = split(kinds.into_values().collect())?;
+    let alone = cells.iter().map(|cell| vec![*cell]).collect();
+    let chunks = if shared.is_empty() { alone } else { shared };
+    chunks.iter().map(|cells| call(cells, artifacts)).collect()
+}
+
+fn call(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Call> {
+    let name = name_of(cells);
+    let mut include = Vec::new();
+    let [first, ..] = cells else { return Err(anyhow::anyhow!("a call has a cell")) };
+    for builds in groups(first) {
+        let mut job = job(cells, &builds)?;
+        job.needs = artifacts.of(cells, &builds)?;
+        job.without = without(cells);
+        artifacts.add(cells, &builds, &job.record);
+        job.name = job.arches.replace(',', " ");
+        include.push(job);
+    }
+    let records: Vec<String> = include.iter().map(|job| job.record.clone()).collect();
+    check_records(&name, records.len())?;
+    let runner = include.first().map_or_else(|| Runner::from(""), |job| job.runner.clone());
+    let tested = cells.iter().any(|cell| cell.builds.iter().any(|build| build.test.is_some()));
+    let merge = Merge {
+        qemu: tested && first.builds.len() > 1,
+        runner,
+        records,
+        publication: format!("publication@{}", artifact(&name)),
+    };
+    let allow_failure = cells.iter().all(|cell| cell.allow_failure);
+    Ok(Call { name, cells: cells_of(cells), allow_failure, jobs: Matrix { include }, merge })
+}
+
+/// Every build of a run that pushes nothing; what it needs is built in the same job.
+fn checks(cells: &[Cell]) -> Result<Vec<Job>> {
+    type Group<'p> = (&'p Cell, Vec<&'p Build>);
+    let mut single = Vec::new();
+    let mut kinds: BTreeMap<(bool, Shape), Vec<Group<'_>>> = BTreeMap::new();
+    for cell in cells {
+        for builds in groups(cell) {
+            single.push(job(&[cell], &builds)?);
+            let kind = (cell.allow_failure, shape(cell, &builds)?);
+            kinds.entry(kind).or_default().push((cell, builds));
+        }
+    }
+    if single.len() <= MOST {
+        return Ok(single);
+    }
+    let chunks = split(kinds.into_values().collect())?;
+    let one = |chunk: &Vec<Group<'_>>| {
+        let cells: Vec<&Cell> = chunk.iter().map(|(cell, _)| *cell).collect();
+        job(&cells, chunk.first().map_or(&[], |(_, builds)| builds))
+    };
+    chunks.iter().map(one).collect()
+}
+
+/// Architectures and runner: what two jobs must have in common to be one.
+type Shape = (Vec<Name>, Runner);
+
+fn shape(cell: &Cell, builds: &[&Build]) -> Result<Shape> {
+    Ok((builds.iter().map(|build| build.arch.clone()).collect(), runner(cell, builds)?))
+}
+
+/// Each build on its own; all builds of an image whose platforms may be emulated together.
+fn groups(cell: &Cell) -> Vec<Vec<&Build>> {
+    let (together, alone): (Vec<&Build>, Vec<&Build>) = cell.builds.iter().partition(|build| build.emulate);
+    let mut groups: Vec<Vec<&Build>> = alone.into_iter().map(|build| vec![build]).collect();
+    groups.extend((!together.is_empty()).then_some(together));
+    groups
+}
+
+fn job(cells: &[&Cell], builds: &[&Build]) -> Result<Job> {
+    let [first, ..] = cells else { return Err(anyhow::anyhow!("a job has a cell")) };
+    let arches = builds.iter().map(|build| build.arch.as_str()).collect::<Vec<_>>();
+    let name = name_of(cells);
+    Ok(Job {
+        record: format!("record@{}@{}", artifact(&name), arches.join("+")),
+        name: format!("{name} {}", arches.join(" ")),
+        cells: cells_of(cells),
+        arches: arches.join(","),
+        runner: runner(first, builds)?,
+        qemu: builds.len() > 1,
+        allow_failure: cells.iter().all(|cell| cell.allow_failure),
+        needs: Vec::new(),
+        without: String::new(),
+    })
+}
+
+fn runner(cell: &Cell, builds: &[&Build]) -> Result<Runner> {
+    let named = builds.iter().find_map(|build| build.runner.as_deref());
+    named.map(Runner::from).ok_or_else(|| {
+        let arches: Vec<&str> = builds.iter().map(|build| build.arch.as_str()).collect();
+        Fault::invalid(format!("make the jobs of {}: {} has no runner", cell.id, arches.join(",")))
             .help("give the platform a `runner` in matrix.toml, or the image `emulate = true`")
-    })?;
-    let name = format!("{} {}", cell.id, arches.replace(',', " "));
-    Ok(Job { name, cells: cell.id.to_string(), arches, runner, allow_failure: cell.allow_failure })
+            .into()
+    })
 }
 
-fn merge(cell: &Cell) -> Job {
-    Job {
-        name: cell.id.to_string(),
-        cells: cell.id.to_string(),
-        arches: String::new(),
-        runner: String::new(),
-        allow_failure: cell.allow_failure,
+impl From<&str> for Runner {
+    fn from(text: &str) -> Self {
+        let labels: Vec<String> = text.split(',').map(|label| label.trim().to_owned()).collect();
+        if labels.len() > 1 { Self::Labels(labels) } else { Self::Label(text.trim().to_owned()) }
     }
 }
 
-/// As they are, or where there are more than a matrix may hold, several cells in one job: those of one runner and
-/// architecture together, and those that may fail apart from those that may not.
-fn grouped(jobs: Vec<Job>) -> Result<Vec<Job>> {
-    if jobs.len() <= MOST {
-        return Ok(jobs);
-    }
-    let mut kinds: BTreeMap<(String, String, bool), Vec<Job>> = BTreeMap::new();
-    for job in jobs {
-        kinds.entry((job.arches.clone(), job.runner.clone(), job.allow_failure)).or_default().push(job);
-    }
+fn cells_of(cells: &[&Cell]) -> String {
+    cells.iter().map(|cell| cell.id.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn name_of(cells: &[&Cell]) -> String {
+    let first = cells.first().map(|cell| cell.id.to_string()).unwrap_or_default();
+    if cells.len() > 1 { format!("{first} and {} more", cells.len() - 1) } else { first }
+}
+
+/// What a job has downloaded is not its own to upload.
+fn without(cells: &[&Cell]) -> String {
+    let needs = cells.iter().flat_map(|cell| &cell.builds).flat_map(|build| &build.needs);
+    let folders: BTreeSet<String> =
+        needs.map(|need| format!("!target/xtask/digests/{}", need.cell)).collect();
+    folders.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+/// A name for an artifact.
+fn artifact(name: &str) -> String {
+    name.replace(' ', "+")
+}
+
+/// Cuts each kind into parts, as many as a matrix holds in all.
+fn split<T: Clone>(kinds: Vec<Vec<T>>) -> Result<Vec<Vec<T>>> {
     if kinds.len() > MOST {
         return Err(Fault::invalid(format!(
             "make the jobs: {} kinds of runners and architectures, and a matrix of GitHub holds {MOST} jobs",
@@ -115,14 +295,7 @@ fn grouped(jobs: Vec<Job>) -> Result<Vec<Job>> {
         .help("plan a part at a time: --image, --track, --save FILE")
         .into());
     }
-    let total = |each: usize| kinds.values().map(|jobs| jobs.len().div_ceil(each)).sum::<usize>();
-    let each = (2..).find(|each| total(*each) <= MOST).unwrap_or(usize::MAX);
-    Ok(kinds.values().flat_map(|jobs| jobs.chunks(each)).filter_map(together).collect())
-}
-
-fn together(jobs: &[Job]) -> Option<Job> {
-    let first = jobs.first()?;
-    let cells = jobs.iter().map(|job| job.cells.as_str()).collect::<Vec<_>>().join(",");
-    let more = if jobs.len() > 1 { format!(" and {} more", jobs.len() - 1) } else { String::new() };
-    Some(Job { name: format!("{}{more}", first.name), cells, ..first.clone() })
+    let total = |each: usize| kinds.iter().map(|kind| kind.len().div_ceil(each)).sum::<usize>();
+    let each = (1..).find(|each| total(*each) <= MOST).unwrap_or(usize::MAX);
+    Ok(kinds.iter().flat_map(|kind| kind.chunks(each)).map(<[T]>::to_vec).collect())
 }

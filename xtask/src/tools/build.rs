@@ -69,6 +69,8 @@ fn install_hint(tool: Tool) -> &'static str {
         Tool::Cosign => "https://docs.sigstore.dev/cosign/system_config/installation/",
         Tool::Buildkitd | Tool::Buildctl => "https://github.com/moby/buildkit/releases, or a Docker Engine",
         Tool::Registry => "https://distribution.github.io/distribution/, or a Docker Engine",
+        Tool::Actionlint => "https://github.com/rhysd/actionlint",
+        Tool::Act => "https://nektosact.com/installation/",
         Tool::Crane => "https://github.com/google/go-containerregistry/tree/main/cmd/crane",
         Tool::Fulcio => "https://github.com/sigstore/fulcio/releases",
         Tool::TimestampServer | Tool::Testkit => "with Go (https://go.dev/doc/install), from tools/",

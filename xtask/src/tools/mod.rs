@@ -41,6 +41,10 @@ pub enum Tool {
     TimestampServer,
     /// Our own servers for the tests: an issuer of identities, a registry, a proxy that spoils requests.
     Testkit,
+    /// Checks workflows, for the tests.
+    Actionlint,
+    /// Runs workflows on this machine, for the tests.
+    Act,
 }
 
 /// The package of a module that holds sources of our own, relative to the module.
@@ -65,7 +69,7 @@ struct Spec {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Buildx,
         Self::Buildkitd,
         Self::Buildctl,
@@ -75,6 +79,8 @@ impl Tool {
         Self::Fulcio,
         Self::TimestampServer,
         Self::Testkit,
+        Self::Actionlint,
+        Self::Act,
     ];
 
     fn spec(self) -> Spec {
@@ -184,12 +190,35 @@ impl Tool {
                 "",
                 [0, 22, 1],
             ),
+            Self::Actionlint => spec(
+                "actionlint",
+                "github.com/rhysd/actionlint",
+                "github.com/rhysd/actionlint/cmd/actionlint",
+                "actionlint",
+                "github.com/rhysd/actionlint.version",
+                &["-version"],
+                "installed by",
+                [1, 7, 12],
+            ),
+            Self::Act => spec(
+                "act",
+                "github.com/nektos/act",
+                "github.com/nektos/act",
+                "act",
+                "main.version",
+                &["--version"],
+                "act version",
+                [0, 2, 89],
+            ),
         }
     }
 
-    /// Whether only the tests call it.
+    /// Whether a build or a merge never calls it: it is for the tests, or for `gc`.
     pub fn for_tests(self) -> bool {
-        matches!(self, Self::Crane | Self::Fulcio | Self::TimestampServer | Self::Testkit)
+        matches!(
+            self,
+            Self::Crane | Self::Fulcio | Self::TimestampServer | Self::Testkit | Self::Actionlint | Self::Act
+        )
     }
 
     /// The name of the binary.
@@ -402,7 +431,7 @@ mod tests {
     #[test]
     fn every_tool_is_pinned_at_or_above_its_minimum() {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        let layout = Layout { root: root.clone(), matrix: root.join("matrix.toml"), workspace: root };
+        let layout = Layout::without_matrix(&root);
         for tool in Tool::ALL {
             assert!(tool.pinned(&layout).unwrap() >= tool.minimum(), "{tool:?}");
         }

@@ -119,15 +119,7 @@ impl Checkout {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(args).current_dir(&self.root).stdin(Stdio::null());
-        for (name, _) in std::env::vars() {
-            let ours = ["GITHUB_", "RUNNER_", "ACTIONS_", "COSIGN_", "BUILDX_", "DOCKER_", "CARGO_"];
-            if name == "CI"
-                || name == "SOURCE_DATE_EPOCH"
-                || ours.iter().any(|prefix| name.starts_with(prefix))
-            {
-                command.env_remove(name);
-            }
-        }
+        clean(&mut command);
         command.envs(self.environment.iter().cloned());
         command
     }
@@ -191,6 +183,16 @@ impl Drop for Checkout {
             let _ = fs::remove_dir_all(&self.root);
         } else {
             println!("stopping the stack of {}: {}", self.root.display(), done.all());
+        }
+    }
+}
+
+/// Takes everything of CI out of the environment of a command.
+pub fn clean(command: &mut Command) {
+    for (name, _) in std::env::vars() {
+        let ours = ["GITHUB_", "RUNNER_", "ACTIONS_", "COSIGN_", "BUILDX_", "DOCKER_", "CARGO_", "XTASK_"];
+        if name == "CI" || name == "SOURCE_DATE_EPOCH" || ours.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(name);
         }
     }
 }

@@ -31,6 +31,7 @@ mod registry;
 mod shim;
 mod sigstore;
 mod stack;
+mod workflow;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -72,6 +73,10 @@ const SCENARIOS: &[Scenario] = &[
     ("an_example_with_two_kinds_of_images", examples::qm_nmr_calc),
     ("an_example_with_an_sbom", examples::multi_arch_of_madness),
     ("an_example_along_axes", examples::home_assistant),
+    ("the_workflow_publishes_on_a_push", workflow::push),
+    ("the_workflow_pushes_nothing_for_a_pull_request", workflow::pull_request),
+    ("the_workflow_takes_a_version_by_hand", workflow::dispatch),
+    ("the_workflow_survives_failures", workflow::failures),
     ("every_command_of_the_readme_works", readme::commands),
     ("the_proxy_spoils_what_it_is_told_to", kit::faults),
     ("keyless_signatures_bear_an_identity", sigstore::identities),

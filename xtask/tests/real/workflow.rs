@@ -1,0 +1,308 @@
+//! The workflow files themselves, run on this machine by act, in host mode, against the local stack.
+//!
+//! Actions that need GitHub are replaced by the stand-ins in `actions/`; the files are not changed. act accepts some
+//! things that GitHub refuses and stops at the first failed call, so a stricter interpreter may be named by `WFRUN`: then
+//! the cases that fail are run by it. Its command line is that of `tell` below.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::checkout::{Checkout, Done, clean, run, workspace};
+use crate::registry;
+
+/// A clone that knows GitHub, and the stack of the checkout that it came from.
+struct Clone<'c> {
+    checkout: &'c Checkout,
+    root: PathBuf,
+    /// What the stand-ins write: `artifacts/NAME`, `calls`.
+    stand_ins: PathBuf,
+}
+
+impl<'c> Clone<'c> {
+    fn new(checkout: &'c Checkout, name: &str) -> Self {
+        checkout.xtask(&["local", "up"]).ok();
+        let folder =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("workflow-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let clone = Self { checkout, root: folder.join("images"), stand_ins: folder.join("stand-ins") };
+        fs::create_dir_all(clone.stand_ins.join("artifacts")).unwrap();
+        let from = checkout.root.display().to_string();
+        git(&folder, &["clone", "--quiet", &from, "images"]);
+        git(&clone.root, &["remote", "set-url", "origin", "https://github.com/acme/images"]);
+        // A job would compile the tool first; this is the one that is tested.
+        let cargo = clone.stand_ins.join("bin/cargo");
+        fs::create_dir_all(cargo.parent().unwrap()).unwrap();
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = xtask ] || exit 1\nshift\nexec '{}' \"$@\"\n",
+            env!("CARGO_BIN_EXE_xtask")
+        );
+        fs::write(&cargo, script).unwrap();
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        clone
+    }
+
+    /// A program with the environment of a runner.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        clean(&mut command);
+        let path = format!(
+            "{}:{}:{}",
+            self.stand_ins.join("bin").display(),
+            self.checkout.root.join("target/tools/bin").display(),
+            std::env::var("PATH").unwrap()
+        );
+        command
+            .current_dir(&self.root)
+            .env("PATH", path)
+            .env("STAND_INS", &self.stand_ins)
+            .env("XTASK_LOCAL", self.checkout.local())
+            // One machine plays all runners.
+            .env("XTASK_EMULATE", "true");
+        command
+    }
+
+    fn act(&self, event: &str, payload: &Value) -> Done {
+        let file = self.stand_ins.join("event.json");
+        fs::write(&file, payload.to_string()).unwrap();
+        let mut command = self.command(&self.checkout.root.join("target/tools/bin/act"));
+        command.arg(event).arg("--eventpath").arg(&file);
+        command.args(["--workflows", ".github/workflows/images.yml", "--var", "XTASK_TO=local"]);
+        for label in ["ubuntu-24.04", "ubuntu-24.04-arm"] {
+            command.args(["--platform", &format!("{label}=-self-hosted")]);
+        }
+        command.args(["--secret", "GITHUB_TOKEN=no-token-of-this-test", "--no-cache-server"]);
+        command.arg("--action-cache-path").arg(self.stand_ins.join("cache"));
+        // The checkout is act's own: a copy of the folder.
+        for action in actions().iter().filter(|action| !action.starts_with("actions/checkout@")) {
+            let name = action.split('@').next().unwrap().rsplit('/').next().unwrap();
+            let folder = workspace().join("xtask/tests/real/actions").join(name);
+            assert!(folder.join("action.yml").is_file(), "{action} has no stand-in");
+            command.args(["--local-repository", &format!("{action}={}", folder.display())]);
+        }
+        run(&mut command)
+    }
+
+    /// The strict interpreter, if it is there; with the names of the jobs, the result of each.
+    fn tell(&self, event: &str, payload: &Value) -> Option<(Done, BTreeMap<String, String>)> {
+        let Some(wfrun) = std::env::var_os("WFRUN") else {
+            println!("skipped: WFRUN does not name the strict interpreter");
+            return None;
+        };
+        let (file, report) = (self.stand_ins.join("event.json"), self.stand_ins.join("report.json"));
+        fs::write(&file, payload.to_string()).unwrap();
+        let _ = fs::remove_file(&report);
+        let harden = workspace().join("xtask/tests/real/actions/harden-runner");
+        let mut command = self.command(Path::new("python3"));
+        command.arg(wfrun).args([".github/workflows/images.yml", "--repo", "acme/images", "--event", event]);
+        command.arg("--event-file").arg(&file).arg("--json").arg(&report);
+        command.args(["--var", "XTASK_TO=local", "--stub"]);
+        command.arg(format!("step-security/harden-runner={}", harden.display()));
+        let done = run(&mut command);
+        let report: Value = serde_json::from_slice(
+            &fs::read(&report).unwrap_or_else(|error| panic!("{error}: {}", done.all())),
+        )
+        .unwrap();
+        let jobs = report["jobs"].as_object().unwrap().iter();
+        let jobs =
+            jobs.map(|(name, job)| (name.clone(), job["result"].as_str().unwrap().to_owned())).collect();
+        Some((done, jobs))
+    }
+
+    fn artifacts(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.stand_ins.join("artifacts")).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn calls(&self, kind: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.stand_ins.join("calls")).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with(kind)).map(str::to_owned).collect()
+    }
+
+    fn publication(&self, cell: &str) -> Value {
+        let path = self.stand_ins.join(format!("artifacts/publication@{cell}/{cell}.json"));
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    }
+
+    /// Asks the registry for every tag that a publication claims.
+    fn holds(&self, cell: &str) {
+        let publication = self.publication(cell);
+        let held = registry::tags(&self.checkout.registry(), cell.split('.').next().unwrap());
+        let tags = publication["tags"].as_array().unwrap();
+        assert!(!tags.is_empty());
+        for tag in tags {
+            let name = tag["name"].as_str().unwrap();
+            assert_eq!(held.get(name).map(String::as_str), publication["digest"].as_str(), "{cell} {name}");
+        }
+    }
+
+    fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.root.join(path)).unwrap();
+        assert!(text.contains(from), "{path} lacks {from}");
+        fs::write(self.root.join(path), text.replacen(from, to, 1)).unwrap();
+        git(&self.root, &["commit", "--quiet", "--all", "--message", "change"]);
+    }
+}
+
+impl Drop for Clone<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.root.parent().unwrap());
+    }
+}
+
+const CELLS: [&str; 3] = ["php-base", "hello-php.release.pinned", "hello-php.release.rolling"];
+
+fn git(folder: &Path, args: &[&str]) {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]);
+    run(command.args(args).current_dir(folder)).ok();
+}
+
+/// `OWNER/NAME@SHA` of every action that the files use.
+fn actions() -> Vec<String> {
+    let folder = workspace().join(".github");
+    let mut found = Vec::new();
+    for file in
+        ["workflows/images.yml", "workflows/cell.yml", "actions/fetch/action.yml", "actions/xtask/action.yml"]
+    {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        let uses = text.lines().filter_map(|line| line.split_once("uses: ")?.1.split_whitespace().next());
+        found.extend(uses.filter(|name| !name.starts_with('.')).map(str::to_owned));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn payload(more: Value) -> Value {
+    let mut payload = json!({ "repository": { "default_branch": "main", "full_name": "acme/images" } });
+    payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    payload
+}
+
+/// plan -> cells -> merge -> report; then the same plan by hand gives the same images.
+pub fn push(checkout: &Checkout) {
+    let clone = Clone::new(checkout, "push");
+    let done = clone.act("push", &payload(json!({}))).ok();
+    assert!(done.stdout.contains("xtask report"), "{}", done.all());
+    for cell in CELLS {
+        clone.holds(cell);
+        let digest = clone.publication(cell)["digest"].as_str().unwrap().to_owned();
+        let attested = clone.calls("attest");
+        assert!(attested.iter().any(|call| call.ends_with(&digest)), "{cell}: {attested:?}");
+    }
+    let plan = clone.stand_ins.join("artifacts/plan/plan.json").display().to_string();
+    let by_hand = |args: &[&str]| {
+        let mut command = clone.command(Path::new(env!("CARGO_BIN_EXE_xtask")));
+        run(command.args(args).args(["--plan", &plan])).ok();
+    };
+    // A base that is built again is the same image under another digest, as attestations bear times; what stands on it
+    // is compared on the base that it had.
+    let records = clone.root.join("target/xtask/digests/php-base");
+    fs::create_dir_all(&records).unwrap();
+    for arch in ["amd64", "arm64"] {
+        let record = clone.stand_ins.join(format!("artifacts/record@php-base@{arch}/php-base/{arch}.json"));
+        fs::copy(record, records.join(format!("{arch}.json"))).unwrap();
+    }
+    by_hand(&["build", "--image", "hello-php"]);
+    by_hand(&["merge", "--image", "hello-php"]);
+    by_hand(&["build", "--image", "php-base"]);
+    by_hand(&["merge", "--image", "php-base"]);
+    for cell in CELLS {
+        let path = clone.root.join(format!("target/xtask/publications/{cell}.json"));
+        let by_hand: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        assert_eq!(by_hand["children"], clone.publication(cell)["children"], "{cell}");
+    }
+}
+
+/// Everything is built, and nothing is pushed, signed in to, attested or tagged.
+pub fn pull_request(checkout: &Checkout) {
+    let clone = Clone::new(checkout, "pull-request");
+    let state = || {
+        let repositories = ["php-base", "hello-php"];
+        repositories
+            .map(|name| (registry::tags(&checkout.registry(), name), registry::manifests(checkout, name)))
+    };
+    let before = state();
+    let request = json!({ "pull_request": {
+        "number": 1,
+        "head": { "ref": "topic", "repo": { "full_name": "somebody/images" } },
+        "base": { "ref": "main" }
+    } });
+    clone.act("pull_request", &payload(request)).ok();
+    assert_eq!(state(), before);
+    assert_eq!((clone.calls("login"), clone.calls("attest")), (vec![], vec![]));
+    let mut expected = vec!["plan".to_owned(), "xtask".to_owned()];
+    for cell in CELLS {
+        expected.extend(["amd64", "arm64"].map(|arch| format!("record@{cell}@{arch}")));
+    }
+    expected.sort();
+    assert_eq!(clone.artifacts(), expected);
+}
+
+/// The form of a `workflow_dispatch`: one track, and a version in the place of its own.
+pub fn dispatch(checkout: &Checkout) {
+    let clone = Clone::new(checkout, "dispatch");
+    let latest = || registry::tags(&checkout.registry(), "hello-php").get("latest").cloned();
+    let before = latest();
+    clone
+        .act("workflow_dispatch", &payload(json!({ "inputs": { "track": "release", "version": "1.3.9" } })))
+        .ok();
+    for cell in CELLS {
+        clone.holds(cell);
+    }
+    assert_eq!(clone.publication("hello-php.release.pinned")["version"], "1.3.9");
+    assert_eq!(latest(), before, "a version that was typed is no release");
+}
+
+const NOTHING_FOR_PULL_REQUESTS: &str = r#"
+version = 1
+publish.repositories = ["ghcr.io/acme"]
+platforms.amd64 = { platform = "linux/amd64", runner = "ubuntu-24.04" }
+tracks.release = { ref = { value = "1.0.0" }, tags = ["{version}"] }
+images.php-base = { context = "images/php-base" }
+"#;
+
+/// What fails stops what it has to, and nothing else.
+pub fn failures(checkout: &Checkout) {
+    let clone = Clone::new(checkout, "failures");
+    clone.edit(
+        "images/hello-php/Dockerfile",
+        "RUN set -eu;",
+        "RUN if [ \"$ROLLING_DEPS-$(uname -m)\" = true-aarch64 ]; then exit 1; fi\nRUN set -eu;",
+    );
+    let Some((done, jobs)) = clone.tell("push", &payload(json!({}))) else { return };
+    let result = |jobs: &BTreeMap<String, String>, name: &str| jobs.get(name).cloned().unwrap_or_default();
+    for (name, expected) in [
+        ("hello-php.release.pinned", "success"),
+        ("hello-php.release.rolling / amd64", "success"),
+        ("hello-php.release.rolling / arm64", "failure"),
+        ("hello-php.release.rolling / merge", "skipped"),
+        ("report", "failure"),
+    ] {
+        assert_eq!(result(&jobs, name), expected, "{name}: {}", done.all());
+    }
+    let again = "cargo xtask build --cell hello-php.release.rolling --arch arm64";
+    assert!(done.stdout.contains(again), "{}", done.all());
+    clone.edit("matrix.toml", "[composer.rolling]", "[composer.rolling]\nallow-failure = true");
+    let (done, jobs) = clone.tell("push", &payload(json!({}))).unwrap();
+    let done = done.ok();
+    assert_eq!(result(&jobs, "report"), "success", "{}", done.all());
+    // Nothing that a pull request builds: no job but plan and report.
+    fs::write(clone.root.join("matrix.toml"), NOTHING_FOR_PULL_REQUESTS).unwrap();
+    git(&clone.root, &["commit", "--quiet", "--all", "--message", "change"]);
+    let (done, jobs) = clone.tell("pull_request", &payload(json!({}))).unwrap();
+    let done = done.ok();
+    assert_eq!(
+        (result(&jobs, "check"), result(&jobs, "report")),
+        ("skipped".to_owned(), "success".to_owned()),
+        "{}",
+        done.all()
+    );
+}
