@@ -60,6 +60,9 @@ fn main() -> ExitCode {
         }
         campaign.shims();
         campaign.full_disk();
+        for nth in 1..=5 {
+            campaign.overtaken(nth);
+        }
         for round in 0..merges {
             campaign.at_once(&shuffled(20, round));
         }

@@ -107,6 +107,9 @@ pub fn dockerfile(wanted: &[Wanted]) -> String {
                 }
             }
         }
+        if sources.is_empty() {
+            continue;
+        }
         sources.push(format!("/{number}/"));
         let list = serde_json::Value::from(sources);
         copies += &format!("COPY --from=probe {list}\n");
@@ -178,6 +181,11 @@ pub fn machine_of(platform: &Platform) -> Option<u16> {
         return None;
     }
     MACHINES.iter().find(|(name, _)| *name == platform.architecture()).map(|(_, machine)| *machine)
+}
+
+/// Whether a machine runs the programs of its 32-bit forerunner, too.
+pub fn runs(program: u16, machine: u16) -> bool {
+    matches!((program, machine), (3, 62) | (40, 183))
 }
 
 /// The name of an `e_machine`.

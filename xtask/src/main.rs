@@ -112,7 +112,7 @@ fn verify_options(args: cli::Verify) -> Result<verify::Options> {
         return Err(Fault::invalid(format!(
             "--identity {identity}: it is not anchored, so it would match more than it says"
         ))
-        .help(format!("--identity '^{identity}$'"))
+        .help("write '^…$', with alternatives in parentheses and without `(?`")
         .into());
     }
     let expected = key.map(verify::Expected::Key).or_else(|| {

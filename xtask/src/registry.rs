@@ -29,6 +29,8 @@ pub struct Held {
     pub digest: Digest,
     /// The manifest.
     pub manifest: Manifest,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 impl Registry {
@@ -89,7 +91,8 @@ impl Registry {
         let finished = retry::run(&self.runner, self.ui, &argv, again)?;
         if finished.success() {
             let digest = Digest::of(&finished.stdout);
-            return Ok(Some(Held { digest, manifest: Manifest::parse(&finished.stdout)? }));
+            let manifest = Manifest::parse(&finished.stdout)?;
+            return Ok(Some(Held { digest, manifest, bytes: finished.stdout }));
         }
         if is_missing(&finished) {
             Ok(None)

@@ -99,7 +99,6 @@ impl From<TrustedRoot> for Services {
 
 impl Cosign {
     fn argv(&self, purpose: String, command: &str) -> Argv {
-        // cosign must never wait for a person: no prompt, no device flow.
         Argv::new(purpose, &self.program).arg(command).limit(LIMIT)
     }
 
@@ -138,9 +137,11 @@ impl Cosign {
     /// What `sign` and `attest` want to know of the signer.
     fn signing(&self, argv: Argv, signer: &Signer) -> Argv {
         match signer {
-            Signer::Keyless { sigstore: None, .. } => argv,
+            // Without it cosign would wait for somebody to type a code into a browser.
+            Signer::Keyless { sigstore: None, .. } => argv.arg("--fulcio-auth-flow=token"),
             Signer::Keyless { sigstore: Some(sigstore), .. } => {
-                let argv = argv.arg("--trusted-root").path(&sigstore.trusted_root);
+                let argv =
+                    argv.args(["--fulcio-auth-flow=token", "--trusted-root"]).path(&sigstore.trusted_root);
                 match &sigstore.signing_config {
                     Some(config) => argv.arg("--signing-config").path(config),
                     None => argv,
@@ -277,8 +278,8 @@ mod tests {
             "3.1.3",
             &signer,
             &expect![[r#"
-            cosign sign --yes --recursive 127.0.0.1:5000/app@sha256:D
-            cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/\.github/workflows/images\.yml@refs/heads/main$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --output json 127.0.0.1:5000/app@sha256:D"#]],
+                cosign sign --yes --recursive --fulcio-auth-flow=token 127.0.0.1:5000/app@sha256:D
+                cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/\.github/workflows/images\.yml@refs/heads/main$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --output json 127.0.0.1:5000/app@sha256:D"#]],
         );
     }
 
@@ -299,8 +300,8 @@ mod tests {
             "3.1.3",
             &signer,
             &expect![[r#"
-            cosign sign --yes --recursive --trusted-root root.json --signing-config config.json 127.0.0.1:5000/app@sha256:D
-            cosign verify --certificate-identity-regexp '^https://git\.example/.+$' --certificate-oidc-issuer https://git.example --trusted-root root.json --use-signed-timestamps --insecure-ignore-tlog=true --insecure-ignore-sct=true --output json 127.0.0.1:5000/app@sha256:D"#]],
+                cosign sign --yes --recursive --fulcio-auth-flow=token --trusted-root root.json --signing-config config.json 127.0.0.1:5000/app@sha256:D
+                cosign verify --certificate-identity-regexp '^https://git\.example/.+$' --certificate-oidc-issuer https://git.example --trusted-root root.json --use-signed-timestamps --insecure-ignore-tlog=true --insecure-ignore-sct=true --output json 127.0.0.1:5000/app@sha256:D"#]],
         );
     }
 

@@ -1,5 +1,7 @@
 //! `docker buildx imagetools`: reading manifests, joining them, tagging.
 
+use std::path::PathBuf;
+
 use super::Argv;
 use super::buildx::Buildx;
 use crate::ids::{Digest, Repository, Tag};
@@ -56,16 +58,49 @@ impl Join {
     }
 }
 
-/// Tags a digest by carbon copy, in the order of `tags`.
-pub fn tag(buildx: &Buildx, repository: &Repository, digest: &Digest, tags: &[&Tag]) -> Argv {
-    let names: Vec<&str> = tags.iter().map(|tag| tag.as_str()).collect();
-    let argv =
-        buildx.argv(format!("tag {repository} as {}", names.join(", "))).args(["imagetools", "create"]);
-    argv.args(buildx.builder_args())
-        .args(["--progress", "plain"])
-        .args(tags.iter().flat_map(|tag| ["--tag".to_owned(), repository.tagged(tag)]))
-        .arg(repository.at(digest))
-        .limit(LIMIT)
+/// Where the bytes come from that a tag is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// From the registry, a carbon copy. buildx takes what it is sent for a digest without comparing it with the digest.
+    Registry,
+    /// From the descriptors of what the index lists, one per file, and from its annotations: buildx puts the same bytes
+    /// together again, whatever the registry answers.
+    Parts {
+        /// The files, in the order of the index.
+        files: Vec<PathBuf>,
+        /// The annotations of the index.
+        annotations: Vec<(String, String)>,
+    },
+}
+
+impl Source {
+    fn tail(&self, argv: Argv, repository: &Repository, digest: &Digest) -> Argv {
+        match self {
+            Self::Registry => argv.arg(repository.at(digest)),
+            Self::Parts { files, annotations } => {
+                let notes = annotations.iter();
+                let notes = notes
+                    .flat_map(|(key, value)| ["--annotation".to_owned(), format!("index:{key}={value}")]);
+                let files = files.iter().flat_map(|file| ["--file".to_owned(), file.display().to_string()]);
+                argv.args(notes).args(files)
+            }
+        }
+    }
+}
+
+/// Prints what [`tag`] would push.
+pub fn rebuild(buildx: &Buildx, repository: &Repository, digest: &Digest, source: &Source) -> Argv {
+    let argv = buildx.argv(format!("put {} together again", repository.at(digest)));
+    let argv = argv.args(["imagetools", "create"]).args(buildx.builder_args());
+    let argv = argv.args(["--dry-run", "--tag"]).arg(repository.at(digest));
+    source.tail(argv, repository, digest).limit(LIMIT)
+}
+
+/// Sets a tag to an index.
+pub fn tag(buildx: &Buildx, repository: &Repository, digest: &Digest, tag: &Tag, source: &Source) -> Argv {
+    let argv = buildx.argv(format!("tag {repository} as {tag}")).args(["imagetools", "create"]);
+    let argv = argv.args(buildx.builder_args()).args(["--progress", "plain", "--tag"]);
+    source.tail(argv.arg(repository.tagged(tag)), repository, digest).limit(LIMIT)
 }
 
 #[cfg(test)]
@@ -84,17 +119,28 @@ mod tests {
             sources: vec![Digest::of(b"a")],
             annotations: vec![("io.xtask.cell".into(), "app".into())],
         };
-        let tag_of = |text: &str| text.parse::<Tag>().unwrap();
-        let tags = [tag_of("1.2.3"), tag_of("latest")];
+        let latest: Tag = "latest".parse().unwrap();
         let lines = [
             join.dry_run(&buildx).to_string(),
             join.push_untagged(&buildx, &Digest::of(b"i")).to_string(),
-            tag(&buildx, &repository, &Digest::of(b"i"), &tags.iter().collect::<Vec<_>>()).to_string(),
+            tag(&buildx, &repository, &Digest::of(b"i"), &latest, &Source::Registry).to_string(),
+            tag(
+                &buildx,
+                &repository,
+                &Digest::of(b"i"),
+                &latest,
+                &Source::Parts {
+                    files: vec!["0.json".into(), "1.json".into()],
+                    annotations: vec![("io.xtask.cell".into(), "app".into())],
+                },
+            )
+            .to_string(),
         ];
         expect![[r#"
             BUILDX_CONFIG=/c docker-buildx imagetools create --dry-run --annotation index:io.xtask.cell=app ghcr.io/acme/app@sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb
             BUILDX_CONFIG=/c docker-buildx imagetools create --progress plain --tag ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7 --annotation index:io.xtask.cell=app ghcr.io/acme/app@sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb
-            BUILDX_CONFIG=/c docker-buildx imagetools create --progress plain --tag ghcr.io/acme/app:1.2.3 --tag ghcr.io/acme/app:latest ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7"#]]
+            BUILDX_CONFIG=/c docker-buildx imagetools create --progress plain --tag ghcr.io/acme/app:latest ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7
+            BUILDX_CONFIG=/c docker-buildx imagetools create --progress plain --tag ghcr.io/acme/app:latest --annotation index:io.xtask.cell=app --file 0.json --file 1.json"#]]
         .assert_eq(&lines.join("\n"));
     }
 }

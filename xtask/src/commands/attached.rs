@@ -26,12 +26,18 @@ impl Attached<'_> {
     /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
     ///
     /// # Errors
-    /// If cosign cannot be run.
+    /// If cosign cannot tell: then there may be some.
     pub(super) fn read(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Publication>> {
         let argv = self.cosign.attestations(self.signer, repository, digest, KIND);
         let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
-        let records = if finished.success() { parse(&finished.stdout) } else { Vec::new() };
-        Ok(records.into_iter().filter(|record| record.digest == *digest).collect())
+        if !finished.success() {
+            return if is_none(&finished.stderr) {
+                Ok(Vec::new())
+            } else {
+                Err(finished.fault(&argv).into())
+            };
+        }
+        Ok(parse(&finished.stdout).into_iter().filter(|record| record.digest == *digest).collect())
     }
 
     /// Attaches a record to its index.
@@ -66,6 +72,13 @@ impl Attached<'_> {
         ))
         .into())
     }
+}
+
+/// Whether cosign found no statement of ours: none at all, none of this type, or none signed by whom we trust.
+fn is_none(stderr: &str) -> bool {
+    ["no matching attestations", "none of the attestations matched", "no signatures found", "no attestations"]
+        .iter()
+        .any(|words| stderr.to_lowercase().contains(words))
 }
 
 /// The file that `cosign attest` reads a record from.

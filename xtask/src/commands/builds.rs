@@ -124,6 +124,7 @@ impl<'a> Run<'a> {
             contexts: &self.contexts,
             push: self.push,
             builder: self.job.as_deref(),
+            now: &humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         };
         let published = self.published.get(&job.cell.id);
         let main = spec(&around, job.cell, job.build, &linked, published)?;

@@ -14,7 +14,7 @@ use crate::ids::{Digest, Repository};
 use crate::matrix::Sbom;
 use crate::plan::{Build, Cell};
 use crate::registry::Registry;
-use crate::run::Output;
+use crate::run::retry;
 
 /// The shell, which reads most scripts: it is taken along with the first look.
 const SHELL: &str = "/bin/sh";
@@ -74,7 +74,12 @@ impl Looker<'_> {
             self.session.ui.note(format!("{name}: the machine code for {} is not checked", build.platform));
             return Ok(());
         };
-        let folder = self.session.layout.logs().join(format!("{}.{}.files", cell.id, build.arch));
+        let folder = self.session.layout.logs().join(format!(
+            "{}.{}.{}.files",
+            cell.id,
+            build.arch,
+            std::process::id()
+        ));
         let context = NamedContext::Image { repository: repository.clone(), digest: digest.clone() };
         let files = Files { looker: self, build, name: &name, context, folder: &folder };
         let checked = files.check(image, expected);
@@ -101,27 +106,33 @@ impl Files<'_> {
             ui.note(format!("{}: it starts no program, so no machine code was checked", self.name));
             return Ok(());
         }
-        let mut wanted = vec![Wanted::First(paths), Wanted::First(vec![SHELL.to_owned()])];
-        wanted.extend(self.build.binaries.iter().cloned().map(Wanted::All));
-        let found = match self.extract(&wanted) {
-            Ok(found) => found,
-            // What is named has to be there. A strange PATH is no reason to refuse an image.
-            Err(error) if !self.build.binaries.is_empty() => return Err(error),
-            Err(error) => {
-                ui.warn(format!("{}: the machine code could not be checked: {error:#}", self.name));
-                return Ok(());
+        if program.is_some() {
+            let wanted = [Wanted::First(paths), Wanted::First(vec![SHELL.to_owned()])];
+            let found = self.extract(&wanted).and_then(|found| match found.as_slice() {
+                [started, shell] => self.program(image, started, shell, 1),
+                _ => Ok(None),
+            });
+            match found {
+                Ok(Some((path, machine))) => self.expect(&path, machine, expected)?,
+                Ok(None) => {
+                    ui.note(format!(
+                        "{}: what it starts is no machine code that could be checked",
+                        self.name
+                    ));
+                }
+                // A strange PATH is no reason to refuse an image.
+                Err(error) => {
+                    self.looker.session.runner.check_interrupted()?;
+                    ui.warn(format!("{}: the machine code could not be checked: {error:#}", self.name));
+                }
             }
-        };
-        let mut parts = found.into_iter();
-        let (started, shell) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        match self.program(image, &started, &shell, 1)? {
-            Some((path, machine)) => self.expect(&path, machine, expected)?,
-            None if program.is_some() => {
-                ui.note(format!("{}: what it starts is no machine code that could be checked", self.name));
-            }
-            None => {}
         }
-        for (pattern, files) in self.build.binaries.iter().zip(parts) {
+        // What is named has to be there.
+        let wanted: Vec<Wanted> = self.build.binaries.iter().cloned().map(Wanted::All).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for (pattern, files) in self.build.binaries.iter().zip(self.extract(&wanted)?) {
             self.named(pattern, &files, expected)?;
         }
         Ok(())
@@ -163,7 +174,7 @@ impl Files<'_> {
     }
 
     fn expect(&self, file: &str, machine: u16, expected: u16) -> Result<()> {
-        if machine == expected {
+        if machine == expected || contents::runs(machine, expected) {
             return Ok(());
         }
         Err(Fault::failed(format!(
@@ -189,7 +200,7 @@ impl Files<'_> {
             &dockerfile,
             &out,
         );
-        self.looker.session.runner.check(&argv, Output::Capture)?;
+        retry::check(&self.looker.session.runner, self.looker.session.ui, &argv)?;
         (0..wanted.len()).map(|number| files_below(&out.join(number.to_string()))).collect()
     }
 }

@@ -14,7 +14,7 @@ use crate::argv::cosign::{Cosign, Signer};
 use crate::argv::{Program, crane};
 use crate::error::Fault;
 use crate::ids::{Digest, Name, Repository};
-use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED};
+use crate::plan::resolve::{ANNOTATION_BUILT, ANNOTATION_CELL, ANNOTATION_PLANNED};
 use crate::publication::garbage::{Dead, Known, Node, subject};
 use crate::record::{self, DigestRecord, Publication};
 use crate::registry::Registry;
@@ -104,6 +104,13 @@ struct Tagged {
     digest: Digest,
 }
 
+/// What a record on this machine names.
+struct Recorded {
+    digest: Digest,
+    /// What its tags held before.
+    before: Vec<Digest>,
+}
+
 struct Walker<'a> {
     session: &'a Session,
     registry: Registry,
@@ -121,8 +128,16 @@ impl Walker<'_> {
         let holding = tags.iter().filter(|tag| tag.about.is_none());
         known.roots = holding.map(|tag| tag.digest.clone()).collect();
         let about = tags.iter().filter_map(|tag| tag.about.clone());
-        let mut next: BTreeSet<Digest> =
-            about.chain(known.roots.clone()).chain(self.recorded(repository)?).collect();
+        let recorded = self.recorded(repository)?;
+        // `rollback` of what a tag holds would need it; for what is not signed only the record here says so.
+        let before = recorded
+            .iter()
+            .filter(|one| known.roots.contains(&one.digest))
+            .flat_map(|one| one.before.clone());
+        let needed: Vec<Digest> = before.collect();
+        known.roots.extend(needed);
+        let records = recorded.into_iter().flat_map(|one| one.before.into_iter().chain([one.digest]));
+        let mut next: BTreeSet<Digest> = about.chain(known.roots.clone()).chain(records).collect();
         // A registry with the referrers API has no tag for a signature: there each publication leads to the one before.
         let listed = tags.iter().any(|tag| tag.about.is_some());
         while !next.is_empty() {
@@ -175,7 +190,8 @@ impl Walker<'_> {
         let annotation = |key: &str| held.manifest.annotations.get(key).cloned();
         Ok(Some(Node {
             cell: annotation(ANNOTATION_CELL),
-            planned: annotation(ANNOTATION_PLANNED),
+            // The clock of a plan may have been set back; a build tells when it really was.
+            planned: annotation(ANNOTATION_PLANNED).max(annotation(ANNOTATION_BUILT)),
             children: held.manifest.manifests.iter().map(|entry| entry.digest.clone()).collect(),
         }))
     }
@@ -189,22 +205,22 @@ impl Walker<'_> {
         Ok(tags.filter_map(|tag| tag.moved_from.clone()).collect())
     }
 
-    /// The digests that the records on this machine name for a repository. A damaged one names none.
-    fn recorded(&self, repository: &Repository) -> Result<Vec<Digest>> {
+    /// What the records on this machine know of a repository. A damaged one knows nothing.
+    fn recorded(&self, repository: &Repository) -> Result<Vec<Recorded>> {
         let mut found = Vec::new();
         for path in json_below(&self.session.layout.digests())? {
             if let Ok(Some(record)) = record::read::<DigestRecord>(&path)
                 && record.repositories.contains(repository)
             {
-                found.push(record.digest);
+                found.push(Recorded { digest: record.digest, before: Vec::new() });
             }
         }
         for path in json_below(&self.session.layout.publications())? {
             if let Ok(Some(record)) = record::read::<Publication>(&path)
                 && record.repositories.contains(repository)
             {
-                found.extend(record.tags_in(repository).filter_map(|tag| tag.moved_from.clone()));
-                found.push(record.digest);
+                let before = record.tags_in(repository).filter_map(|tag| tag.moved_from.clone()).collect();
+                found.push(Recorded { digest: record.digest, before });
             }
         }
         Ok(found)
@@ -212,21 +228,19 @@ impl Walker<'_> {
 
     /// Deletes manifests and the signatures of them, unless a tag has moved since we looked.
     fn delete(&self, repository: &Repository, dead: &[Dead], before: &[Tagged]) -> Result<()> {
-        let now = self.tags(repository)?;
         let holds = |tags: &[Tagged]| -> BTreeSet<(String, Digest)> {
             let holding = tags.iter().filter(|tag| tag.about.is_none());
             holding.map(|tag| (tag.name.clone(), tag.digest.clone())).collect()
         };
-        if holds(&now) != holds(before) {
-            return Err(Fault::failed(format!(
-                "a tag of {repository} has moved meanwhile; nothing of it was deleted"
-            ))
-            .help("run it again, when nothing is published at the same time")
-            .into());
-        }
         for one in dead {
+            // Once for each index: what follows it are its parts.
+            if one.digest == one.index && holds(&self.tags(repository)?) != holds(before) {
+                return Err(Fault::failed(format!("a tag of {repository} has moved meanwhile"))
+                    .help("run it again, when nothing is published at the same time: what could still go was not deleted")
+                    .into());
+            }
             self.remove(repository, &one.digest)?;
-            for tag in now.iter().filter(|tag| tag.about.as_ref() == Some(&one.digest)) {
+            for tag in before.iter().filter(|tag| tag.about.as_ref() == Some(&one.digest)) {
                 let parts = self.node(repository, &tag.digest)?.map(|node| node.children).unwrap_or_default();
                 for digest in std::iter::once(&tag.digest).chain(&parts) {
                     self.remove(repository, digest)?;

@@ -12,9 +12,9 @@ use super::session::Session;
 use super::stage::Tests;
 use crate::argv::Program;
 use crate::argv::cosign::Cosign;
-use crate::argv::imagetools::{self};
+use crate::argv::imagetools::{self, Source};
 use crate::error::Fault;
-use crate::ids::{Digest, Tag};
+use crate::ids::Digest;
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
 use crate::publication::attached::KIND;
@@ -78,7 +78,6 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         registry: session.registry(&buildx),
         buildx: &buildx,
         cosign: session.cosign()?,
-        ordered: session.tools.get(Tool::Buildx)?.version >= ORDERED_TAGS,
         signer,
         allow_downgrade: options.allow_downgrade,
     };
@@ -107,10 +106,6 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     outputs(session, &results)?;
     summary(session, &plan, &cells, &results)
 }
-
-/// The first buildx that sets several tags in the given order and stops at the first error.
-/// Older ones set them all at once; those get one call per tag.
-const ORDERED_TAGS: semver::Version = semver::Version::new(0, 36, 0);
 
 /// Records that are wrong stop everything, unless only cells that may fail are concerned.
 fn refuse_incomplete(session: &Session, cells: &[&Cell], read: &[Result<Vec<DigestRecord>>]) -> Result<()> {
@@ -154,7 +149,7 @@ fn dry_run(
         || Cosign { program: Program::new("cosign"), version: Tool::Cosign.minimum() },
         |found| Cosign { program: found.program, version: found.version },
     );
-    session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides");
+    session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides; tags are set from its descriptors, which are not known either");
     let digest = Digest::unknown();
     let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
     contexts.make()?;
@@ -176,8 +171,11 @@ fn dry_run(
                 let file = attached::file(session, &cell.id, "merge");
                 session.ui.out(cosign.attest(signer, repository, &digest, KIND, &file).to_string());
             }
-            let names: Vec<&Tag> = cell.tags.iter().map(|tag| &tag.name).collect();
-            session.ui.out(imagetools::tag(&buildx, repository, &digest, &names).to_string());
+            for tag in &cell.tags {
+                session.ui.out(
+                    imagetools::tag(&buildx, repository, &digest, &tag.name, &Source::Registry).to_string(),
+                );
+            }
         }
     }
     Ok(())

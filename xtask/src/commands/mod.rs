@@ -10,6 +10,7 @@ pub mod ci;
 mod contents;
 mod contexts;
 pub mod doctor;
+mod exact;
 pub mod gc;
 pub mod local;
 pub mod merge;

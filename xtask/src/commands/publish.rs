@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use super::attached::Attached;
+use super::exact::Exact;
 use super::session::Session;
 use super::stage::Tests;
 use super::tagging::Tagging;
@@ -15,7 +16,7 @@ use crate::oci::Manifest;
 use crate::plan::{Cell, Pair, Plan, Sign};
 use crate::publication::{index, sources, tags};
 use crate::record::{self, DigestRecord, Publication, Signature};
-use crate::registry::Registry;
+use crate::registry::{Held, Registry};
 use crate::run::retry;
 
 /// Everything that the cells of one call share.
@@ -26,15 +27,13 @@ pub(super) struct Merge<'a> {
     pub(super) buildx: &'a Buildx,
     pub(super) registry: Registry,
     pub(super) cosign: Cosign,
-    pub(super) ordered: bool,
     pub(super) signer: Option<Signer>,
     pub(super) allow_downgrade: bool,
 }
 
 /// An index that its repository holds, tagged or not.
 struct Pushed {
-    digest: Digest,
-    index: Manifest,
+    held: Held,
     /// It was not there before.
     new: bool,
 }
@@ -70,10 +69,11 @@ impl Merge<'_> {
 
     /// Steps 5 to 8.
     fn repository(&self, cell: &Cell, repository: &Repository, pushed: Pushed) -> Result<Publication> {
-        let Pushed { digest, index, new } = pushed;
-        let children = index::children(&index, cell)?;
+        let Pushed { held, new } = pushed;
+        let digest = held.digest.clone();
+        let children = index::children(&held.manifest, cell)?;
         if let Some(signer) = &self.signer {
-            self.sign(signer, repository, &digest, &index, new)?;
+            self.sign(signer, repository, &digest, &held.manifest, new)?;
         }
         let publication = Publication {
             schema: record::SCHEMA,
@@ -99,8 +99,9 @@ impl Merge<'_> {
         };
         let (session, cosign) = (self.session, &self.cosign);
         let attached = self.signer.as_ref().map(|signer| Attached { session, cosign, signer });
-        let (buildx, registry, ordered) = (self.buildx, &self.registry, self.ordered);
-        Tagging { session, buildx, registry, ordered, cell, repository, ours, attached }.run(publication, new)
+        let (buildx, registry) = (self.buildx, &self.registry);
+        let exact = Exact::of(session, buildx, repository, &held)?;
+        Tagging { session, buildx, registry, cell, repository, ours, exact, attached }.run(publication, new)
     }
 
     /// Step 2.
@@ -123,13 +124,13 @@ impl Merge<'_> {
         if let Some(held) = self.registry.read(&join.repository.at(&digest))?
             && held.digest == digest
         {
-            return Ok(Pushed { digest, index: held.manifest, new: false });
+            return Ok(Pushed { held, new: false });
         }
         self.retry(&join.push_untagged(self.buildx, &digest))?;
         // imagetools ignores a wrong digest in the place of a tag: only what can be read back is true.
         let held = self.registry.expect(&join.repository, &digest)?;
         self.session.ui.note(format!("{}: pushed the index {} untagged", cell.id, digest.short()));
-        Ok(Pushed { digest, index: held.manifest, new: true })
+        Ok(Pushed { held, new: true })
     }
 
     /// Steps 5 and 6. What is signed already is not signed again.

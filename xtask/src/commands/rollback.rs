@@ -4,12 +4,13 @@ use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
 use super::attached::Attached;
+use super::exact::Exact;
 use super::planning::PlanOptions;
 use super::session::Session;
 use super::tagging::read_back;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::argv::imagetools;
+use crate::argv::imagetools::{self, Source};
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Repository, Tag};
 use crate::plan::Cell;
@@ -62,7 +63,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if options.dry_run {
         for (repository, back) in &steps {
             for (tag, digest) in &back.moves {
-                session.ui.out(imagetools::tag(&rollback.buildx, repository, digest, &[tag]).to_string());
+                session.ui.out(
+                    imagetools::tag(&rollback.buildx, repository, digest, tag, &Source::Registry).to_string(),
+                );
             }
         }
         return Ok(());
@@ -174,8 +177,17 @@ impl Rollback<'_> {
 
     fn go(&self, repository: &Repository, back: &Back) -> Result<()> {
         for (tag, digest) in &back.moves {
-            let argv = imagetools::tag(&self.buildx, repository, digest, &[tag]);
-            retry::check(&self.session.runner, self.session.ui, &argv)?;
+            // To check signatures takes a while, and somebody may have published meanwhile.
+            let held = self.registry.read(&repository.tagged(tag))?.map(|held| held.digest);
+            if held.as_ref().is_none_or(|held| *held != back.from) {
+                let now = held.map_or_else(|| "nothing".to_owned(), |held| held.to_string());
+                let message = format!("{} has moved meanwhile: it holds {now}", repository.tagged(tag));
+                return Err(Fault::failed(message)
+                    .help("run it again to see what it would do now; the tags before it have gone back")
+                    .into());
+            }
+            let target = self.registry.expect(repository, digest)?;
+            Exact::of_any(self.session, &self.buildx, repository, &target)?.tag(tag)?;
             read_back(&self.registry, repository, tag, digest)?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::argv::buildx::{BuildSpec, NamedContext};
 use crate::argv::options::{CacheScope, option_args};
 use crate::error::Fault;
 use crate::ids::{CellId, Digest, Name};
-use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLAN, ANNOTATION_PLANNED};
+use crate::plan::resolve::{ANNOTATION_BUILT, ANNOTATION_CELL, ANNOTATION_PLAN, ANNOTATION_PLANNED};
 use crate::plan::{Build, BuildContext, Cell, Pair, Plan};
 use crate::record::{self, DigestRecord};
 
@@ -30,6 +30,8 @@ pub(super) struct Around<'a> {
     pub(super) push: bool,
     /// Who builds, for the provenance.
     pub(super) builder: Option<&'a str>,
+    /// The time, RFC 3339 in UTC.
+    pub(super) now: &'a str,
 }
 
 /// Everything that decides what one build makes. `published`: the image that may serve as a cache.
@@ -40,7 +42,7 @@ pub(super) fn spec(
     linked: &Linked<'_>,
     published: Option<&Digest>,
 ) -> Result<BuildSpec> {
-    let Around { plan, root, contexts: sent, push, builder } = *around;
+    let Around { plan, root, contexts: sent, push, builder, now } = *around;
     let Build {
         arch,
         platform,
@@ -80,6 +82,7 @@ pub(super) fn spec(
         (ANNOTATION_CELL, cell.id.to_string()),
         (ANNOTATION_PLAN, plan.id.to_string()),
         (ANNOTATION_PLANNED, plan.created.clone()),
+        (ANNOTATION_BUILT, now.to_owned()),
     ];
     Ok(BuildSpec {
         name,

@@ -70,6 +70,7 @@ impl<'a> Tests<'a> {
                 contexts: &self.contexts,
                 push: true,
                 builder: None,
+                now: "",
             };
             // What the image was built upon stands in its own record: a job that merges one cell has no others. What
             // is not there was not used; a digest of zeros is found nowhere, should the test ask for it all the same.

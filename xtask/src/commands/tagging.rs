@@ -1,26 +1,25 @@
 //! Steps 7 and 8 of a publication: the tags of a cell in one repository, although others may publish at the same moment.
 //!
-//! No registry can compare and swap a tag. What is done instead: every tag is read just before it is set and once more
-//! after all are set; the most general one is set last, by itself. Then of two publications at once at least one sees
-//! the other at some tag, and both know by the same rule who has to give way. `docs/publication.md` has the argument.
+//! No registry can compare and swap a tag. What is done instead: each tag is read just before it is set and once more
+//! after all are set. Then of two publications that share two tags at least one sees the other, and both know by the
+//! same rule who has to give way. `docs/publication.md` has the argument.
 
 use anyhow::Result;
 
 use super::attached::Attached;
+use super::exact::Exact;
 use super::parallel;
 use super::session::Session;
 use crate::argv::buildx::Buildx;
-use crate::argv::imagetools;
 use crate::error::Fault;
 use crate::ids::{Digest, Repository, Tag};
 use crate::plan::Cell;
 use crate::publication::tags::{self, Later, Moves, Ours, TagState};
 use crate::record::Publication;
 use crate::registry::Registry;
-use crate::run::retry;
 
 /// How often the tags are set before we say that somebody else keeps moving them.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 20;
 
 /// How many tags of one repository are read side by side.
 const READERS: usize = 4;
@@ -30,11 +29,11 @@ pub(super) struct Tagging<'a> {
     pub(super) session: &'a Session,
     pub(super) buildx: &'a Buildx,
     pub(super) registry: &'a Registry,
-    /// Whether buildx sets several tags in the given order.
-    pub(super) ordered: bool,
     pub(super) cell: &'a Cell,
     pub(super) repository: &'a Repository,
     pub(super) ours: Ours<'a>,
+    /// Its index, to set tags to.
+    pub(super) exact: Exact<'a>,
     /// Where records are attached; nowhere if nothing is signed.
     pub(super) attached: Option<Attached<'a>>,
 }
@@ -75,7 +74,7 @@ impl Tagging<'_> {
                 ));
                 continue;
             }
-            let given = self.give_way(&moves, &look)?;
+            let given = self.give_way(&look)?;
             for (tag, reason) in moves.stay.iter().chain(&look.lost) {
                 self.session.ui.warn(format!(
                     "{}:{tag} stays: it holds {reason} (--allow-downgrade moves it all the same)",
@@ -94,29 +93,19 @@ impl Tagging<'_> {
         .into())
     }
 
-    /// Sets what is to be set, the last and most general one by itself. Says whether that one could still be set as
-    /// decided.
+    /// Sets what is to be set, tag after tag, each only if it still holds what it held when that was decided. Says
+    /// whether all did.
     fn set(&self, moves: &Moves) -> Result<bool> {
         for remark in &moves.remarks {
             self.session.ui.note(format!("{}: {remark}", self.repository));
         }
-        let names: Vec<&Tag> = moves.set.iter().map(|(tag, _)| tag).collect();
-        let Some((last, first)) = names.split_last() else { return Ok(true) };
-        let calls: Vec<&[&Tag]> =
-            if self.ordered { first.chunks(first.len().max(1)).collect() } else { first.chunks(1).collect() };
-        for tags in calls {
-            self.tag(self.ours.digest, tags)?;
+        for (tag, before) in &moves.set {
+            if self.state(tag)?.map(|state| state.digest) != *before {
+                return Ok(false);
+            }
+            self.exact.tag(tag)?;
         }
-        if !first.is_empty() && self.state(last)?.map(|state| state.digest) != moves.before(last).cloned() {
-            return Ok(false);
-        }
-        self.tag(self.ours.digest, &[last])?;
         Ok(true)
-    }
-
-    fn tag(&self, digest: &Digest, tags: &[&Tag]) -> Result<()> {
-        let argv = imagetools::tag(self.buildx, self.repository, digest, tags);
-        retry::check(&self.session.runner, self.session.ui, &argv).map(drop)
     }
 
     /// Judges what the tags hold now.
@@ -136,18 +125,16 @@ impl Tagging<'_> {
                 }
             }
         }
-        look.newer.sort_by(|one, two| one.digest.cmp(&two.digest));
+        // Of several the newest has the last word.
+        look.newer.sort_by(|one, two| (&one.planned, &one.digest).cmp(&(&two.planned, &two.digest)));
         look.newer.dedup();
         Ok(look)
     }
 
-    /// Gives a newer publication the tags that it had set just before ours were. It has ended perhaps and will not look
-    /// again. Returns the tags that were given.
-    fn give_way(&self, moves: &Moves, look: &Look) -> Result<Vec<Tag>> {
+    /// Gives a newer publication the tags that it claims and that ours were written over: now, in an earlier round, or
+    /// by a merge that was killed. It has ended perhaps and will not look again. Returns the tags that were given.
+    fn give_way(&self, look: &Look) -> Result<Vec<Tag>> {
         let mut given = Vec::new();
-        if moves.set.is_empty() {
-            return Ok(given);
-        }
         for newer in &look.newer {
             let Some(attached) = &self.attached else {
                 self.session.ui.warn(format!(
@@ -157,14 +144,18 @@ impl Tagging<'_> {
                 continue;
             };
             let Some(record) = attached.read(self.repository, &newer.digest)?.pop() else { continue };
-            for planned in self.cell.tags.iter().filter(|tag| !tag.immutable && moves.sets(&tag.name)) {
+            let held = self.registry.expect(self.repository, &newer.digest)?;
+            let theirs = Exact::of_any(self.session, self.buildx, self.repository, &held)?;
+            for planned in self.cell.tags.iter().filter(|tag| !tag.immutable) {
                 let tag = &planned.name;
-                let claimed = record.tags_in(self.repository).any(|theirs| theirs.name == *tag)
-                    && matches!(tags::later(planned, self.ours, Some(newer))?, Later::Lost { .. });
-                if claimed && self.state(tag)?.is_some_and(|state| state.digest == *self.ours.digest) {
-                    self.tag(&newer.digest, &[tag])?;
+                let claimed = record.tags_in(self.repository).any(|theirs| theirs.name == *tag);
+                if claimed
+                    && tags::wins(planned, newer, self.ours)
+                    && self.state(tag)?.is_some_and(|state| state.digest == *self.ours.digest)
+                {
+                    theirs.tag(tag)?;
                     self.session.ui.warn(format!(
-                        "{}:{tag} goes back to {}: a newer publication had set it at the same moment",
+                        "{}:{tag} goes to {}: a newer publication had set it at the same moment",
                         self.repository,
                         newer.digest.short()
                     ));

@@ -17,7 +17,7 @@ use crate::plan::{Cell, Sign};
 use crate::publication::index;
 use crate::record::{self, Publication};
 use crate::registry::{Held, Registry};
-use crate::run::{Output, retry};
+use crate::run::retry;
 use crate::tools::Tool;
 use crate::ui::columns;
 
@@ -177,6 +177,14 @@ impl Verify {
         let record = record::read::<Publication>(&path)?.filter(|record| record.plan == *plan);
         let mut found = Vec::new();
         for repository in &cell.repositories {
+            let unfinished = record
+                .as_ref()
+                .and_then(|record| record.unfinished.iter().find(|one| one.repository == *repository));
+            if let Some(unfinished) = unfinished {
+                return Err(Fault::failed(format!("{repository} is not done: {}", unfinished.error))
+                    .help("publish the rest: cargo xtask merge")
+                    .into());
+            }
             let tags: Vec<&Tag> = match &record {
                 // Tags that a newer publication holds are not this one's.
                 Some(record) => record.tags_in(repository).map(|tag| &tag.name).collect(),
@@ -256,7 +264,7 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     if let Some(signer) = &verify.signer {
         let argv = Cosign::verify_plain(signer, reference);
         let program = verify.cosign.program.path.clone();
-        session.runner.check(&crate::argv::Argv { program, ..argv }, Output::Capture)?;
+        retry::check(&session.runner, session.ui, &crate::argv::Argv { program, ..argv })?;
     }
     Ok(())
 }

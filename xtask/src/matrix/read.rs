@@ -217,7 +217,8 @@ fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> Sign {
     let identity = table.string("identity");
     if let Some(found) = identity.as_ref().filter(|found| !anchored(&found.value)) {
         let message = "`identity` is not anchored, so it would match more than it says";
-        errors.add(Diagnostic::new(found.span.clone(), message).help(format!("write \"^{}$\"", found.value)));
+        let help = "write '^…$', with alternatives in parentheses and without `(?`";
+        errors.add(Diagnostic::new(found.span.clone(), message).help(help));
     }
     let workflow = table.string("workflow");
     if let (Some(found), Some(_)) = (&workflow, &identity) {
@@ -248,9 +249,27 @@ fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> Sign {
     }
 }
 
-/// Whether a regular expression says how the text begins and how it ends.
+/// Whether a regular expression (RE2) says how the text begins and how it ends: `^…$`, where the last `$` is not escaped,
+/// no alternative stands outside of parentheses, and no flag changes what `^` and `$` mean.
 pub fn anchored(expression: &str) -> bool {
-    expression.starts_with('^') && expression.ends_with('$')
+    let Some(inner) = expression.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')) else {
+        return false;
+    };
+    let (mut depth, mut class, mut escaped) = (0_usize, false, false);
+    for c in inner.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ']' => class = false,
+            _ if class => {}
+            '[' => class = true,
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            '|' if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    !escaped && !inner.contains("(?")
 }
 
 fn platform(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<PlatformDef> {
@@ -319,4 +338,19 @@ fn excludes(root: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<E
         Some(Exclude { cells, reason: reason?.value, span: value.span() })
     };
     root.array("exclude").unwrap_or_default().into_iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::anchored;
+
+    #[test]
+    fn what_is_anchored_matches_no_more_than_it_says() {
+        for good in ["^a$", r"^https://x/(a|b)\.yml@refs/(heads|tags)/.+$", r"^[^|(]\|$", r"^a\\$"] {
+            assert!(anchored(good), "{good}");
+        }
+        for bad in ["a", "^a", "a$", r"^a\$", "^a|b$", "^(?m)a$", "^(a)|b$", "^a$|^b$", ""] {
+            assert!(!anchored(bad), "{bad}");
+        }
+    }
 }

@@ -21,6 +21,8 @@ use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";
+/// The annotation of a build that says when it was begun, RFC 3339 in UTC: a plan's clock may be set by hand.
+pub const ANNOTATION_BUILT: &str = "io.xtask.built";
 /// The plan's id as an annotation of each build's own index.
 pub const ANNOTATION_PLAN: &str = "io.xtask.plan";
 /// The cell as an annotation of the index, and of each build's own index.

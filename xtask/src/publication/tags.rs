@@ -147,6 +147,24 @@ pub fn later(tag: &PlannedTag, ours: Ours<'_>, held: Option<&TagState>) -> Resul
     Ok(reason.map_or(Later::Overwritten, |reason| Later::Lost { reason }))
 }
 
+/// Whether another publication has the better right to a tag that both have set: a total order, so that two sides never
+/// give way to each other.
+pub fn wins(tag: &PlannedTag, theirs: &TagState, ours: Ours<'_>) -> bool {
+    if ours.allow_downgrade {
+        return false;
+    }
+    if let (true, Some(their_version), Some(our_version)) =
+        (tag.highest, theirs.version.as_deref(), ours.version)
+    {
+        match (version::is_lower(their_version, our_version), version::is_lower(our_version, their_version)) {
+            (true, false) => return false,
+            (false, true) => return true,
+            _ => {}
+        }
+    }
+    (theirs.planned.as_deref().unwrap_or_default(), &theirs.digest) > (ours.planned, ours.digest)
+}
+
 /// Why what a tag holds counts as newer.
 fn newer(tag: &PlannedTag, ours: Ours<'_>, held: &TagState) -> Option<String> {
     // Both are RFC 3339 in UTC with whole seconds, so they sort as text.
@@ -182,16 +200,6 @@ impl Moves {
         };
         let set = self.set.iter().map(|(name, from)| tag(name, from.as_ref()));
         set.chain(self.kept.iter().map(|name| tag(name, None))).collect()
-    }
-
-    /// Whether a tag is to be set.
-    pub fn sets(&self, tag: &Tag) -> bool {
-        self.set.iter().any(|(name, _)| name == tag)
-    }
-
-    /// What a tag that is to be set holds now.
-    pub fn before(&self, tag: &Tag) -> Option<&Digest> {
-        self.set.iter().find(|(name, _)| name == tag).and_then(|(_, before)| before.as_ref())
     }
 
     /// Adds a decision.
@@ -297,6 +305,25 @@ mod tests {
         assert_eq!(later(&tag, wanted(&cell, &one, "1"), None).unwrap(), Later::Overwritten);
         let immutable = PlannedTag { immutable: true, ..tag.clone() };
         assert!(later(&immutable, wanted(&cell, &one, "1"), Some(&state(b"x", now))).is_err());
+    }
+
+    /// 8.4.10 of a newer plan and 8.5.0 of an older one: each has a reason to stay away from the other's tag.
+    #[test]
+    fn two_never_give_way_to_each_other() {
+        let (cell, low, high) = ("app".parse().unwrap(), Digest::of(b"8.4.10"), Digest::of(b"8.5.0"));
+        let (early, late) = ("2026-11-21T05:00:00Z", "2026-11-21T06:00:00Z");
+        for highest in [true, false] {
+            let tag = PlannedTag { name: "8".parse().unwrap(), immutable: false, highest };
+            let ours = |digest, version, planned| Ours { planned, ..wanted(&cell, digest, version) };
+            let held = |digest: &Digest, version: &str, planned| TagState {
+                digest: digest.clone(),
+                version: Some(version.to_owned()),
+                ..state(b"", Some(planned))
+            };
+            let low_gives = wins(&tag, &held(&high, "8.5.0", early), ours(&low, "8.4.10", late));
+            let high_gives = wins(&tag, &held(&low, "8.4.10", late), ours(&high, "8.5.0", early));
+            assert_eq!((low_gives, high_gives), (highest, !highest));
+        }
     }
 
     #[test]

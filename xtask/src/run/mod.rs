@@ -12,9 +12,9 @@ use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use signals::Signals;
 
@@ -22,7 +22,10 @@ use crate::argv::{Argv, EnvValue};
 use crate::error::Fault;
 
 /// The most that is kept of what a command prints on one stream, in bytes.
-const CAPTURE_LIMIT: u64 = 16 << 20;
+const CAPTURE_LIMIT: usize = 16 << 20;
+
+/// How long the output of a command that has ended is waited for.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
 
 /// How long a stopped command may take to clean up before it is killed.
 const GRACE: Duration = Duration::from_secs(8);
@@ -181,8 +184,8 @@ impl Runner {
     fn supervise(&self, mut child: Child, argv: &Argv) -> Result<Finished> {
         let group = child.id();
         self.signals.register(group);
-        let stdout = child.stdout.take().map(|pipe| thread::spawn(move || read_bounded(pipe)));
-        let stderr = child.stderr.take().map(|pipe| thread::spawn(move || read_bounded(pipe)));
+        let stdout = child.stdout.take().map(Reader::start);
+        let stderr = child.stderr.take().map(Reader::start);
         let (done, watch) = mpsc::channel::<()>();
         let limit = argv.time_limit.map(|limit| self.limit.unwrap_or(limit));
         let watchdog = limit.map(|limit| {
@@ -193,9 +196,7 @@ impl Runner {
         drop(done);
         let timed_out = limit.filter(|_| watchdog.is_some_and(|thread| thread.join().unwrap_or(false)));
         self.signals.unregister(group);
-        let collect = |reader: Option<thread::JoinHandle<Vec<u8>>>| {
-            reader.and_then(|t| t.join().ok()).unwrap_or_default()
-        };
+        let collect = |reader: Option<Reader>| reader.map(Reader::end).unwrap_or_default();
         let (stdout, stderr) = (collect(stdout), collect(stderr));
         Ok(Finished {
             code: status.with_context(|| argv.purpose.clone())?.code(),
@@ -259,20 +260,44 @@ fn watch_over(signals: &Signals, group: u32, limit: Duration, done: &mpsc::Recei
     true
 }
 
-/// Reads up to [`CAPTURE_LIMIT`] bytes and throws the rest away, so that the writer never blocks.
-fn read_bounded(mut pipe: impl Read) -> Vec<u8> {
-    let mut kept = Vec::new();
-    // A pipe that breaks ends the text; the exit code tells what happened.
-    let _ = pipe.by_ref().take(CAPTURE_LIMIT).read_to_end(&mut kept);
-    let _ = std::io::copy(&mut pipe, &mut std::io::sink());
-    kept
+/// Reads what a command prints while it runs.
+struct Reader {
+    kept: Arc<Mutex<Vec<u8>>>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Reader {
+    /// Keeps up to [`CAPTURE_LIMIT`] bytes and throws the rest away, so that the writer never blocks.
+    fn start(mut pipe: impl Read + Send + 'static) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let shared = kept.clone();
+        let thread = thread::spawn(move || {
+            let mut chunk = [0; 1 << 14];
+            // A pipe that breaks ends the text; the exit code tells what happened.
+            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+                let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = CAPTURE_LIMIT.saturating_sub(kept.len()).min(length);
+                kept.extend_from_slice(chunk.get(..room).unwrap_or_default());
+            }
+        });
+        Self { kept, thread }
+    }
+
+    /// What was printed, once the command has ended. It may have left something behind that keeps the pipe open, as ssh
+    /// does: that is not waited for.
+    fn end(self) -> Vec<u8> {
+        let began = Instant::now();
+        while !self.thread.is_finished() && began.elapsed() < LEFT_BEHIND {
+            thread::sleep(Duration::from_millis(1));
+        }
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::argv::Program;
-    use std::time::Instant;
 
     fn sh(script: &str) -> Argv {
         Argv::new("try the shell", &Program::new("sh")).args(["-c", script])
@@ -295,6 +320,14 @@ mod tests {
         let began = Instant::now();
         let finished = runner().run(&sh("sleep 30 & sleep 30; wait").limit(1), Output::Capture).unwrap();
         assert!(finished.timed_out.is_some() && finished.code.is_none());
+        assert!(began.elapsed() < Duration::from_secs(25), "the grandchild kept the pipe open");
+    }
+
+    #[test]
+    fn what_a_command_leaves_behind_is_not_waited_for() {
+        let began = Instant::now();
+        let finished = runner().run(&sh("sleep 30 & echo done"), Output::Capture).unwrap();
+        assert_eq!((finished.code, &*finished.stdout), (Some(0), &b"done\n"[..]));
         assert!(began.elapsed() < Duration::from_secs(25), "the grandchild kept the pipe open");
     }
 

@@ -18,7 +18,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const TOTAL: Duration = Duration::from_secs(600);
 
 /// What registries, git and the network say when it is worth asking again. Matched in lower case.
-const TEMPORARY: [&str; 22] = [
+const TEMPORARY: &[&str] = &[
     "connection refused",
     "connection reset",
     "broken pipe",
@@ -41,12 +41,30 @@ const TEMPORARY: [&str; 22] = [
     "returned error: 5",
     "early eof",
     "hung up unexpectedly",
+    "server misbehaving",
+    "no route to host",
+    "network is unreachable",
+    "stream error",
 ];
 
 /// Whether a failure may be gone the next time.
 pub fn is_temporary(finished: &Finished) -> bool {
-    let text = finished.stderr.to_lowercase();
-    finished.timed_out.is_some() || TEMPORARY.iter().any(|part| text.contains(part))
+    finished.timed_out.is_some() || is_telling(&finished.stderr)
+}
+
+/// Whether a text says that something may pass: by one of the phrases, or by the status of a service of Sigstore,
+/// `Fulcio returned 503`, `unexpected response: 500` or `[POST /api/v1/log/entries][502]`.
+fn is_telling(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let status = |before: &str| {
+        text.match_indices(before).any(|(at, _)| {
+            let rest = text.get(at + before.len()..).unwrap_or_default();
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.len() == 3 && (digits == "429" || digits.starts_with('5'))
+        })
+    };
+    TEMPORARY.iter().any(|part| text.contains(part))
+        || ["returned ", "response: ", "]["].into_iter().any(status)
 }
 
 /// Runs a command until it succeeds, fails for good, or has been tried often enough. Returns the last result.
@@ -75,7 +93,7 @@ fn reason(finished: &Finished) -> &str {
     if finished.timed_out.is_some() {
         return "no answer in time";
     }
-    let telling = |line: &&str| TEMPORARY.iter().any(|part| line.to_lowercase().contains(part));
+    let telling = |line: &&str| is_telling(line);
     let lines = || finished.stderr.lines().rev().filter(|line| !line.trim().is_empty());
     lines().find(telling).or_else(|| lines().next()).unwrap_or("no answer").trim()
 }
@@ -137,11 +155,14 @@ mod tests {
             "dial tcp 127.0.0.1:1: connect: connection refused",
             "unexpected status: 503 Service Unavailable",
             "Get \"http://x/v2/\": EOF",
+            "Fulcio returned 503: overloaded",
+            "[POST /api/v1/log/entries][502] createLogEntryDefault",
         ] {
             assert!(is_temporary(&finished(text)), "{text}");
         }
         for text in [
             "401 Unauthorized",
+            "Fulcio returned 400: error processing the identity token",
             "denied: permission_denied",
             "manifest unknown",
             "not found",

@@ -6,6 +6,8 @@
 mod watch;
 
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -215,20 +217,66 @@ impl Campaign {
 
     /// One merge with stand-ins before the real tools on PATH.
     pub fn with_shim(&mut self, what: &str, script: &str, tool: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
         let name = self.prepare();
         let folder = self.checkout.root.join(format!("{name}/shims"));
         std::fs::create_dir_all(&folder).unwrap();
         let real = self.checkout.root.join("target/tools/bin").join(tool);
-        let file = folder.join(tool);
-        std::fs::write(&file, script.replace("REAL", &real.display().to_string())).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        shim(&folder, tool, &script.replace("REAL", &real.display().to_string()));
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
         let mut command = self.merge(&name);
         let done = run(command.env("PATH", path).env("XTASK_CALL_TIMEOUT", "3"));
         assert_ne!(done.code, Some(0), "{what}: {}", done.all());
         self.counts.faults += 1;
         self.after(&name, &done, what);
+    }
+
+    /// A newer plan is merged from beginning to end just before an older merge, which has decided, sets its `nth` tag: the
+    /// older one has to find out, and to give way.
+    pub fn overtaken(&mut self, nth: usize) {
+        let (older, newer) = (self.prepare(), self.prepare());
+        let folder = self.checkout.root.join(format!("{older}/shims"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let real = self.checkout.root.join("target/tools/bin/docker-buildx");
+        let command = self.merge(&newer);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let script = format!(
+            "#!/bin/sh\n\
+             case \"$*\" in\n  *'imagetools create'*'--progress plain --tag '*':'[1l]*)\n    echo x >>'{0}/count'\n    \
+             [ \"$(wc -l <'{0}/count')\" -eq {nth} ] && PATH='{1}' {2} >'{0}/newer.log' 2>&1 ;;\nesac\nexec '{3}' \"$@\"\n",
+            folder.display(),
+            std::env::var("PATH").unwrap(),
+            words.join(" "),
+            real.display()
+        );
+        shim(&folder, "docker-buildx", &script);
+        // A docker CLI with a buildx of its own would be found first.
+        shim(&folder, "docker", "#!/bin/sh\nexit 1\n");
+        self.watch.lenient();
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+        let done = run(self.merge(&older).env("PATH", path));
+        assert!(std::fs::read_to_string(folder.join("newer.log")).is_ok(), "nobody overtook: {}", done.all());
+        done.ok();
+        self.counts.runs += 2;
+        self.counts.faults += 1;
+        self.counts.survived += 2;
+        self.watch.settle();
+        self.rests_at(&newer);
+        self.complete(&newer);
+        println!("overtaken at tag {nth}");
+    }
+
+    /// Every tag of a plan holds that plan's publication, and nothing older.
+    fn rests_at(&self, newest: &str) {
+        let plan = read(&self.checkout, &format!("{newest}/plan.json"));
+        let tags = self.tags();
+        for tag in plan["cells"][0]["tags"].as_array().unwrap() {
+            let tag = tag["name"].as_str().unwrap();
+            let planned = self.watch.planned(&tags[tag]);
+            if planned != plan["created"].as_str().unwrap() {
+                self.watch.add(|found| found.backwards += 1, &format!("{tag} rests at {planned}"));
+            }
+        }
     }
 
     /// One merge whose own disk is full when it wants to write its record down.
@@ -271,15 +319,7 @@ impl Campaign {
         }
         // Older ones may have held a tag for a moment: what counts is where the tags come to rest.
         self.watch.settle();
-        let plan = read(&self.checkout, &format!("{newest}/plan.json"));
-        let tags = self.tags();
-        for tag in plan["cells"][0]["tags"].as_array().unwrap() {
-            let tag = tag["name"].as_str().unwrap();
-            let planned = self.watch.planned(&tags[tag]);
-            if planned != plan["created"].as_str().unwrap() {
-                self.watch.add(|found| found.backwards += 1, &format!("{tag} rests at {planned}"));
-            }
-        }
+        self.rests_at(&newest);
         self.complete(&newest);
     }
 
@@ -363,6 +403,13 @@ impl Campaign {
     }
 }
 
+/// A stand-in on PATH.
+fn shim(folder: &Path, tool: &str, script: &str) {
+    let file = folder.join(tool);
+    std::fs::write(&file, script).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 fn read(checkout: &Checkout, path: &str) -> Value {
     serde_json::from_slice(&std::fs::read(checkout.root.join(path)).unwrap()).unwrap()
 }
@@ -386,6 +433,16 @@ pub fn sample(_: &Checkout) {
     }
     campaign.shims();
     campaign.full_disk();
+    for nth in [1, 3, 5] {
+        campaign.overtaken(nth);
+    }
+    // What the registry sends for the index when a tag is set must not become the content of the tag.
+    for n in 1..=4 {
+        campaign.spoil(&Fault {
+            matching: "GET /v2/faults/app/manifests/sha256:",
+            ..Fault::at("lie-digest", 12 * n)
+        });
+    }
     campaign.at_once(&[3, 0, 5, 1, 4, 2]);
     let (counts, violations) = campaign.end();
     println!("{counts:?}");
