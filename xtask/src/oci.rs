@@ -36,6 +36,9 @@ pub struct Manifest {
 /// A part of a manifest.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Layer {
+    /// Its size as the registry holds it, in bytes.
+    #[serde(default)]
+    pub size: u64,
     /// Its annotations.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
@@ -84,6 +87,11 @@ impl Manifest {
             bytes.len()
         );
         serde_json::from_slice(bytes).context("the registry's answer is no manifest")
+    }
+
+    /// What an image manifest lists, in bytes.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.size).sum()
     }
 
     /// Whether it is an index (or Docker's older manifest list).

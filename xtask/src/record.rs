@@ -49,6 +49,8 @@ pub struct DigestRecord {
     pub started: String,
     /// RFC 3339, UTC.
     pub finished: String,
+    /// The size of the image as it is pulled, its layers compressed, in bytes; none if it was not pushed.
+    pub size: Option<u64>,
     /// Whether a registry holds the digest.
     pub pushed: bool,
 }
@@ -237,6 +239,7 @@ mod tests {
             buildkit: None,
             started: String::new(),
             finished: String::new(),
+            size: None,
             pushed: true,
         };
         let find = |repository: &str| record.base(&repository.parse().unwrap()).cloned();

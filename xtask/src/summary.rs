@@ -49,6 +49,8 @@ pub struct Built<'a> {
     pub result: String,
     /// What the registry holds.
     pub digest: Option<&'a Digest>,
+    /// How large the image is, in bytes.
+    pub size: Option<u64>,
     /// How long it took.
     pub seconds: Option<f64>,
     /// The line that repeats it, where it failed.
@@ -63,12 +65,13 @@ pub fn builds(rows: &[Built<'_>]) -> String {
             built.arch.to_string(),
             cell_text(&built.result),
             built.digest.map(|digest| code(digest.as_str())).unwrap_or_default(),
+            built.size.map(megabytes).unwrap_or_default(),
             built.seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
         ]
     };
     let mut text = format!(
         "### Builds\n\n{}",
-        table(&["cell", "platform", "result", "digest", "seconds"], rows.iter().map(row))
+        table(&["cell", "platform", "result", "digest", "size", "seconds"], rows.iter().map(row))
     );
     for built in rows {
         if let Some(again) = &built.again {
@@ -123,6 +126,24 @@ pub fn publications(title: &str, rows: &[Published<'_>]) -> String {
         let _ = write!(text, "\nTo verify as a consumer would:\n\n{}", block("sh", &commands.join("\n")));
     }
     text + "\n"
+}
+
+/// How large the image of each platform is; nothing if nothing was pushed.
+pub fn sizes(records: &[DigestRecord]) -> String {
+    let row = |record: &DigestRecord| {
+        Some(vec![code(record.cell.as_str()), record.platform.to_string(), megabytes(record.size?)])
+    };
+    let rows: Vec<Vec<String>> = records.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("### Sizes\n\n{}\n", table(&["cell", "platform", "size"], rows.into_iter()))
+}
+
+/// A size for people, in MB as registries show it: 10^6 bytes.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.saturating_add(50_000) / 100_000;
+    format!("{}.{} MB", tenths / 10, tenths % 10)
 }
 
 /// When each build ran, as a diagram; nothing if nothing was built.
@@ -255,6 +276,7 @@ mod tests {
             buildkit: None,
             started: started.to_owned(),
             finished: finished.to_owned(),
+            size: Some(2_621_440),
             pushed: true,
         };
         expect![[r#"
@@ -275,5 +297,15 @@ mod tests {
             record("arm64", "2026-01-01T00:00:01Z", "2026-01-01T00:00:01Z"),
         ]));
         assert_eq!(timeline(&[]), "");
+        expect![[r#"
+            ### Sizes
+
+            | cell | platform | size |
+            | --- | --- | --- |
+            | `app.tag` | linux/amd64 | 2.6 MB |
+
+        "#]]
+        .assert_eq(&sizes(&[record("amd64", "", "")]));
+        assert_eq!(sizes(&[]), "");
     }
 }

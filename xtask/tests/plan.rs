@@ -634,15 +634,16 @@ fn the_summary_of_a_plan() {
         arch: &cell.builds[0].arch,
         result: "failed".into(),
         digest: None,
+        size: None,
         seconds: None,
         again: Some("cargo xtask build".into()),
     };
     expect_test::expect![[r#"
         ### Builds
 
-        | cell | platform | result | digest | seconds |
-        | --- | --- | --- | --- | --- |
-        | `php-base` | amd64 | failed |  |  |
+        | cell | platform | result | digest | size | seconds |
+        | --- | --- | --- | --- | --- | --- |
+        | `php-base` | amd64 | failed |  |  |  |
 
         To repeat php-base amd64:
 

@@ -235,12 +235,20 @@ fn tell(session: &Session, plan: &Plan, jobs: &[Job<'_>], outcomes: &[Outcome]) 
                 github.error(&format!("build {name}"), &text);
             }
         }
-        let (digest, seconds) = match outcome {
-            Outcome::Built(record, seconds) => (Some(&record.digest), Some(*seconds)),
-            _ => (None, None),
+        let (digest, size, seconds) = match outcome {
+            Outcome::Built(record, seconds) => (Some(&record.digest), record.size, Some(*seconds)),
+            _ => (None, None, None),
         };
         let result = row.get(2).cloned().unwrap_or_default();
-        built.push(Built { cell: job.cell, arch: &job.build.arch, result, digest, seconds, again: failed });
+        built.push(Built {
+            cell: job.cell,
+            arch: &job.build.arch,
+            result,
+            digest,
+            size,
+            seconds,
+            again: failed,
+        });
     }
     session.ui.out(columns(&rows));
     if let Some(github) = session.github() {

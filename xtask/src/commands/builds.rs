@@ -179,10 +179,8 @@ impl<'a> Run<'a> {
                 .help("where it is meant: `FROM --platform=…`, or `# check=skip=InvalidBaseImagePlatform` at the top of the Dockerfile")
                 .into());
         }
-        if self.push {
-            self.confirm(cell, build, &metadata.digest)?;
-        }
-        let record = self.record(cell, build, metadata, started);
+        let size = if self.push { Some(self.confirm(cell, build, &metadata.digest)?) } else { None };
+        let record = DigestRecord { size, ..self.record(cell, build, metadata, started) };
         crate::files::write_json(&record::digest_path(&self.digests, &cell.id, &build.arch), &record)
             .with_context(|| format!("record the digest of {} {}", cell.id, build.arch))?;
         self.session.ui.note(format!("built {} {}  {}", cell.id, build.arch, record.digest.short()));
@@ -190,15 +188,19 @@ impl<'a> Run<'a> {
     }
 
     /// Asks every repository for the digest: it has to be there and hold the right platform. Then looks into the image.
-    fn confirm(&self, cell: &Cell, build: &Build, digest: &Digest) -> Result<()> {
+    /// Returns its size in bytes.
+    fn confirm(&self, cell: &Cell, build: &Build, digest: &Digest) -> Result<u64> {
         let registry = self.session.registry(self.buildx);
+        let mut found = None;
         for repository in &cell.repositories {
             let held = registry.expect(repository, digest)?;
             crate::publication::sources::check(&held, &cell.id, &build.platform)
                 .with_context(|| format!("check {}", repository.at(digest)))?;
+            found = Some(held);
         }
+        let held = found.context("a cell has a repository")?;
         Looker { session: self.session, buildx: self.buildx, registry }
-            .check(cell, build, digest)
+            .check(cell, build, &held)
             .with_context(|| format!("look into {} {}", cell.id, build.arch))
     }
 
@@ -222,6 +224,7 @@ impl<'a> Run<'a> {
             buildkit: self.builder.buildkit.clone(),
             started: time(started),
             finished: time(SystemTime::now()),
+            size: None,
             pushed: self.push,
         }
     }

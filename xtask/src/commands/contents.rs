@@ -13,7 +13,7 @@ use crate::error::Fault;
 use crate::ids::{Digest, Repository};
 use crate::matrix::Sbom;
 use crate::plan::{Build, Cell};
-use crate::registry::Registry;
+use crate::registry::{Held, Registry};
 use crate::run::retry;
 
 /// The shell, which reads most scripts: it is taken along with the first look.
@@ -28,15 +28,19 @@ pub(super) struct Looker<'a> {
 
 impl Looker<'_> {
     /// Checks a pushed build: its configuration, its attestations, and the machine code of the program that a
-    /// container starts and of the files that `matrix.toml` names.
+    /// container starts and of the files that `matrix.toml` names. Returns the size of the image in bytes.
     ///
     /// # Errors
     /// If one of them is for another platform, or if something declared is missing.
-    pub(super) fn check(&self, cell: &Cell, build: &Build, digest: &Digest) -> Result<()> {
-        let repository = cell.repositories.first().context("a cell has a repository")?;
+    pub(super) fn check(&self, cell: &Cell, build: &Build, held: &Held) -> Result<u64> {
+        let (repository, digest) =
+            (cell.repositories.first().context("a cell has a repository")?, &held.digest);
+        let entry = held.manifest.images().find(|entry| entry.is_for(&build.platform));
+        let entry = entry.with_context(|| format!("{digest} holds no image for {}", build.platform))?;
         if build.options.attest.sbom != Sbom::Off {
-            self.sbom(repository, build, digest)?;
+            self.sbom(repository, held, &entry.digest)?;
         }
+        let size = self.registry.expect(repository, &entry.digest)?.manifest.size();
         let described = self.registry.describe(&repository.at(digest), r#"{"image":{{json .Image}}}"#)?;
         let image = Description::parse(&described)?.image(&build.platform)?;
         if !image.is_for(&build.platform) {
@@ -46,14 +50,12 @@ impl Looker<'_> {
             );
             return Err(Fault::failed(text).into());
         }
-        self.machine_code(cell, build, repository, digest, &image)
+        self.machine_code(cell, build, repository, digest, &image)?;
+        Ok(size)
     }
 
-    fn sbom(&self, repository: &Repository, build: &Build, digest: &Digest) -> Result<()> {
-        let held = self.registry.expect(repository, digest)?;
-        let image = held.manifest.images().find(|entry| entry.is_for(&build.platform));
-        let image = image.with_context(|| format!("{digest} holds no image for {}", build.platform))?;
-        if self.registry.statements(repository, &held.manifest, &image.digest)?.sbom() {
+    fn sbom(&self, repository: &Repository, held: &Held, image: &Digest) -> Result<()> {
+        if self.registry.statements(repository, &held.manifest, image)?.sbom() {
             return Ok(());
         }
         Err(Fault::failed("`attest` declares an SBOM, and the build has none")

@@ -69,7 +69,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         })
         .collect();
     if let Some(job) = session.github() {
-        job.summary(&(summary::publications("Run", &rows) + &summary::timeline(&records)))?;
+        job.summary(
+            &(summary::publications("Run", &rows) + &summary::sizes(&records) + &summary::timeline(&records)),
+        )?;
     }
     session.ui.out(table(&rows));
     let wrong = rows.iter().filter(|row| is_wrong(&plan, row)).count();

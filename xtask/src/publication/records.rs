@@ -92,6 +92,7 @@ fn disagreements(record: &DigestRecord, plan: &Plan, cell: &Cell, build: &Build)
         buildkit: _,
         started: _,
         finished: _,
+        size: _,
         pushed,
     } = record;
     let mut found = Vec::new();
