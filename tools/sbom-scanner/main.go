@@ -20,6 +20,7 @@ import (
 	"github.com/anchore/syft/syft/format/spdxjson"
 	"github.com/anchore/syft/syft/source"
 	"github.com/anchore/syft/syft/source/directorysource"
+	_ "modernc.org/sqlite" // Syft reads the database of RPM with it.
 )
 
 // version is set by the linker.

@@ -25,7 +25,7 @@ struct Finding {
 pub fn run(session: &Session) -> Result<()> {
     let mut findings = vec![matrix(session)];
     let go = which::which("go").is_ok();
-    for tool in Tool::ALL.into_iter().filter(|tool| !tool.for_tests()) {
+    for tool in Tool::ALL.into_iter().filter(|tool| !tool.is_rare()) {
         findings.push(tool_finding(session, tool, go)?);
     }
     findings.push(docker(session)?);

@@ -12,7 +12,7 @@ use crate::github;
 use crate::ids::Platform;
 use crate::local::offline::Base;
 use crate::local::{Local, Stack, Wanted};
-use crate::matrix::{self, Matrix};
+use crate::matrix::{self, Matrix, Sbom};
 use crate::plan::{Plan, Sign};
 use crate::registry::Registry;
 use crate::run::Runner;
@@ -94,6 +94,7 @@ impl Session {
         }
         wanted.platforms =
             matrix.platforms.iter().map(|platform| platform.platform.clone()).collect::<Vec<Platform>>();
+        wanted.scanner = matrix.images.iter().any(|image| image.options.attest.sbom == Sbom::On);
         self.local().up(&wanted)
     }
 

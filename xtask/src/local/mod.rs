@@ -87,6 +87,8 @@ pub struct Wanted {
     pub bases: Vec<Base>,
     /// The platforms that they are needed for.
     pub platforms: Vec<Platform>,
+    /// Whether BuildKit will look for its own scanner, to list the packages of an image.
+    pub scanner: bool,
 }
 
 impl Local<'_> {
@@ -129,8 +131,8 @@ impl Local<'_> {
         fs::create_dir_all(self.layout.local())
             .with_context(|| format!("creating {}", self.layout.local().display()))?;
         let keys = keys::ensure(self.layout, self.runner, &self.tools.get(Tool::Cosign)?)?;
-        state.offline =
-            !wanted.bases.is_empty() && offline::needed(&wanted.bases, &self.buildx()?, self.runner)?;
+        state.offline = (wanted.scanner || !wanted.bases.is_empty())
+            && offline::needed(wanted, &self.buildx()?, self.runner)?;
         state.mode = Some(self.choose_mode()?);
         state.ready = false;
         // What is started is written down first: a killed `up` leaves nothing that `down` cannot find.

@@ -3,6 +3,7 @@
 //! A context may hold `offline/base.toml` and `offline/Dockerfile`. Where Docker
 //! Hub cannot be reached, the local stack serves what they make under the
 //! official names, as a mirror: the images' own Dockerfiles stay as they are.
+//! The scanner that BuildKit runs for an SBOM is such an image too: its stand-in holds Syft, built from `tools/`.
 //! Nothing of it leaves this machine: only the local stack has the mirror.
 
 use anyhow::{Context as _, Result};
@@ -16,9 +17,21 @@ use crate::argv::buildx::Buildx;
 use crate::error::Fault;
 use crate::ids::{Digest, Platform};
 use crate::run::{Output, Runner};
+use crate::tools::Tool;
 
 /// Where the local registry keeps the stand-ins.
 pub(super) const NAMESPACE: &str = "offline";
+
+/// What BuildKit runs for an SBOM, see `defaultSBOMGenerator` in its `frontend/attestations/parse.go`.
+const SCANNER: &str = "docker.io/docker/buildkit-syft-scanner:stable-1";
+
+/// Writes down which packages were unpacked, as images without dpkg do: a file for each, where scanners look for it.
+///
+/// dpkg itself, which would write its own list, is not run: it could not run for a foreign platform.
+const STATE: &str = r#"set -eu; cd "$1"; mkdir -p var/lib/dpkg/status.d
+for deb in var/cache/apt/archives/*.deb; do
+  dpkg-deb --field "$deb" >"var/lib/dpkg/status.d/$(basename "$deb" .deb)"
+done"#;
 
 /// A stand-in: `offline/base.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -72,8 +85,9 @@ fn names(platforms: &[Platform]) -> String {
 }
 
 /// Whether stand-ins are needed: one of the official images does not answer from here.
-pub(super) fn needed(bases: &[Base], buildx: &Buildx, runner: &Runner) -> Result<bool> {
-    for reference in bases.iter().flat_map(|base| base.recipe.replaces.first()) {
+pub(super) fn needed(wanted: &Wanted, buildx: &Buildx, runner: &Runner) -> Result<bool> {
+    let bases = wanted.bases.iter().flat_map(|base| base.recipe.replaces.first()).map(String::as_str);
+    for reference in bases.chain(wanted.scanner.then_some(SCANNER)) {
         let argv = buildx
             .argv(format!("look for {reference}"))
             .args(["imagetools", "inspect", "--raw", reference])
@@ -88,32 +102,54 @@ pub(super) fn needed(bases: &[Base], buildx: &Buildx, runner: &Runner) -> Result
 /// Makes the stand-ins that the registry does not have yet.
 pub(super) fn serve(local: &Local<'_>, stack: &Stack, wanted: &Wanted) -> Result<()> {
     let buildx = Buildx { builder: Some(stack.builder.clone()), ..local.buildx()? };
+    let home = local.layout.local().join(NAMESPACE);
     for base in &wanted.bases {
-        let folder = local
-            .layout
-            .local()
-            .join("offline")
-            .join(Digest::of(base.folder.display().to_string().as_bytes()).hex());
-        let (stamp, made) = (base.stamp(&wanted.platforms)?, folder.join("stamp"));
+        let folder = home.join(Digest::of(base.folder.display().to_string().as_bytes()).hex());
         let tags: Vec<String> =
             base.recipe.replaces.iter().map(|reference| stand_in(&stack.registry, reference)).collect();
-        let same = crate::files::read_optional(&made)?.is_some_and(|old| old == stamp.as_bytes());
-        if same && all_there(&buildx, local.runner, &tags)? {
-            continue;
-        }
-        local.ui.note(format!(
-            "Docker Hub cannot be reached: {} made from Debian packages, for the local stack only",
-            base.recipe
-                .replaces
-                .iter()
-                .map(|r| r.trim_start_matches("docker.io/library/"))
-                .collect::<Vec<_>>()
-                .join(" and ")
-        ));
-        make(local, &buildx, base, &folder, &wanted.platforms, &tags)?;
-        crate::files::write_atomic(&made, stamp.as_bytes())?;
+        unless_made(local, &buildx, &folder, &base.stamp(&wanted.platforms)?, &tags, || {
+            local.ui.note(format!(
+                "Docker Hub cannot be reached: {} made from Debian packages, for the local stack only",
+                base.recipe
+                    .replaces
+                    .iter()
+                    .map(|r| r.trim_start_matches("docker.io/library/"))
+                    .collect::<Vec<_>>()
+                    .join(" and ")
+            ));
+            make(local, &buildx, base, &folder, &wanted.platforms, &tags)
+        })?;
+    }
+    if wanted.scanner {
+        let tool = Tool::SbomScanner;
+        let version = tool.pinned(local.layout)?.to_string();
+        let tags = [stand_in(&stack.registry, SCANNER)];
+        unless_made(local, &buildx, &home.join(tool.binary()), &version, &tags, || {
+            let binary = PathBuf::from(local.tools.get(tool)?.program.path);
+            let folder = binary.parent().context("a binary has a folder")?;
+            let dockerfile = tool.module(local.layout).join("Dockerfile");
+            push(local, &buildx, &dockerfile, folder, &[Platform::host()], &tags)
+        })?;
     }
     Ok(())
+}
+
+/// Calls `make`, unless that was done for this stamp and the registry still has the result.
+fn unless_made(
+    local: &Local<'_>,
+    buildx: &Buildx,
+    folder: &Path,
+    stamp: &str,
+    tags: &[String],
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let made = folder.join("stamp");
+    let same = crate::files::read_optional(&made)?.is_some_and(|old| old == stamp.as_bytes());
+    if same && all_there(buildx, local.runner, tags)? {
+        return Ok(());
+    }
+    make()?;
+    crate::files::write_atomic(&made, stamp.as_bytes())
 }
 
 fn stand_in(registry: &str, reference: &str) -> String {
@@ -154,12 +190,29 @@ fn make(
             .env("TMPDIR", scratch.display().to_string())
             .args(["--variant=extract".to_owned(), format!("--architectures={arch}")])
             .arg(format!("--include={}", base.recipe.packages.join(",")))
+            .arg(format!("--extract-hook={STATE}"))
             .arg(&base.recipe.suite)
             .path(&rootfs)
             .arg(&mirror)
             .limit(900);
         local.runner.check(&argv, Output::Capture)?;
     }
+    push(local, buildx, &base.folder.join("Dockerfile"), folder, platforms, tags)?;
+    // The archives are large and only of use here.
+    for platform in platforms {
+        let _ = fs::remove_file(folder.join(format!("rootfs-{}.tar", platform.architecture())));
+    }
+    Ok(())
+}
+
+fn push(
+    local: &Local<'_>,
+    buildx: &Buildx,
+    dockerfile: &Path,
+    context: &Path,
+    platforms: &[Platform],
+    tags: &[String],
+) -> Result<()> {
     let argv = buildx
         .argv("build the stand-in")
         .arg("build")
@@ -173,15 +226,11 @@ fn make(
             &names(platforms),
             "--file",
         ])
-        .path(&base.folder.join("Dockerfile"))
+        .path(dockerfile)
         .args(tags.iter().flat_map(|tag| ["--tag".to_owned(), tag.clone()]))
-        .path(folder)
+        .path(context)
         .limit(900);
     local.runner.check(&argv, Output::Capture)?;
-    // The archives are large and only of use here.
-    for platform in platforms {
-        let _ = fs::remove_file(folder.join(format!("rootfs-{}.tar", platform.architecture())));
-    }
     Ok(())
 }
 

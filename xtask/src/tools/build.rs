@@ -21,7 +21,7 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Builds a tool and links it into `target/tools/bin`. Two processes at once build it once.
 pub(super) fn build(tool: Tool, layout: &Layout, runner: &Runner, ui: Ui) -> Result<()> {
     let spec = tool.spec();
-    let module = layout.tool_modules().join(spec.folder);
+    let module = tool.module(layout);
     let missing = || {
         Fault::failed(format!("{} {} or newer is not on PATH", spec.binary, tool.minimum()))
             .help(format!("install it: {}", install_hint(tool)))
@@ -73,7 +73,9 @@ fn install_hint(tool: Tool) -> &'static str {
         Tool::Act => "https://nektosact.com/installation/",
         Tool::Crane => "https://github.com/google/go-containerregistry/tree/main/cmd/crane",
         Tool::Fulcio => "https://github.com/sigstore/fulcio/releases",
-        Tool::TimestampServer | Tool::Testkit => "with Go (https://go.dev/doc/install), from tools/",
+        Tool::TimestampServer | Tool::Testkit | Tool::SbomScanner => {
+            "with Go (https://go.dev/doc/install), from tools/"
+        }
     }
 }
 

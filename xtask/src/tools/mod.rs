@@ -45,6 +45,8 @@ pub enum Tool {
     Actionlint,
     /// Runs workflows on this machine, for the tests.
     Act,
+    /// What BuildKit runs to list the packages of an image, for where its own image of it cannot be pulled.
+    SbomScanner,
 }
 
 /// The package of a module that holds sources of our own, relative to the module.
@@ -69,7 +71,7 @@ struct Spec {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Buildx,
         Self::Buildkitd,
         Self::Buildctl,
@@ -81,6 +83,7 @@ impl Tool {
         Self::Testkit,
         Self::Actionlint,
         Self::Act,
+        Self::SbomScanner,
     ];
 
     fn spec(self) -> Spec {
@@ -210,15 +213,27 @@ impl Tool {
                 "act version",
                 [0, 2, 89],
             ),
+            Self::SbomScanner => spec(
+                "sbom-scanner",
+                "github.com/anchore/syft",
+                OURS,
+                "syft-scanner",
+                "main.version",
+                &[],
+                "",
+                [1, 54, 1],
+            ),
         }
     }
 
-    /// Whether a build or a merge never calls it: it is for the tests, or for `gc`.
-    pub fn for_tests(self) -> bool {
-        matches!(
-            self,
-            Self::Crane | Self::Fulcio | Self::TimestampServer | Self::Testkit | Self::Actionlint | Self::Act
-        )
+    /// Whether a build or a merge hardly ever calls it: it is for the tests, for `gc`, or for what few ask for.
+    pub fn is_rare(self) -> bool {
+        !matches!(self, Self::Buildx | Self::Buildkitd | Self::Buildctl | Self::Cosign | Self::Registry)
+    }
+
+    /// The folder of its module.
+    pub fn module(self, layout: &Layout) -> PathBuf {
+        layout.tool_modules().join(self.spec().folder)
     }
 
     /// The name of the binary.
@@ -237,7 +252,7 @@ impl Tool {
     /// If that file is missing or does not require the module.
     pub fn pinned(self, layout: &Layout) -> Result<Version> {
         let spec = self.spec();
-        let folder = layout.tool_modules().join(spec.folder);
+        let folder = self.module(layout);
         let reading = || format!("reading the pinned version of {}", spec.binary);
         let path = folder.join("go.mod");
         let text = fs::read_to_string(&path).with_context(reading)?;
@@ -395,7 +410,7 @@ impl Toolbox {
 
     /// The one that we have built from the present pin: its folder bears the version.
     fn built(&self, tool: Tool) -> Result<Option<Found>> {
-        if !self.layout.tool_modules().join(tool.spec().folder).join("go.mod").is_file() {
+        if !tool.module(&self.layout).join("go.mod").is_file() {
             return Ok(None);
         }
         let version = tool.pinned(&self.layout)?;

@@ -1,5 +1,6 @@
 //! The published pipelines of `examples/`: built, merged and verified, then looked at with other clients.
 
+use serde_json::Value;
 use std::fs;
 use std::process::Command;
 
@@ -7,12 +8,12 @@ use crate::checkout::{Checkout, run};
 use crate::registry;
 
 /// Builds everything, joins it, verifies it. Returns the plan.
-fn publish(checkout: &Checkout, event: &str) -> serde_json::Value {
+fn publish(checkout: &Checkout, event: &str) -> Value {
     checkout.xtask(&["build", "--emulate", "--event", event]).ok();
     checkout.xtask(&["merge", "--event", event]).ok();
     checkout.xtask(&["verify", "--event", event]).ok();
     let plan = checkout.xtask(&["plan", "--json", "--event", event]).ok().stdout;
-    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let plan: Value = serde_json::from_str(&plan).unwrap();
     let address = checkout.registry();
     for cell in plan["cells"].as_array().unwrap() {
         let digest = checkout.publication(cell["id"].as_str().unwrap())["digest"].clone();
@@ -99,21 +100,53 @@ pub fn qm_nmr_calc(_: &Checkout) {
     assert!(tags["latest"] == tags["2.1.0"] && tags["2.2.0-rc.1"] != tags["2.1.0"], "{tags:?}");
 }
 
-/// Every platform has its provenance and its list of packages.
+/// Every platform has its provenance and the list of what really is in it, each about that image.
 pub fn multi_arch_of_madness(_: &Checkout) {
     let checkout = Checkout::example("multi-arch-of-madness");
     publish(&checkout, "tag:1.0.0");
-    let reference = format!("{}/multi-arch-of-madness:latest", checkout.registry());
-    for (field, words) in [("SBOM", "SPDX-2.3"), ("Provenance", "buildDefinition")] {
+    let image = format!("{}/multi-arch-of-madness", checkout.registry());
+    let reference = format!("{image}:latest");
+    let inspect = |field: &str| {
         let format = format!("{{{{json .{field}}}}}");
         let args = ["imagetools", "inspect", &reference, "--format", &format];
-        let found: serde_json::Value =
-            serde_json::from_str(&checkout.tool("docker-buildx", &args).ok().stdout).unwrap();
-        for platform in ["linux/amd64", "linux/arm64"] {
-            let text = found[platform].to_string();
-            assert!(text.contains(words), "{field} of {platform}: {text}");
+        json(&checkout, "docker-buildx", &args)
+    };
+    let (sbom, provenance) = (inspect("SBOM"), inspect("Provenance"));
+    let index = json(&checkout, "crane", &["manifest", &reference]);
+    let entries = index["manifests"].as_array().unwrap();
+    for arch in ["amd64", "arm64"] {
+        let platform = format!("linux/{arch}");
+        assert!(provenance[&platform].to_string().contains("buildDefinition"), "{provenance}");
+        let document = &sbom[&platform]["SPDX"];
+        assert_eq!(document["spdxVersion"], "SPDX-2.3", "{sbom}");
+        let packages = document["packages"].as_array().unwrap();
+        let busybox = packages.iter().find(|package| package["name"] == "busybox-static");
+        let found = busybox.unwrap_or_else(|| panic!("{platform}: {document}")).to_string();
+        // The file that says so bears the package's architecture.
+        assert!(found.contains(&format!("_{arch},")), "{platform}: {found}");
+        let of_arch = |entry: &&Value| entry["platform"]["architecture"] == arch;
+        let digest = entries.iter().find(of_arch).unwrap()["digest"].as_str().unwrap();
+        let attests = |entry: &&Value| entry["annotations"]["vnd.docker.reference.digest"] == digest;
+        let attestation = entries.iter().find(attests).unwrap()["digest"].as_str().unwrap();
+        let manifest = json(&checkout, "crane", &["manifest", &format!("{image}@{attestation}")]);
+        let mut kinds = Vec::new();
+        for layer in manifest["layers"].as_array().unwrap() {
+            let blob = format!("{image}@{}", layer["digest"].as_str().unwrap());
+            let statement = json(&checkout, "crane", &["blob", &blob]);
+            let subjects = statement["subject"].as_array().unwrap();
+            let same =
+                |subject: &Value| digest.strip_prefix("sha256:") == subject["digest"]["sha256"].as_str();
+            assert!(!subjects.is_empty() && subjects.iter().all(same), "{digest}: {subjects:?}");
+            kinds.push(statement["predicateType"].as_str().unwrap().to_owned());
         }
+        kinds.sort();
+        assert_eq!(kinds, ["https://slsa.dev/provenance/v1", "https://spdx.dev/Document"], "{platform}");
     }
+}
+
+/// What a tool prints.
+fn json(checkout: &Checkout, tool: &str, args: &[&str]) -> Value {
+    serde_json::from_str(&checkout.tool(tool, args).ok().stdout).unwrap()
 }
 
 /// Python stands on the Alpine base of the same run; layers are zstd; what is published serves as a cache.
@@ -133,7 +166,7 @@ pub fn home_assistant(_: &Checkout) {
     assert_eq!(file(&checkout, &python, "linux/arm64", "etc/hass-arch").trim(), "aarch64");
     assert_eq!(file(&checkout, &python, "linux/arm64", "etc/python-version").trim(), "3.14");
     let manifest = checkout.tool("crane", &["manifest", "--platform", "linux/arm64", &python]).ok().stdout;
-    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
     for layer in manifest["layers"].as_array().unwrap() {
         assert!(layer["mediaType"].as_str().unwrap().ends_with("+zstd"), "{manifest}");
     }
