@@ -1,10 +1,10 @@
 //! Publications under every fault, at every request. Hours long: not a test, and not a measure of speed.
 //!
-//! `cargo bench -p xtask --bench faults --profile dev -- [--every N] [--first N] [--merges N]`
+//! `cargo bench -p xtask --bench faults --profile dev -- [--every N] [--first N] [--merges N] [--only NAME]`
 //!
 //! Each request of a merge is spoiled in each of nine ways (`--every 10`: each tenth request), the merge is killed at
 //! each of them, cosign misbehaves, the disk is full, and 20 plans are merged at once (`--merges` times). All of it with a
-//! registry without the referrers API and with one that has it. docs/reliability.md has the counts. Needs what the
+//! registry without the referrers API and with one that has it (`--only fallback-tags` or `--only referrers`). docs/reliability.md has the counts. Needs what the
 //! tests on the real stack need: run `cargo xtask ci` first.
 
 #![allow(
@@ -45,8 +45,12 @@ fn main() -> ExitCode {
     let (every, first, merges) = (number("--every", 1), number("--first", 1), number("--merges", 5));
     let home = Checkout::folder("faults-home", "xtask/tests/real/campaign/");
     let referrers = kit::registry(&home);
+    let only = args.iter().position(|arg| arg == "--only").map(|at| args[at + 1].as_str());
     let mut clean = true;
     for (name, behind) in [("fallback-tags", None), ("referrers", Some(referrers.address()))] {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         let mut campaign = Campaign::start(&format!("faults-{name}"), behind);
         let requests = campaign.requests();
         println!("== {name}: an undisturbed merge makes {requests} requests");
