@@ -36,7 +36,10 @@ impl Checked {
             Some(format!("SLSA {kind}")),
             self.sbom.then(|| "SBOM".to_owned()),
             builder.map(|id| format!("built by {id}")),
-            Some(format!("{} base images", self.materials.len())),
+            Some(match self.materials.len() {
+                1 => "1 base image".to_owned(),
+                count => format!("{count} base images"),
+            }),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
