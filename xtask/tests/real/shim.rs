@@ -34,6 +34,7 @@ impl Shims {
     pub fn arm(&self, command: &mut Command, n: usize) {
         let path = format!("{}:{}", self.folder.display(), std::env::var("PATH").unwrap());
         let _ = fs::remove_file(self.folder.join("count"));
+        let _ = fs::remove_dir(self.folder.join("killed"));
         command.env("PATH", path).env("SHIM_KILL_AFTER", n.to_string());
     }
 
@@ -52,7 +53,8 @@ fn script(folder: &str, real: &str) -> String {
          n=$(wc -l <'{folder}/count')\n\
          '{real}' \"$@\"\n\
          code=$?\n\
-         [ \"$n\" -eq \"$SHIM_KILL_AFTER\" ] && kill -KILL $PPID\n\
+         # Calls side by side may count past the number: the first that sees it kills.\n\
+         [ \"$n\" -ge \"$SHIM_KILL_AFTER\" ] && mkdir '{folder}/killed' 2>/dev/null && kill -KILL $PPID\n\
          exit $code\n"
     )
 }
