@@ -74,7 +74,7 @@ pub fn policies_fit_their_schemas(_: &Checkout) {
         assert!(holds(&check(&["--to", "local"]), &public));
         fs::remove_dir_all(&keys).unwrap();
         assert_eq!(checkout.status()["running"], false, "a policy starts nothing");
-        signed_by(&checkout, "method = \"keyless\"");
+        signed_by(&checkout, "method = \"keyless\"\nworkflow = \"cell.yml\"");
         assert_eq!(check(&[]), keyless);
     }
 }
