@@ -11,7 +11,8 @@ use xtask::plan::event::Event;
 use xtask::plan::git::Git;
 use xtask::plan::remote::Remotes;
 use xtask::plan::resolve::{Inputs, resolve};
-use xtask::plan::{Destination, DestinationKind, Plan, Sign, jobs, table};
+use xtask::plan::{Destination, DestinationKind, Plan, Sign, jobs};
+use xtask::report::plan_table;
 
 /// 10 images x 5 tracks x 2 modes x 10 values of an axis, two platforms each: 1,000 cells, 2,000 builds.
 fn text() -> String {
@@ -65,7 +66,7 @@ fn main() {
         let resolved = began.elapsed();
         let json = serde_json::to_string(&plan).unwrap();
         let printed = began.elapsed();
-        let (outputs, table) = (jobs::outputs(&plan).unwrap(), table::table(&plan));
+        let (outputs, table) = (jobs::outputs(&plan).unwrap(), plan_table::table(&plan));
         assert_eq!((plan.cells.len(), outputs.len()), (1000, 16));
         assert!(json.len() > 1000 && table.len() > 1000);
         times.push([resolved, printed, began.elapsed()]);

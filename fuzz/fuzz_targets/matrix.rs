@@ -9,7 +9,8 @@ use xtask::plan::event::Event;
 use xtask::plan::git::Git;
 use xtask::plan::remote::{RemoteRef, Remotes};
 use xtask::plan::resolve::{Inputs, queries, resolve};
-use xtask::plan::{Destination, DestinationKind, Sign, jobs, table};
+use xtask::report::plan_table;
+use xtask::plan::{Destination, DestinationKind, Sign, jobs};
 
 fuzz_target!(|text: &str| {
     let Ok(matrix) = parse(Source { name: "matrix.toml".into(), text: text.into() }) else { return };
@@ -34,6 +35,6 @@ fuzz_target!(|text: &str| {
     };
     if let Ok(plan) = resolve(&matrix, &inputs) {
         let _ = jobs::outputs(&plan);
-        assert!(!table::table(&plan).is_empty());
+        assert!(!plan_table::table(&plan).is_empty());
     }
 });

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::template::Template;
-use xtask::version::{Numbers, TagPattern, of_tag};
+use xtask::base::template::Template;
+use xtask::base::version::{Numbers, TagPattern, of_tag};
 
 fuzz_target!(|text: &str| {
     let axes = ["alpine".parse().unwrap()];

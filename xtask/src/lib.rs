@@ -4,27 +4,16 @@
 //! before [`run`] is pure. `docs/architecture.md` has the map.
 
 pub mod argv;
-pub mod attestations;
-pub mod builder;
+pub mod base;
+pub mod build;
 pub mod commands;
-pub mod contents;
-pub mod context;
-pub mod error;
-pub mod files;
-pub mod github;
-pub mod ids;
 pub mod local;
 pub mod matrix;
-pub mod metadata;
-pub mod oci;
 pub mod plan;
 pub mod policy;
-pub mod publication;
-pub mod record;
+pub mod publish;
 pub mod registry;
+pub mod report;
 pub mod run;
-pub mod summary;
-pub mod template;
+pub mod session;
 pub mod tools;
-pub mod ui;
-pub mod version;

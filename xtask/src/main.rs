@@ -6,16 +6,26 @@ use anyhow::Result;
 use clap::Parser as _;
 use std::process::ExitCode;
 
-use xtask::commands::planning::{PlanOptions, To};
-use xtask::commands::session::Session;
-use xtask::commands::{
-    build, ci, doctor, gc, local, merge, plan, policy, quickstart, report, rollback, schema, verify,
-};
-use xtask::context::{Context, Layout};
-use xtask::error::{self, Fault};
+use xtask::base::context::{Context, Layout};
+use xtask::base::error::{self, Fault};
+use xtask::base::ui::Ui;
+use xtask::commands::build;
+use xtask::commands::ci;
+use xtask::commands::doctor;
+use xtask::commands::gc;
+use xtask::commands::local;
+use xtask::commands::merge;
+use xtask::commands::plan;
+use xtask::commands::policy;
+use xtask::commands::quickstart;
+use xtask::commands::report;
+use xtask::commands::rollback;
+use xtask::commands::schema;
+use xtask::commands::verify;
 use xtask::plan::filter::Filter;
 use xtask::run::{Runner, Signals};
-use xtask::ui::Ui;
+use xtask::session::Session;
+use xtask::session::planning::{PlanOptions, To};
 
 fn main() -> ExitCode {
     // A wrong option ends here: clap prints its own message and exits with 2.
@@ -171,7 +181,7 @@ fn how(args: cli::PlanArgs) -> Result<PlanOptions> {
             .ok_or_else(|| Fault::invalid(format!("--set-version {text}: expected TRACK=VERSION")))?;
         Ok((track.parse()?, version.to_owned()))
     });
-    let pairs: Vec<(xtask::ids::Name, String)> = versions.collect::<Result<_>>()?;
+    let pairs: Vec<(xtask::base::ids::Name, String)> = versions.collect::<Result<_>>()?;
     let distinct: std::collections::BTreeMap<_, _> = pairs.iter().cloned().collect();
     if distinct.len() < pairs.len() {
         return Err(Fault::invalid("--set-version names one track twice").into());

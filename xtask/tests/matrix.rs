@@ -5,7 +5,7 @@
 use expect_test::expect_file;
 use std::fs;
 use std::path::{Path, PathBuf};
-use xtask::error::{Exit, exit_code, report};
+use xtask::base::error::{Exit, exit_code, report};
 use xtask::matrix::{self, Source, cells::cells};
 
 fn folder() -> PathBuf {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-use xtask::error::{Exit, exit_code, report};
+use xtask::base::error::{Exit, exit_code, report};
 use xtask::matrix::{self, Source};
 use xtask::plan::event::Event;
 use xtask::plan::filter::Filter;
@@ -23,7 +23,7 @@ struct Case {
     text: String,
     version: &'static str,
     event: Event,
-    versions: BTreeMap<xtask::ids::Name, String>,
+    versions: BTreeMap<xtask::base::ids::Name, String>,
     remotes: Remotes,
     dirty: bool,
     now: u64,
@@ -605,7 +605,7 @@ fn the_summary_of_a_plan() {
     let mut case = Case::new(OURS);
     case.event = Event::Push { branch: "main".into(), default_branch: true };
     let plan = case.plan().unwrap();
-    let text = xtask::summary::plan(&plan).replace(plan.id.short(), "PLAN");
+    let text = xtask::report::markdown::plan(&plan).replace(plan.id.short(), "PLAN");
     expect_test::expect![[r#"
         ### Plan `PLAN`
 
@@ -619,7 +619,7 @@ fn the_summary_of_a_plan() {
 
     "#]].assert_eq(&text);
     let cell = &plan.cells[0];
-    let missing = xtask::summary::Published { cell, result: Err("a|b\nc".into()), verify: None };
+    let missing = xtask::report::markdown::Published { cell, result: Err("a|b\nc".into()), verify: None };
     expect_test::expect![[r#"
         ### Run
 
@@ -628,8 +628,8 @@ fn the_summary_of_a_plan() {
         | `php-base` | a\|b c |  |  |  |
 
     "#]]
-    .assert_eq(&xtask::summary::publications("Run", &[missing]));
-    let failed = xtask::summary::Built {
+    .assert_eq(&xtask::report::markdown::publications("Run", &[missing]));
+    let failed = xtask::report::markdown::Built {
         cell,
         arch: &cell.builds[0].arch,
         result: "failed".into(),
@@ -652,7 +652,7 @@ fn the_summary_of_a_plan() {
         ```
 
     "#]]
-    .assert_eq(&xtask::summary::builds(&[failed]));
+    .assert_eq(&xtask::report::markdown::builds(&[failed]));
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-use super::Argv;
-use super::buildx::{BuildSpec, Buildx};
+use crate::argv::Argv;
+use crate::argv::buildx::{BuildSpec, Buildx};
 
 /// The definition: one target per spec, in bake's JSON form.
 ///

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::options::OptionArgs;
-use super::{Argv, Program};
-use crate::ids::{Digest, Platform, Repository};
+use crate::argv::options::OptionArgs;
+use crate::argv::{Argv, Program};
+use crate::base::ids::{Digest, Platform, Repository};
 
 /// Which buildx, and which builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +172,7 @@ pub fn extract(
     let argv = start(buildx, &format!("look into {name}"), platform, dockerfile);
     argv.args(each("--build-context", [format!("image={}", image.value())]))
         .args(["--provenance=false", "--output"])
-        .arg(format!("type=local,{}", super::options::field(&format!("dest={}", folder.display()))))
+        .arg(format!("type=local,{}", crate::argv::options::field(&format!("dest={}", folder.display()))))
         .path(dockerfile.parent().unwrap_or(Path::new(".")))
 }
 

@@ -4,8 +4,8 @@ use semver::Version;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-use super::{Argv, Program};
-use crate::ids::{Digest, Repository};
+use crate::argv::{Argv, Program};
+use crate::base::ids::{Digest, Repository};
 
 /// Signing talks to an OIDC provider, a certificate authority and a log: generous, but bounded. In seconds.
 const LIMIT: u64 = 180;

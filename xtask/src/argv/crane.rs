@@ -1,7 +1,7 @@
 //! `crane`: what buildx cannot do with a registry, to list tags and to delete.
 
-use super::{Argv, Program};
-use crate::ids::{Digest, Repository};
+use crate::argv::{Argv, Program};
+use crate::base::ids::{Digest, Repository};
 
 /// A registry may be slow, but never this slow. In seconds.
 const LIMIT: u64 = 120;

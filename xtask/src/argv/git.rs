@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Argv, Program};
+use crate::argv::{Argv, Program};
 
 /// Asks a repository for some of its refs. `root` is the folder to which a path of a local repository is relative.
 ///

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Argv;
-use super::buildx::Buildx;
-use crate::ids::{Digest, Repository, Tag};
+use crate::argv::Argv;
+use crate::argv::buildx::Buildx;
+use crate::base::ids::{Digest, Repository, Tag};
 
 /// A registry may be slow, but never this slow. In seconds.
 const LIMIT: u64 = 120;

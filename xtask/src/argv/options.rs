@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::ids::{Digest, Repository, Tag};
+use crate::base::ids::{Digest, Repository, Tag};
 use crate::matrix::{CacheKind, Compression, Options, Provenance, Sbom, SecretSource};
 
 /// The values of the options, each as it follows its flag.

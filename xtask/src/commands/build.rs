@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use super::builds::{Job, Outcome, Run};
-use super::cache;
-use super::contexts::Contexts;
-use super::planning::PlanOptions;
-use super::session::Session;
-use crate::builder::Builder;
-use crate::error::Fault;
-use crate::ids::{Digest, Name, Platform};
+use crate::base::error::Fault;
+use crate::base::ids::{Digest, Name, Platform};
+use crate::base::ui::columns;
+use crate::build::builder::Builder;
+use crate::build::cache;
+use crate::build::contexts::Contexts;
+use crate::build::scheduler::{Job, Outcome, Run};
 use crate::plan::filter::Filter;
 use crate::plan::{Build, Plan};
-use crate::summary::{self, Built};
-use crate::ui::columns;
+use crate::report::markdown::{self, Built};
+use crate::session::Session;
+use crate::session::planning::PlanOptions;
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -229,7 +229,7 @@ fn tell(session: &Session, plan: &Plan, jobs: &[Job<'_>], outcomes: &[Outcome]) 
         let failed = matches!(outcome, Outcome::Failed(_)).then(|| again(session, plan, *job));
         if let (Outcome::Failed(error), Some(again)) = (outcome, &failed) {
             let name = format!("{} {}", job.cell.id, job.build.arch);
-            let text = format!("{}\nhelp: to repeat it: {again}", crate::error::report(error));
+            let text = format!("{}\nhelp: to repeat it: {again}", crate::base::error::report(error));
             session.ui.note(format!("\n{name}: {text}"));
             if let Some(github) = session.github() {
                 github.error(&format!("build {name}"), &text);
@@ -252,7 +252,7 @@ fn tell(session: &Session, plan: &Plan, jobs: &[Job<'_>], outcomes: &[Outcome]) 
     }
     session.ui.out(columns(&rows));
     if let Some(github) = session.github() {
-        github.summary(&summary::builds(&built))?;
+        github.summary(&markdown::builds(&built))?;
     }
     match fatal {
         0 => Ok(()),

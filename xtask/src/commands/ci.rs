@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 
-use super::checks;
-use super::session::Session;
 use crate::argv::{Argv, Program};
-use crate::error::Fault;
+use crate::base::error::Fault;
 use crate::run::Output;
+use crate::session::Session;
 use crate::tools::Tool;
+use crate::tools::checkers;
 
 /// Runs the command: format, lints, unit tests, checks of the workflows, then the tests on the real stack.
 ///
@@ -34,7 +34,7 @@ pub fn run(session: &Session) -> Result<()> {
         session.ui.note(format!("{} {}  {}", tool.binary(), found.version, found.program.path));
     }
     session.ui.note("\n== workflows");
-    checks::run(session)?;
+    checkers::run(session)?;
     let real = ["test", "--locked", "--package", "xtask", "--test", "real"];
     cargo(session, "tests on the real stack", &real)
 }

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 
-use super::session::Session;
-use crate::error::Fault;
+use crate::base::error::Fault;
+use crate::base::ui::columns;
 use crate::local::engine;
 use crate::matrix::{Matrix, Sign};
+use crate::session::Session;
 use crate::tools::{Origin, Tool};
-use crate::ui::columns;
 
 /// One finding.
 struct Finding {

@@ -5,22 +5,22 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use super::attached::Attached;
-use super::parallel;
-use super::planning::To;
-use super::session::Session;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::argv::{Program, crane};
-use crate::error::Fault;
-use crate::ids::{Digest, Name, Repository};
+use crate::base::error::Fault;
+use crate::base::ids::{Digest, Name, Repository};
+use crate::base::parallel;
+use crate::base::record::{self, DigestRecord, Publication};
+use crate::base::ui::columns;
 use crate::plan::resolve::{ANNOTATION_BUILT, ANNOTATION_CELL, ANNOTATION_PLANNED};
-use crate::publication::garbage::{Dead, Known, Node, subject};
-use crate::record::{self, DigestRecord, Publication};
+use crate::publish::attestation_store::Attached;
+use crate::publish::garbage::{Dead, Known, Node, subject};
 use crate::registry::Registry;
 use crate::run::retry;
+use crate::session::Session;
+use crate::session::planning::To;
 use crate::tools::Tool;
-use crate::ui::columns;
 
 /// How many manifests are read side by side.
 const READERS: usize = 4;

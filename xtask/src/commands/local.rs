@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::session::Session;
+use crate::base::ui::columns;
 use crate::local::Status;
-use crate::ui::columns;
+use crate::session::Session;
 
 /// What was typed.
 #[derive(Debug, Clone, Copy)]

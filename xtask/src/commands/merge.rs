@@ -3,25 +3,25 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
-use super::attached;
-use super::contexts::Contexts;
-use super::parallel;
-use super::planning::PlanOptions;
-use super::publish::{Merge, join};
-use super::session::Session;
-use super::stage::Tests;
 use crate::argv::Program;
 use crate::argv::cosign::Cosign;
 use crate::argv::imagetools::{self, Source};
-use crate::error::Fault;
-use crate::ids::Digest;
+use crate::base::error::Fault;
+use crate::base::ids::Digest;
+use crate::base::parallel;
+use crate::base::record::{self, DigestRecord, Publication};
+use crate::base::ui::columns;
+use crate::build::contexts::Contexts;
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
-use crate::publication::attached::KIND;
-use crate::publication::records;
-use crate::record::{self, DigestRecord, Publication};
+use crate::publish::attestation_store;
+use crate::publish::image_tests::Tests;
+use crate::publish::publisher::{Merge, join};
+use crate::publish::records;
+use crate::publish::statements::KIND;
+use crate::session::Session;
+use crate::session::planning::PlanOptions;
 use crate::tools::Tool;
-use crate::ui::columns;
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +91,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             let records = records.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
             let path = record::publication_path(&publications, &cell.id);
             let published = merge.cell(cell, records)?.remember(record::read(&path).ok().flatten().as_ref());
-            crate::files::write_json(&path, &published)
+            crate::base::files::write_json(&path, &published)
                 .with_context(|| format!("record the publication of {}", cell.id))?;
             match published.unfinished.as_slice() {
                 [] => Ok(published),
@@ -168,7 +168,7 @@ fn dry_run(
                 session.ui.out(cosign.verify(signer, repository, std::slice::from_ref(&digest)).to_string());
             }
             if let Some(signer) = &signer {
-                let file = attached::file(session, &cell.id, "merge");
+                let file = attestation_store::file(session, &cell.id, "merge");
                 session.ui.out(cosign.attest(signer, repository, &digest, KIND, &file).to_string());
             }
             for tag in &cell.tags {
@@ -187,7 +187,7 @@ fn outputs(session: &Session, results: &[Result<Publication>]) -> Result<()> {
         return Ok(());
     };
     let Some(repository) = published.repositories.first() else { return Ok(()) };
-    crate::github::write_output(
+    crate::report::github::write_output(
         file.as_ref(),
         &[("subject-name", repository.as_str()), ("subject-digest", published.digest.as_str())],
     )
@@ -203,18 +203,18 @@ fn tell_github(
     let Some(github) = session.github() else { return Ok(()) };
     let mut rows = Vec::new();
     for (cell, result) in cells.iter().zip(results) {
-        let reference = result.as_ref().ok().and_then(crate::summary::reference);
+        let reference = result.as_ref().ok().and_then(crate::report::markdown::reference);
         let verify = match reference {
             Some(reference) => session.verify_command(&plan.sign, &reference)?,
             None => None,
         };
         if let Err(error) = result {
-            github.error(&format!("merge {}", cell.id), &crate::error::report(error));
+            github.error(&format!("merge {}", cell.id), &crate::base::error::report(error));
         }
         let result = result.as_ref().map_err(|error| format!("{error:#}"));
-        rows.push(crate::summary::Published { cell, result, verify });
+        rows.push(crate::report::markdown::Published { cell, result, verify });
     }
-    github.summary(&crate::summary::publications("Publications", &rows))
+    github.summary(&crate::report::markdown::publications("Publications", &rows))
 }
 
 fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Result<Publication>]) -> Result<()> {
@@ -229,7 +229,7 @@ fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Result<Pu
                 ["published".to_owned(), published.digest.to_string(), tags.join(" ")]
             }
             Err(error) => {
-                session.ui.note(format!("\n{}: {}", cell.id, crate::error::report(error)));
+                session.ui.note(format!("\n{}: {}", cell.id, crate::base::error::report(error)));
                 fatal += usize::from(!cell.allow_failure);
                 [
                     if cell.allow_failure { "failed (allowed)" } else { "failed" }.to_owned(),

@@ -3,13 +3,16 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
-use super::planning::PlanOptions;
-use super::session::Session;
-use crate::ids::{CellId, Name};
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Name};
 use crate::plan::event::Asked;
 use crate::plan::filter::Filter;
-use crate::plan::{Plan, current, jobs, table};
-use crate::{error::Fault, github, summary};
+use crate::plan::{Plan, current, jobs};
+use crate::report::github;
+use crate::report::markdown;
+use crate::report::plan_table;
+use crate::session::Session;
+use crate::session::planning::PlanOptions;
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -55,7 +58,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if options.json {
         session.ui.out(serde_json::to_string_pretty(&plan)?);
     } else {
-        session.ui.out(table::table(&shown(plan, &options.filter)));
+        session.ui.out(plan_table::table(&shown(plan, &options.filter)));
     }
     Ok(())
 }
@@ -106,9 +109,9 @@ fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
     match session.context.environment.get("GITHUB_OUTPUT") {
         Some(file) => {
             github::write_output(file.as_ref(), &outputs)?;
-            session.ui.out(table::table(plan));
+            session.ui.out(plan_table::table(plan));
             if let Some(job) = session.github() {
-                job.summary(&summary::plan(plan))?;
+                job.summary(&markdown::plan(plan))?;
             }
         }
         None => session.ui.out(github::lines(&outputs)?.trim_end()),

@@ -3,14 +3,14 @@
 use anyhow::{Context as _, Result};
 use std::path::Path;
 
-use super::planning::To;
-use super::session::{Session, public_key};
-use crate::error::Fault;
-use crate::files;
-use crate::ids::Repository;
+use crate::base::error::Fault;
+use crate::base::files;
+use crate::base::ids::Repository;
 use crate::plan::git::Git;
 use crate::plan::{DestinationKind, Sign};
 use crate::policy::{Key, Policy, PublicKey, Trust, controller, kyverno, name};
+use crate::session::planning::To;
+use crate::session::{Session, public_key};
 
 /// What was typed.
 #[derive(Debug, Clone)]

@@ -3,10 +3,12 @@
 use anyhow::Result;
 use std::time::Instant;
 
-use super::planning::{PlanOptions, To};
-use super::session::Session;
-use super::{build, merge, verify};
-use crate::ui::columns;
+use crate::base::ui::columns;
+use crate::commands::build;
+use crate::commands::merge;
+use crate::commands::verify;
+use crate::session::Session;
+use crate::session::planning::{PlanOptions, To};
 
 /// Runs the command.
 ///

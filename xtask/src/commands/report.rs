@@ -3,13 +3,13 @@
 use anyhow::Result;
 use std::path::PathBuf;
 
-use super::planning::PlanOptions;
-use super::session::Session;
-use crate::error::Fault;
+use crate::base::error::Fault;
+use crate::base::record::{self, DigestRecord, Publication};
+use crate::base::ui::columns;
 use crate::plan::{Cell, Plan};
-use crate::record::{self, DigestRecord, Publication};
-use crate::summary::{self, Published};
-use crate::ui::columns;
+use crate::report::markdown::{self, Published};
+use crate::session::Session;
+use crate::session::planning::PlanOptions;
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +53,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             None if plan.push => Err("built, not published".to_owned()),
             None => Err("built".to_owned()),
         };
-        let reference = result.as_ref().ok().and_then(summary::reference);
+        let reference = result.as_ref().ok().and_then(markdown::reference);
         let verify = match reference {
             Some(reference) => session.verify_command(&plan.sign, &reference)?,
             None => None,
@@ -70,7 +70,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         .collect();
     if let Some(job) = session.github() {
         job.summary(
-            &(summary::publications("Run", &rows) + &summary::sizes(&records) + &summary::timeline(&records)),
+            &(markdown::publications("Run", &rows)
+                + &markdown::sizes(&records)
+                + &markdown::timeline(&records)),
         )?;
     }
     session.ui.out(table(&rows));
@@ -87,7 +89,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
 fn built(
     plan: &Plan,
     cell: &Cell,
-    read: impl Fn(&crate::ids::Name) -> Option<DigestRecord>,
+    read: impl Fn(&crate::base::ids::Name) -> Option<DigestRecord>,
 ) -> (Vec<DigestRecord>, Vec<String>) {
     let (mut records, mut missing) = (Vec::new(), Vec::new());
     for build in &cell.builds {

@@ -3,24 +3,24 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
-use super::attached::Attached;
-use super::exact::Exact;
-use super::planning::PlanOptions;
-use super::session::Session;
-use super::tagging::read_back;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::argv::imagetools::{self, Source};
-use crate::error::Fault;
-use crate::ids::{CellId, Digest, Repository, Tag};
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Digest, Repository, Tag};
+use crate::base::record::{self, Publication};
+use crate::base::ui::columns;
 use crate::plan::Cell;
 use crate::plan::filter::Filter;
 use crate::plan::resolve::ANNOTATION_CELL;
-use crate::publication::index::all_digests;
-use crate::record::{self, Publication};
+use crate::publish::attestation_store::Attached;
+use crate::publish::index::all_digests;
+use crate::publish::pinned_index::Exact;
+use crate::publish::tagging::read_back;
 use crate::registry::Registry;
 use crate::run::retry;
-use crate::ui::columns;
+use crate::session::Session;
+use crate::session::planning::PlanOptions;
 
 /// What was typed.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! `cargo xtask schema`: the JSON Schemas of `matrix.toml` and of plans, for editors and other programs.
 
-use crate::ui::Ui;
+use crate::base::ui::Ui;
 
 /// Of `matrix.toml`. Draft 07: what editors such as Taplo's language server know.
 pub const MATRIX: &str = include_str!("../../../schema/matrix.schema.json");

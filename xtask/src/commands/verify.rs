@@ -4,22 +4,22 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
-use super::attested::{self, Checked};
-use super::parallel;
-use super::planning::PlanOptions;
-use super::session::Session;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::error::Fault;
-use crate::ids::{Digest, Repository, Tag};
+use crate::base::error::Fault;
+use crate::base::ids::{Digest, Repository, Tag};
+use crate::base::parallel;
+use crate::base::record::{self, Publication};
+use crate::base::ui::columns;
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Sign};
-use crate::publication::index;
-use crate::record::{self, Publication};
+use crate::publish::attested::{self, Checked};
+use crate::publish::index;
 use crate::registry::{Held, Registry};
 use crate::run::retry;
+use crate::session::Session;
+use crate::session::planning::PlanOptions;
 use crate::tools::Tool;
-use crate::ui::columns;
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -133,7 +133,7 @@ fn all(session: &Session, options: &Options) -> Result<()> {
 
 impl Report {
     fn add_failure(&mut self, session: &Session, subject: String, error: &anyhow::Error) {
-        let error = crate::error::report(error);
+        let error = crate::base::error::report(error);
         session.ui.note(format!("{subject}: {error}"));
         self.failed.push(Failure { subject, error });
     }
@@ -284,9 +284,9 @@ fn signer_for(session: &Session, options: &Options, repository: &Repository) -> 
         None => {}
     }
     let to = if repository.host() == session.local().address()? {
-        super::planning::To::Local
+        crate::session::planning::To::Local
     } else {
-        super::planning::To::Publish
+        crate::session::planning::To::Publish
     };
     let sign = session.signing(&to)?;
     if let Sign::None { reason } = &sign {

@@ -4,10 +4,10 @@ use anyhow::{Context as _, Result};
 use std::fs;
 use std::time::Duration;
 
-use super::engine::docker;
-use super::state::State;
-use super::{Local, registry_answers, wait_for};
-use crate::context::Layout;
+use crate::base::context::Layout;
+use crate::local::engine::docker;
+use crate::local::state::State;
+use crate::local::{Local, registry_answers, wait_for};
 use crate::run::Output;
 use crate::tools::Tool;
 
@@ -74,10 +74,10 @@ fn start_builder(local: &Local<'_>, state: &State) -> Result<()> {
     let config = local.layout.local().join("buildkitd.toml");
     let text = format!(
         "[worker.oci]\n{}{}",
-        super::processes::GC,
-        super::processes::registries(&state.registry(), state.offline)
+        crate::local::processes::GC,
+        crate::local::processes::registries(&state.registry(), state.offline)
     );
-    crate::files::write_atomic(&config, text.as_bytes())?;
+    crate::base::files::write_atomic(&config, text.as_bytes())?;
     let image = buildkit_image(local.layout)?;
     let argv = local
         .buildx()?

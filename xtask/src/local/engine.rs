@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use crate::argv::{Argv, Program};
-use crate::context::Environment;
+use crate::base::context::Environment;
+use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
-use crate::ui::Ui;
 
 /// Something is wrong with the Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]

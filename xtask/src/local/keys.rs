@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use crate::argv::Argv;
-use crate::context::Layout;
+use crate::base::context::Layout;
 use crate::run::{Output, Runner};
 use crate::tools::Found;
 

@@ -19,12 +19,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::argv::buildx::Buildx;
-use crate::context::{Environment, Layout};
-use crate::error::Fault;
-use crate::ids::Platform;
+use crate::base::context::{Environment, Layout};
+use crate::base::error::Fault;
+use crate::base::ids::Platform;
+use crate::base::ui::Ui;
 use crate::run::Runner;
 use crate::tools::{Tool, Toolbox};
-use crate::ui::Ui;
 use offline::Base;
 use state::{Mode, State};
 
@@ -229,7 +229,7 @@ impl Local<'_> {
         let data = self.layout.local();
         let checkout = data.ancestors().nth(3).unwrap_or(&data);
         let path = checkout.display().to_string();
-        let hash: String = crate::ids::Digest::of(path.as_bytes()).hex().chars().take(10).collect();
+        let hash: String = crate::base::ids::Digest::of(path.as_bytes()).hex().chars().take(10).collect();
         format!("xtask-{hash}")
     }
 

@@ -11,11 +11,11 @@ use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Local, Stack, Wanted};
 use crate::argv::Argv;
 use crate::argv::buildx::Buildx;
-use crate::error::Fault;
-use crate::ids::{Digest, Platform};
+use crate::base::error::Fault;
+use crate::base::ids::{Digest, Platform};
+use crate::local::{Local, Stack, Wanted};
 use crate::run::{Output, Runner};
 use crate::tools::Tool;
 
@@ -60,7 +60,7 @@ impl Base {
     pub fn read(context: &Path) -> Result<Option<Self>> {
         let folder = context.join("offline");
         let path = folder.join("base.toml");
-        let Some(bytes) = crate::files::read_optional(&path)? else { return Ok(None) };
+        let Some(bytes) = crate::base::files::read_optional(&path)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);
         let invalid = |why: &str| Fault::invalid(format!("reading {}: {why}", path.display()));
         let recipe: Recipe = toml::from_str(&text).map_err(|error| invalid(&error.to_string()))?;
@@ -144,12 +144,12 @@ fn unless_made(
     make: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     let made = folder.join("stamp");
-    let same = crate::files::read_optional(&made)?.is_some_and(|old| old == stamp.as_bytes());
+    let same = crate::base::files::read_optional(&made)?.is_some_and(|old| old == stamp.as_bytes());
     if same && all_there(buildx, local.runner, tags)? {
         return Ok(());
     }
     make()?;
-    crate::files::write_atomic(&made, stamp.as_bytes())
+    crate::base::files::write_atomic(&made, stamp.as_bytes())
 }
 
 fn stand_in(registry: &str, reference: &str) -> String {

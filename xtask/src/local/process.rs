@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::argv::Argv;
-use crate::error::Fault;
+use crate::base::error::Fault;
 use crate::run::spawn_detached;
 
 /// How long a service may take to end before it is killed.

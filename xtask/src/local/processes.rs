@@ -6,12 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::engine::Trouble;
-use super::process::Id;
-use super::state::State;
-use super::{Local, registry_answers, wait_for};
 use crate::argv::{Argv, Program};
-use crate::error::Fault;
+use crate::base::error::Fault;
+use crate::local::engine::Trouble;
+use crate::local::process::Id;
+use crate::local::state::State;
+use crate::local::{Local, registry_answers, wait_for};
 use crate::run::Output;
 use crate::tools::Tool;
 use crate::tools::system::System;
@@ -77,7 +77,7 @@ fn start_registry(local: &Local<'_>, state: &State) -> Result<Id> {
     let data = folder.join("registry");
     fs::create_dir_all(&data).with_context(|| format!("creating {}", data.display()))?;
     let config = folder.join("registry.yml");
-    crate::files::write_atomic(&config, registry_config(&data, state.port).as_bytes())?;
+    crate::base::files::write_atomic(&config, registry_config(&data, state.port).as_bytes())?;
     let registry = local.tools.get(Tool::Registry)?;
     let argv = Argv::new("start the local registry", &registry.program)
         // Distribution 3 sends traces to a collector unless it is told not to.
@@ -112,7 +112,7 @@ fn start_buildkitd(local: &Local<'_>, state: &State, socket: &Path) -> Result<Id
         quoted(runc.display().to_string()),
     );
     let config = folder.join("buildkitd.toml");
-    crate::files::write_atomic(
+    crate::base::files::write_atomic(
         &config,
         (head + GC + &registries(&state.registry(), state.offline)).as_bytes(),
     )?;
@@ -131,7 +131,7 @@ pub(super) fn registries(registry: &str, offline: bool) -> String {
     if offline {
         text += &format!(
             "\n[registry.\"docker.io\"]\nmirrors = [\"{registry}/{}\"]\n",
-            super::offline::NAMESPACE
+            crate::local::offline::NAMESPACE
         );
     }
     text
@@ -177,7 +177,7 @@ impl Local<'_> {
     ///
     /// # Errors
     /// If the machine cannot be made to run that platform's programs.
-    pub fn ensure_emulation(&self, platform: &crate::ids::Platform) -> Result<()> {
+    pub fn ensure_emulation(&self, platform: &crate::base::ids::Platform) -> Result<()> {
         let system =
             System { layout: self.layout, environment: self.environment, runner: self.runner, ui: self.ui };
         system.emulator(platform)

@@ -4,9 +4,9 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 
-use super::process;
-use crate::context::Layout;
-use crate::files;
+use crate::base::context::Layout;
+use crate::base::files;
+use crate::local::process;
 
 /// How the services run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
+use crate::base::ids::{CellId, Name};
+use crate::matrix::{
     Axis, ComposerMode, Image, Located, Matrix, Need, PlatformDef, RefSpec, Selector, TagSpec, Track,
 };
-use crate::ids::{CellId, Name};
 
 /// A cell before anything of it is resolved.
 #[derive(Debug, Clone)]

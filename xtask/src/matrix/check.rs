@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cells::{CellSpec, ExcludedSpec, cells, combinations, needed_id, waves};
-use super::{Diagnostic, Image, Matrix, Need, PlatformDef};
-use crate::ids::{CellId, Name};
+use crate::base::ids::{CellId, Name};
+use crate::matrix::cells::{CellSpec, ExcludedSpec, cells, combinations, needed_id, waves};
+use crate::matrix::{Diagnostic, Image, Matrix, Need, PlatformDef};
 
 /// The most cells of a matrix.
 const MOST: usize = 20_000;

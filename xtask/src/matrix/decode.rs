@@ -6,9 +6,10 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Diagnostic, Located, Source, suggest};
-use crate::ids::Name;
-use crate::template::Template;
+use crate::base::ids::Name;
+use crate::base::suggest;
+use crate::base::template::Template;
+use crate::matrix::{Diagnostic, Located, Source};
 
 /// The errors found so far.
 pub(super) struct Errors<'s> {

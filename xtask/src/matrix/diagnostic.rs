@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Fault, Mark};
+use crate::base::error::{Fault, Mark};
 
 /// The longest part of a line that is shown, in characters.
 const WIDTH: usize = 120;

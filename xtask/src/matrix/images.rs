@@ -4,16 +4,16 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::decode::{Errors, Table};
-use super::lines::{reference, relative, tags};
-use super::options::options;
-use super::read::Declared;
-use super::settings::{entries, one_of, selector, settings};
-use super::{
+use crate::base::ids::{Name, Repository};
+use crate::base::template::PLACEHOLDERS;
+use crate::matrix::decode::{Errors, Table};
+use crate::matrix::lines::{reference, relative, tags};
+use crate::matrix::options::options;
+use crate::matrix::read::Declared;
+use crate::matrix::settings::{entries, one_of, selector, settings};
+use crate::matrix::{
     Axis, Diagnostic, Dockerfile, Image, Located, NamedContext, Need, Override, OwnLine, RefSpec, Setting,
 };
-use crate::ids::{Name, Repository};
-use crate::template::PLACEHOLDERS;
 
 /// One image. What is wrong in it leaves a gap.
 pub(super) fn image<'t>(
@@ -139,7 +139,7 @@ fn overrides(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec
 fn binaries(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Located<String>> {
     let paths = table.strings("binaries").unwrap_or_default();
     for path in &paths {
-        if !crate::contents::pattern(&path.value) {
+        if !crate::base::contents::pattern(&path.value) {
             let message = format!("`{}` is no absolute path of a file", path.value);
             let help =
                 "begin with /, end with a name; `*` is allowed, spaces and other special characters are not";

@@ -4,11 +4,12 @@ use std::path::{Component, Path};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::decode::{Errors, Table};
-use super::read::Declared;
-use super::settings::selector;
-use super::{Condition, Diagnostic, EventName, Located, RefSpec, Selector, TagSpec, When, suggest};
-use crate::template::Template;
+use crate::base::suggest;
+use crate::base::template::Template;
+use crate::matrix::decode::{Errors, Table};
+use crate::matrix::read::Declared;
+use crate::matrix::settings::selector;
+use crate::matrix::{Condition, Diagnostic, EventName, Located, RefSpec, Selector, TagSpec, When};
 
 /// The forms of `ref`, for people.
 const FORMS: &str = "one of { file = \"…\" }, { repository = \"…\", branch = \"…\" }, { repository = \"…\", tag = \"…\" }, \

@@ -9,7 +9,6 @@ pub(crate) mod lines;
 mod options;
 mod read;
 mod settings;
-pub mod suggest;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -24,10 +23,10 @@ pub use options::{
 };
 pub use read::anchored;
 
-use crate::error::Fault;
-use crate::ids::{Name, Platform, Repository};
-use crate::template::Template;
-pub use crate::version::TagPattern;
+use crate::base::error::Fault;
+use crate::base::ids::{Name, Platform, Repository};
+use crate::base::template::Template;
+pub use crate::base::version::TagPattern;
 
 /// A `matrix.toml` is written by people: one larger than this is a mistake. In bytes.
 const LIMIT: u64 = 1 << 20;

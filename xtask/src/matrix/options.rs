@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::decode::{Errors, Table, kind};
-use super::lines::relative;
-use super::{Diagnostic, Located, suggest};
+use crate::base::suggest;
+use crate::matrix::decode::{Errors, Table, kind};
+use crate::matrix::lines::relative;
+use crate::matrix::{Diagnostic, Located};
 
 /// Options of `docker buildx build` that are the same for all builds of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::decode::{Errors, Table};
-use super::images::image;
-use super::lines::{conditions, reference, tags};
-use super::settings::{selector, settings};
-use super::{
+use crate::base::ids::{Name, Repository};
+use crate::base::suggest;
+use crate::matrix::decode::{Errors, Table};
+use crate::matrix::images::image;
+use crate::matrix::lines::{conditions, reference, tags};
+use crate::matrix::settings::{selector, settings};
+use crate::matrix::{
     ComposerMode, Condition, Diagnostic, Exclude, Located, Matrix, PlatformDef, RefSpec, Sign, Sigstore,
-    Source, Track, suggest,
+    Source, Track,
 };
-use crate::ids::{Name, Repository};
 
 /// The words of `sign.method`.
 const METHODS: [&str; 3] = ["keyless", "key", "none"];

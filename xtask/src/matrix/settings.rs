@@ -3,10 +3,11 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::decode::{Errors, Table, kind};
-use super::read::Declared;
-use super::{Diagnostic, Located, Selector, Setting, Settings, suggest};
-use crate::ids::Name;
+use crate::base::ids::Name;
+use crate::base::suggest;
+use crate::matrix::decode::{Errors, Table, kind};
+use crate::matrix::read::Declared;
+use crate::matrix::{Diagnostic, Located, Selector, Setting, Settings};
 
 /// All settings of a table.
 pub(super) fn settings(table: &Table<'_>, errors: &Errors<'_>) -> Settings {

@@ -2,13 +2,13 @@
 
 use std::path::{Component, Path};
 
-use super::event::Event;
-use super::values::Values;
-use super::{Build, BuildContext, Need, Pair};
-use crate::ids::Name;
+use crate::base::ids::Name;
 use crate::matrix::cells::CellSpec;
 use crate::matrix::lines::holds_credentials;
 use crate::matrix::{Diagnostic, NamedContext, Options, PlatformDef, Setting, Settings};
+use crate::plan::event::Event;
+use crate::plan::values::Values;
+use crate::plan::{Build, BuildContext, Need, Pair};
 
 /// A setting and the place in the matrix that it comes from, for people.
 #[derive(Debug, Clone, Copy)]

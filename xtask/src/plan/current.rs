@@ -6,8 +6,8 @@
 use anyhow::Result;
 use std::path::Path;
 
-use super::Plan;
-use crate::files;
+use crate::base::files;
+use crate::plan::Plan;
 
 /// The plan on disk, if there is one that can be read. A damaged one is replaced, not an error.
 pub fn read(path: &Path) -> Option<Plan> {

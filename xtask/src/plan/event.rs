@@ -4,10 +4,10 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::git::Git;
-use crate::context::Environment;
-use crate::error::Fault;
-use crate::files;
+use crate::base::context::Environment;
+use crate::base::error::Fault;
+use crate::base::files;
+use crate::plan::git::Git;
 
 /// The event of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,15 +3,15 @@
 use anyhow::{Context as _, Result};
 use std::ops::Range;
 
-use super::builds::{Origin, cascade};
-use super::resolve::{Inputs, Resolver};
-use super::tags::why_not;
-use super::values::Values;
-use super::{Build, Cell, Plan};
-use crate::ids::CellId;
+use crate::base::ids::CellId;
+use crate::base::ui::columns;
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostics, Matrix, RefSpec, SecretSource, Settings};
-use crate::ui::columns;
+use crate::plan::builds::{Origin, cascade};
+use crate::plan::resolve::{Inputs, Resolver};
+use crate::plan::tags::why_not;
+use crate::plan::values::Values;
+use crate::plan::{Build, Cell, Plan};
 
 /// One cell of a plan that was resolved from the same matrix and inputs.
 ///
@@ -84,7 +84,7 @@ impl Explain<'_> {
 
     fn annotations(&self) -> Vec<Row> {
         let origins = cascade(self.spec, None, |settings| &settings.index_annotations);
-        let one = |pair: &super::Pair| {
+        let one = |pair: &crate::plan::Pair| {
             let origin = origins.iter().find(|origin| origin.setting.key == pair.key);
             let from = origin.map_or("every index has it".to_owned(), |origin| self.from(origin));
             row("annotation", format!("{}={}", pair.key, pair.value), from)

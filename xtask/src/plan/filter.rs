@@ -3,9 +3,9 @@
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Build, Cell, Pair, Plan};
-use crate::error::Fault;
-use crate::ids::{CellId, Name};
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Name};
+use crate::plan::{Build, Cell, Pair, Plan};
 
 /// What was asked for. An empty list asks for all; several values of one kind are alternatives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

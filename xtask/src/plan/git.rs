@@ -4,8 +4,8 @@ use anyhow::Result;
 use std::path::Path;
 use xshell::{Shell, cmd};
 
-use crate::context::Environment;
-use crate::error::Fault;
+use crate::base::context::Environment;
+use crate::base::error::Fault;
 
 /// What a plan wants to know of the checkout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

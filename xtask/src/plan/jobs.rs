@@ -6,9 +6,9 @@ use anyhow::Result;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Build, Cell, Plan};
-use crate::error::Fault;
-use crate::ids::{CellId, Name};
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Name};
+use crate::plan::{Build, Cell, Plan};
 
 /// A matrix has at most as many jobs.
 const MOST: usize = 256;

@@ -4,7 +4,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserializer, Serializer};
 use std::fmt;
 
-use super::Pair;
+use crate::plan::Pair;
 
 pub(super) fn serialize<S: Serializer>(pairs: &[Pair], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|pair| (&pair.key, &pair.value)))

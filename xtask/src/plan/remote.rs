@@ -7,8 +7,8 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::Fault;
-use crate::ids::Name;
+use crate::base::error::Fault;
+use crate::base::ids::Name;
 use crate::matrix::cells::CellSpec;
 use crate::matrix::{RefSpec, TagPattern};
 

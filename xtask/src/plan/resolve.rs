@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use super::builds::{builds, cascade, expand, merge};
-use super::event::Event;
-use super::git::Git;
-use super::remote::{self, Queries, RemoteRef, Remotes};
-use super::tags::{Situation, event_is, tags};
-use super::upstream::Upstream;
-use super::values::Values;
-use super::{Cell, Destination, DestinationKind, Excluded, Pair, Plan, PlannedTag, SCHEMA, Sign};
-use crate::error::Fault;
-use crate::ids::{CellId, Digest, Name, Repository, Tag};
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
+use crate::plan::builds::{builds, cascade, expand, merge};
+use crate::plan::event::Event;
+use crate::plan::git::Git;
+use crate::plan::remote::{self, Queries, RemoteRef, Remotes};
+use crate::plan::tags::{Situation, event_is, tags};
+use crate::plan::upstream::Upstream;
+use crate::plan::values::Values;
+use crate::plan::{Cell, Destination, DestinationKind, Excluded, Pair, Plan, PlannedTag, SCHEMA, Sign};
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";

@@ -1,11 +1,11 @@
 //! Which tags a cell gets, and in which order they are set.
 
-use super::PlannedTag;
-use super::event::Event;
-use super::values::Values;
-use crate::ids::Tag;
+use crate::base::ids::Tag;
+use crate::base::template::Template;
 use crate::matrix::{Condition, Diagnostic, EventName, RefSpec, TagSpec, When};
-use crate::template::Template;
+use crate::plan::PlannedTag;
+use crate::plan::event::Event;
+use crate::plan::values::Values;
 
 /// What the conditions of tags look at.
 #[derive(Debug, Clone, Copy)]

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 
-use super::event::Event;
-use super::remote::{self, RemoteRef};
-use super::resolve::Resolver;
+use crate::base::version::{Numbers, of_tag, without_v};
 use crate::matrix::cells::CellSpec;
 use crate::matrix::{Diagnostic, RefSpec};
-use crate::version::{Numbers, of_tag, without_v};
+use crate::plan::event::Event;
+use crate::plan::remote::{self, RemoteRef};
+use crate::plan::resolve::Resolver;
 
 /// The upstream of a cell, resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::upstream::Upstream;
-use crate::ids::{Name, Platform};
+use crate::base::ids::{Name, Platform};
 use crate::matrix::cells::CellSpec;
+use crate::plan::upstream::Upstream;
 
 /// Everything that a template of one cell may name.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@
 //! policy-controller 0.13 reads bundles only as attestations, and only keyless ones: a signature by cosign 3 is one
 //! whose predicate is of the type [`SIGNATURE`].
 
-use super::{Key, LOG, Policy, Trust, globs, is_docker_hub, path, quoted};
-use crate::ids::Repository;
+use crate::base::ids::Repository;
+use crate::policy::{Key, LOG, Policy, Trust, globs, is_docker_hub, path, quoted};
 
 /// The type of the statement that `cosign sign` signs since version 3.
 const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
@@ -88,9 +88,9 @@ fn by_key(key: &Key) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PublicKey;
-    use super::super::tests::{PEM, keyless, outdent, policy};
     use super::*;
+    use crate::policy::PublicKey;
+    use crate::policy::tests::{PEM, keyless, outdent, policy};
     use expect_test::expect;
 
     fn authorities_of(trust: Trust) -> String {

@@ -3,8 +3,8 @@
 //! That is what took the place of `verifyImages` in a `ClusterPolicy`, which Kyverno 1.17 deprecates. It finds out by
 //! itself whether a signature is a Sigstore bundle, as cosign 3 makes them, or in the older form of cosign 2.
 
-use super::{Key, LOG, Policy, PublicKey, Trust, globs, is_docker_hub, path, quoted};
-use crate::ids::Repository;
+use crate::base::ids::Repository;
+use crate::policy::{Key, LOG, Policy, PublicKey, Trust, globs, is_docker_hub, path, quoted};
 
 /// The kinds of containers of a pod.
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
@@ -105,8 +105,8 @@ fn validation(containers: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{PEM, keyless, outdent, policy};
     use super::*;
+    use crate::policy::tests::{PEM, keyless, outdent, policy};
     use expect_test::expect;
 
     fn signer_of(trust: Trust) -> String {

@@ -10,8 +10,8 @@ use anyhow::Result;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::error::Fault;
-use crate::ids::Repository;
+use crate::base::error::Fault;
+use crate::base::ids::Repository;
 
 /// The public transparency log of Sigstore, to which `cosign sign` writes.
 const LOG: &str = "https://rekor.sigstore.dev";
@@ -139,7 +139,7 @@ fn path(repository: &Repository) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::report;
+    use crate::base::error::report;
 
     pub(super) const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEQmFzZTY0IG9mIGEga2V5\n-----END PUBLIC KEY-----\n";
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub use signals::Signals;
 
 use crate::argv::{Argv, EnvValue};
-use crate::error::Fault;
+use crate::base::error::Fault;
 
 /// The most that is kept of what a command prints on one stream, in bytes.
 const CAPTURE_LIMIT: usize = 16 << 20;

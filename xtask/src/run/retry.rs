@@ -4,9 +4,9 @@ use anyhow::Result;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Finished, Output, Runner};
 use crate::argv::Argv;
-use crate::ui::Ui;
+use crate::base::ui::Ui;
+use crate::run::{Finished, Output, Runner};
 
 /// How often a call is made at most.
 const ATTEMPTS: u32 = 4;

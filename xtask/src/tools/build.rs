@@ -8,12 +8,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Tool, binary_path};
 use crate::argv::{Argv, Program};
-use crate::context::Layout;
-use crate::error::Fault;
+use crate::base::context::Layout;
+use crate::base::error::Fault;
+use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
-use crate::ui::Ui;
+use crate::tools::{Tool, binary_path};
 
 /// How often a long build says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(30);

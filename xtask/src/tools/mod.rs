@@ -6,6 +6,7 @@
 //! is built again when they change.
 
 mod build;
+pub mod checkers;
 pub mod system;
 
 use anyhow::{Context as _, Result};
@@ -15,10 +16,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::argv::{Argv, Program};
-use crate::context::{Environment, Layout};
-use crate::error::Fault;
+use crate::base::context::{Environment, Layout};
+use crate::base::error::Fault;
+use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
-use crate::ui::Ui;
 
 /// A tool that is pinned as a Go module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::argv::{Argv, Program};
-use crate::context::{Environment, Layout};
-use crate::error::Fault;
-use crate::ids::Platform;
+use crate::base::context::{Environment, Layout};
+use crate::base::error::Fault;
+use crate::base::ids::Platform;
+use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
-use crate::ui::Ui;
 
 /// Where the kernel keeps its interpreters.
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";

@@ -1,0 +1,134 @@
+//! A build of the plan as buildx wants it. Pure.
+
+use anyhow::{Context as _, Result};
+use std::path::Path;
+
+use crate::argv::bake::target_name;
+use crate::argv::buildx::{BuildSpec, NamedContext};
+use crate::argv::options::{CacheScope, option_args};
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Digest, Name};
+use crate::base::record::{self, DigestRecord};
+use crate::build::contexts::Contexts;
+use crate::plan::resolve::{ANNOTATION_BUILT, ANNOTATION_CELL, ANNOTATION_PLAN, ANNOTATION_PLANNED};
+use crate::plan::{Build, BuildContext, Cell, Pair, Plan};
+
+/// How a needed image enters a build.
+pub(crate) enum Linked<'a> {
+    /// By the digest that was pushed.
+    Pushed(&'a dyn Fn(&CellId, &Name) -> Result<NamedContext>),
+    /// As another target of the same bake call.
+    Targets,
+}
+
+/// What all builds of one call share.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) root: &'a Path,
+    pub(crate) contexts: &'a Contexts,
+    pub(crate) push: bool,
+    /// Who builds, for the provenance.
+    pub(crate) builder: Option<&'a str>,
+    /// The time, RFC 3339 in UTC.
+    pub(crate) now: &'a str,
+}
+
+/// Everything that decides what one build makes. `published`: the image that may serve as a cache.
+pub(crate) fn spec(
+    around: &Around<'_>,
+    cell: &Cell,
+    build: &Build,
+    linked: &Linked<'_>,
+    published: Option<&Digest>,
+) -> Result<BuildSpec> {
+    let Around { plan, root, contexts: sent, push, builder, now } = *around;
+    let Build {
+        arch,
+        platform,
+        runner: _,
+        context,
+        dockerfile,
+        target,
+        test: _,
+        binaries: _,
+        emulate: _,
+        build_args,
+        labels,
+        annotations,
+        contexts: sources,
+        options,
+        needs,
+    } = build;
+    let mut contexts = Vec::new();
+    for need in needs {
+        let source = match linked {
+            Linked::Pushed(find) => find(&need.cell, arch)?,
+            Linked::Targets => NamedContext::Target(target_name(&format!("{}.{arch}", need.cell))),
+        };
+        contexts.push((need.context.to_string(), source));
+    }
+    for BuildContext { name, source, local } in sources {
+        let source = if *local { sent.path(source).display().to_string() } else { source.clone() };
+        contexts.push((name.clone(), NamedContext::Source(source)));
+    }
+    let context = sent.path(context);
+    let name = format!("{}.{arch}", cell.id);
+    let repository = cell.repositories.first().context("the plan gives no repository")?;
+    let scope = CacheScope { name: &name, repository, published, push, builder };
+    let options = option_args(options, root, scope);
+    // What a build made tells by itself which cell it belongs to: records cannot be swapped unnoticed.
+    let own = [
+        (ANNOTATION_CELL, cell.id.to_string()),
+        (ANNOTATION_PLAN, plan.id.to_string()),
+        (ANNOTATION_PLANNED, plan.created.clone()),
+        (ANNOTATION_BUILT, now.to_owned()),
+    ];
+    Ok(BuildSpec {
+        name,
+        dockerfile: context.join(dockerfile),
+        context,
+        target: target.clone(),
+        platform: platform.clone(),
+        build_args: Pair::tuples(build_args),
+        labels: Pair::tuples(labels),
+        annotations: Pair::tuples(annotations),
+        index_annotations: own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        contexts,
+        options,
+        repositories: cell.repositories.clone(),
+        push,
+    })
+}
+
+/// A needed image: where it is and its digest, out of the record of the same plan and architecture.
+///
+/// # Errors
+/// If there is no such record; in a dry run a digest of zeros stands for it.
+pub(crate) fn pushed(
+    plan: &Plan,
+    digests: &Path,
+    cell: &CellId,
+    arch: &Name,
+    dry: bool,
+) -> Result<NamedContext> {
+    let repository = plan
+        .cell(cell)
+        .and_then(|cell| cell.repositories.first())
+        .with_context(|| format!("the plan lacks {cell}"))?;
+    let digest = match recorded(plan, digests, cell, arch) {
+        Some(record) => record.digest,
+        None if dry => Digest::unknown(),
+        None => {
+            return Err(Fault::failed(format!("there is no record of {cell} {arch} from this plan")).into());
+        }
+    };
+    Ok(NamedContext::Image { repository: repository.clone(), digest })
+}
+
+/// The record that a plan already has of a build.
+pub(crate) fn recorded(plan: &Plan, digests: &Path, cell: &CellId, arch: &Name) -> Option<DigestRecord> {
+    let path = record::digest_path(digests, cell, arch);
+    let record = record::read::<DigestRecord>(&path).ok().flatten();
+    record.filter(|record| record.plan == plan.id && record.pushed)
+}

@@ -1,0 +1,108 @@
+//! What `docker buildx build --metadata-file` writes.
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use std::path::Path;
+
+use crate::base::error::Fault;
+use crate::base::files;
+use crate::base::ids::Digest;
+use crate::base::record::BaseImage;
+
+/// The parts of the metadata that go into a record.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// `containerimage.digest`: with provenance that of an index, image and attestation together.
+    pub digest: Digest,
+    /// The media type of `containerimage.descriptor`.
+    pub media_type: String,
+    /// The images among the provenance's materials.
+    pub bases: Vec<BaseImage>,
+    /// The bases that BuildKit took for another platform than it was asked for, in its own words.
+    pub foreign_bases: Vec<String>,
+}
+
+impl Metadata {
+    /// Reads the file of a finished build.
+    ///
+    /// # Errors
+    /// If buildx wrote none, or one without a digest.
+    pub fn read(path: &Path) -> Result<Self> {
+        let missing = || Fault::failed(format!("buildx wrote no metadata to {}", path.display()));
+        let bytes = files::read_optional(path)?.ok_or_else(missing)?;
+        let value: Value =
+            serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
+        // bake nests the same fields below the name of each target; we ask for one at a time.
+        let nested = value
+            .as_object()
+            .and_then(|targets| targets.values().find(|target| target.get(DIGEST).is_some()));
+        let value = if value.get(DIGEST).is_some() { &value } else { nested.unwrap_or(&value) };
+        Self::parse(value).with_context(|| format!("reading {}", path.display()))
+    }
+
+    fn parse(value: &Value) -> Result<Self> {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let digest = text(value.get(DIGEST)).context("it names no containerimage.digest")?.parse()?;
+        let descriptor = value.get("containerimage.descriptor");
+        let media_type = text(descriptor.and_then(|found| found.get("mediaType"))).unwrap_or_default();
+        let materials = value.pointer("/buildx.build.provenance/materials").and_then(Value::as_array);
+        let warnings = value.get("buildx.build.warnings").and_then(Value::as_array);
+        Ok(Self {
+            digest,
+            media_type,
+            bases: materials.into_iter().flatten().filter_map(base).collect(),
+            foreign_bases: warnings.into_iter().flatten().filter_map(foreign_base).collect(),
+        })
+    }
+}
+
+/// A warning of the check `InvalidBaseImagePlatform`, without its name. With `BUILDX_METADATA_WARNINGS` buildx writes
+/// warnings into the metadata, their texts in base64. <https://docs.docker.com/reference/build-checks/>
+fn foreign_base(warning: &Value) -> Option<String> {
+    let text = STANDARD.decode(warning.get("short")?.as_str()?).ok()?;
+    String::from_utf8_lossy(&text).strip_prefix("InvalidBaseImagePlatform: ").map(str::to_owned)
+}
+
+const DIGEST: &str = "containerimage.digest";
+
+/// A material of the SLSA 0.2 shape, if it is an image.
+pub(crate) fn base(material: &Value) -> Option<BaseImage> {
+    let image = material
+        .get("uri")?
+        .as_str()
+        .filter(|uri| uri.starts_with("pkg:docker/") || uri.starts_with("pkg:oci/"))?;
+    let digest = format!("sha256:{}", material.pointer("/digest/sha256")?.as_str()?).parse().ok()?;
+    Some(BaseImage { image: image.to_owned(), digest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn bases_are_the_images_among_the_materials() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let value = json!({
+            "containerimage.digest": format!("sha256:{hex}"),
+            "containerimage.descriptor": { "mediaType": "application/vnd.oci.image.index.v1+json" },
+            "buildx.build.provenance": { "materials": [
+                { "uri": "pkg:docker/php@8.2-cli?platform=linux%2Farm64", "digest": { "sha256": hex } },
+                { "uri": "https://example.com/x.tar.gz", "digest": { "sha256": hex } },
+                { "uri": "pkg:docker/broken@1", "digest": { "sha256": "zz" } }
+            ]},
+            "buildx.build.warnings": [
+                { "short": STANDARD.encode("InvalidBaseImagePlatform: Base image x was pulled with platform") },
+                { "short": STANDARD.encode("JSONArgsRecommended: x") },
+                { "short": 3 }
+            ]
+        });
+        let metadata = Metadata::parse(&value).unwrap();
+        assert_eq!(metadata.bases.len(), 1);
+        assert_eq!(metadata.foreign_bases, ["Base image x was pulled with platform"]);
+        assert_eq!(metadata.media_type, "application/vnd.oci.image.index.v1+json");
+        assert!(Metadata::parse(&json!({})).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! From a plan to pushed builds: what is built, in which order, and whether the result is what it claims to be.
+
+pub mod arch_check;
+pub mod build_spec;
+pub mod builder;
+pub mod cache;
+pub mod contexts;
+pub mod metadata;
+pub mod scheduler;

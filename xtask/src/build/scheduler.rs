@@ -1,0 +1,231 @@
+//! The builds of one call: wave after wave, each confirmed at the registry and recorded.
+
+use anyhow::{Context as _, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use crate::argv::bake;
+use crate::argv::buildx::{self, Buildx};
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Digest, Name};
+use crate::base::parallel;
+use crate::base::record::{self, DigestRecord};
+use crate::build::arch_check::Looker;
+use crate::build::build_spec::{Around, Linked, pushed, recorded, spec};
+use crate::build::builder::Builder;
+use crate::build::contexts::Contexts;
+use crate::build::metadata::Metadata;
+use crate::plan::{Build, Cell, Plan};
+use crate::run::Output;
+use crate::session::Session;
+
+/// One build of the plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job<'p> {
+    pub(crate) cell: &'p Cell,
+    pub(crate) build: &'p Build,
+}
+
+/// How a build ended.
+pub(crate) enum Outcome {
+    Built(Box<DigestRecord>, f64),
+    Failed(anyhow::Error),
+    Skipped(String),
+}
+
+/// Everything that the builds of one call share.
+pub(crate) struct Run<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) plan: &'a Plan,
+    pub(crate) buildx: &'a Buildx,
+    pub(crate) builder: &'a Builder,
+    pub(crate) version: String,
+    pub(crate) digests: PathBuf,
+    pub(crate) push: bool,
+    pub(crate) contexts: Contexts,
+    /// The address of the CI job, where there is one.
+    pub(crate) job: Option<String>,
+    /// The published images that may serve as a cache.
+    pub(crate) published: BTreeMap<CellId, Digest>,
+}
+
+impl<'a> Run<'a> {
+    /// Adds what the builds need and this plan has not built yet, and puts all in the order of waves.
+    pub(crate) fn with_needs(&self, jobs: Vec<Job<'a>>) -> Vec<Job<'a>> {
+        let mut wanted: BTreeSet<(&CellId, &Name)> =
+            jobs.iter().map(|job| (&job.cell.id, &job.build.arch)).collect();
+        if self.push {
+            for job in &jobs {
+                for needed in crate::plan::filter::needed(self.plan, job.cell) {
+                    if recorded(self.plan, &self.digests, needed, &job.build.arch).is_none()
+                        && wanted.insert((needed, &job.build.arch))
+                    {
+                        self.session.ui.note(format!(
+                            "{needed} {} is needed and not built yet: it is built first",
+                            job.build.arch
+                        ));
+                    }
+                }
+            }
+        }
+        let all =
+            self.plan.cells.iter().flat_map(|cell| cell.builds.iter().map(move |build| Job { cell, build }));
+        all.filter(|job| wanted.contains(&(&job.cell.id, &job.build.arch))).collect()
+    }
+
+    /// Wave after wave, side by side within a wave.
+    pub(crate) fn all(&self, jobs: &[Job<'a>], limit: Option<usize>) -> Vec<Outcome> {
+        let alone = jobs.len() == 1;
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        let waves: BTreeSet<usize> = jobs.iter().map(|job| job.cell.wave).collect();
+        for wave in waves {
+            let now: Vec<Job<'a>> = jobs.iter().copied().filter(|job| job.cell.wave == wave).collect();
+            let before = (jobs, &outcomes);
+            let results = parallel::map(&now, limit.unwrap_or_else(parallel::default_jobs), |job| {
+                if let Some(reason) = self.unmet(*job, before.0, before.1) {
+                    return Outcome::Skipped(reason);
+                }
+                let began = Instant::now();
+                match self.one(*job, alone) {
+                    Ok(record) => Outcome::Built(Box::new(record), began.elapsed().as_secs_f64()),
+                    Err(error) => Outcome::Failed(error),
+                }
+            });
+            outcomes.extend(results);
+        }
+        outcomes
+    }
+
+    /// Why a build cannot be tried: something that it needs failed in this call.
+    fn unmet(&self, job: Job<'_>, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Option<String> {
+        let needs = crate::plan::filter::needed(self.plan, job.cell);
+        let failed = jobs.iter().zip(outcomes).find(|(other, outcome)| {
+            needs.contains(&other.cell.id)
+                && other.build.arch == job.build.arch
+                && !matches!(outcome, Outcome::Built(..))
+        });
+        failed.map(|(other, _)| format!("it needs {} {}", other.cell.id, other.build.arch))
+    }
+
+    /// The command of a build, and where its metadata goes.
+    pub(crate) fn command(&self, job: Job<'_>, dry: bool) -> Result<(PathBuf, crate::argv::Argv)> {
+        let name = format!("{}.{}", job.cell.id, job.build.arch);
+        let metadata = self.session.layout.logs().join(format!("{name}.metadata.json"));
+        let linked = if self.push {
+            Linked::Pushed(&|need, arch| pushed(self.plan, &self.digests, need, arch, dry))
+        } else {
+            Linked::Targets
+        };
+        let around = Around {
+            plan: self.plan,
+            root: &self.session.layout.root,
+            contexts: &self.contexts,
+            push: self.push,
+            builder: self.job.as_deref(),
+            now: &humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        };
+        let published = self.published.get(&job.cell.id);
+        let main = spec(&around, job.cell, job.build, &linked, published)?;
+        if job.build.needs.is_empty() || self.push {
+            return Ok((metadata.clone(), buildx::build(self.buildx, &main, &metadata)));
+        }
+        let mut specs = vec![main];
+        for needed in crate::plan::filter::needed(self.plan, job.cell) {
+            let cell = self.plan.cell(needed).with_context(|| format!("the plan lacks {needed}"))?;
+            let build = cell
+                .build(&job.build.arch)
+                .with_context(|| format!("{needed} is not built for {}", job.build.arch))?;
+            specs.push(spec(&around, cell, build, &linked, None)?);
+        }
+        let file = self.session.layout.logs().join(format!("{name}.bake.json"));
+        crate::base::files::write_json(&file, &bake::definition(&specs))?;
+        let target = bake::target_name(&name);
+        Ok((metadata.clone(), bake::bake(self.buildx, &format!("build {name}"), &file, &[target], &metadata)))
+    }
+
+    /// Builds, confirms, records.
+    fn one(&self, job: Job<'_>, alone: bool) -> Result<DigestRecord> {
+        let Job { cell, build } = job;
+        let (metadata, argv) = self.command(job, false)?;
+        let log = self.session.layout.logs().join(format!("{}.{}.log", cell.id, build.arch));
+        // What an earlier build left must not be taken for this one's.
+        let _ = fs::remove_file(&metadata);
+        let started = SystemTime::now();
+        self.session.ui.note(format!("building {} {}", cell.id, build.arch));
+        let _group = alone
+            .then(|| self.session.github())
+            .flatten()
+            .map(|job| job.group(&format!("build {} {}", cell.id, build.arch)));
+        let output = if alone { Output::Inherit } else { Output::Log(&log) };
+        let finished = self.session.runner.run(&argv, output)?;
+        if let (Some(job), false) = (self.session.github(), alone) {
+            job.folded(&format!("build {} {}", cell.id, build.arch), &finished.stderr);
+        }
+        if !finished.success() {
+            let fault = finished.fault(&argv);
+            return Err(if alone {
+                fault
+            } else {
+                fault.help(format!("the whole log: {}", self.session.layout.show(&log)))
+            }
+            .into());
+        }
+        let metadata = Metadata::read(&metadata)?;
+        if let [first, ..] = metadata.foreign_bases.as_slice() {
+            return Err(Fault::failed(format!("build {} {}: {first}", cell.id, build.arch))
+                .help("pin the digest of the index, which has every platform, not that of one image in it")
+                .help("where it is meant: `FROM --platform=…`, or `# check=skip=InvalidBaseImagePlatform` at the top of the Dockerfile")
+                .into());
+        }
+        let size = if self.push { Some(self.confirm(cell, build, &metadata.digest)?) } else { None };
+        let record = DigestRecord { size, ..self.record(cell, build, metadata, started) };
+        crate::base::files::write_json(&record::digest_path(&self.digests, &cell.id, &build.arch), &record)
+            .with_context(|| format!("record the digest of {} {}", cell.id, build.arch))?;
+        self.session.ui.note(format!("built {} {}  {}", cell.id, build.arch, record.digest.short()));
+        Ok(record)
+    }
+
+    /// Asks every repository for the digest: it has to be there and hold the right platform. Then looks into the image.
+    /// Returns its size in bytes.
+    fn confirm(&self, cell: &Cell, build: &Build, digest: &Digest) -> Result<u64> {
+        let registry = self.session.registry(self.buildx);
+        let mut found = None;
+        for repository in &cell.repositories {
+            let held = registry.expect(repository, digest)?;
+            crate::publish::sources::check(&held, &cell.id, &build.platform)
+                .with_context(|| format!("check {}", repository.at(digest)))?;
+            found = Some(held);
+        }
+        let held = found.context("a cell has a repository")?;
+        Looker { session: self.session, buildx: self.buildx, registry }
+            .check(cell, build, &held)
+            .with_context(|| format!("look into {} {}", cell.id, build.arch))
+    }
+
+    fn record(&self, cell: &Cell, build: &Build, metadata: Metadata, started: SystemTime) -> DigestRecord {
+        let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+        DigestRecord {
+            schema: record::SCHEMA,
+            plan: self.plan.id.clone(),
+            cell: cell.id.clone(),
+            arch: build.arch.clone(),
+            platform: build.platform.clone(),
+            repositories: if self.push { cell.repositories.clone() } else { Vec::new() },
+            digest: metadata.digest,
+            media_type: metadata.media_type,
+            version: cell.version.clone(),
+            commit: cell.commit.clone(),
+            revision: self.plan.revision.clone(),
+            bases: metadata.bases,
+            inputs: None,
+            buildx: self.version.clone(),
+            buildkit: self.builder.buildkit.clone(),
+            started: time(started),
+            finished: time(SystemTime::now()),
+            size: None,
+            pushed: self.push,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The attestations of a published index, as `verify` shows and checks them.
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use crate::base::error::Fault;
+use crate::base::ids::{Digest, Platform, Repository};
+use crate::base::record::{BaseImage, Child};
+use crate::matrix::Sbom;
+use crate::plan::Cell;
+use crate::registry::attestations::{self, Description};
+use crate::registry::manifest::Descriptor;
+use crate::registry::{Held, Registry};
+
+/// The image of one platform, and what is attested about it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Checked {
+    pub(crate) platform: String,
+    pub(crate) digest: Digest,
+    /// The type of the provenance; none if there is none.
+    provenance: Option<String>,
+    /// Who built it; empty where the builder did not say.
+    builder: Option<String>,
+    /// The images that it stands on.
+    materials: Vec<BaseImage>,
+    sbom: bool,
+}
+
+impl Checked {
+    /// What is attested, for people.
+    pub(crate) fn attested(&self) -> String {
+        let Some(kind) = &self.provenance else { return "nothing attested".to_owned() };
+        let kind = kind.rsplit('/').next().unwrap_or(kind);
+        let builder = self.builder.as_deref().filter(|id| !id.is_empty());
+        let parts = [
+            Some(format!("SLSA {kind}")),
+            self.sbom.then(|| "SBOM".to_owned()),
+            builder.map(|id| format!("built by {id}")),
+            Some(match self.materials.len() {
+                1 => "1 base image".to_owned(),
+                count => format!("{count} base images"),
+            }),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The image of each platform in an index, with what is attested about it. All of it has to fit together.
+pub(crate) fn images(registry: &Registry, repository: &Repository, held: &Held) -> Result<Vec<Checked>> {
+    let described = registry.describe(&repository.at(&held.digest), attestations::DESCRIPTION)?;
+    let description = Description::parse(&described)?;
+    held.manifest.images().map(|entry| image(registry, repository, held, entry, &description)).collect()
+}
+
+fn image(
+    registry: &Registry,
+    repository: &Repository,
+    held: &Held,
+    entry: &Descriptor,
+    description: &Description,
+) -> Result<Checked> {
+    let text = entry.platform_text();
+    let refuse =
+        |what: String| Err(Fault::failed(format!("{}, {text}: {what}", repository.at(&held.digest))).into());
+    let mut checked = Checked {
+        platform: text.clone(),
+        digest: entry.digest.clone(),
+        provenance: None,
+        builder: None,
+        materials: Vec::new(),
+        sbom: false,
+    };
+    // What another tool published may have any platform, and nothing attested.
+    let Ok(platform) = text.parse::<Platform>() else { return Ok(checked) };
+    let image = description.image(&platform)?;
+    if !image.is_for(&platform) {
+        return refuse(format!("its configuration says {}/{}", image.os, image.architecture));
+    }
+    if held.manifest.attestations(&entry.digest).next().is_none() {
+        return Ok(checked);
+    }
+    let statements = registry.statements(repository, &held.manifest, &entry.digest)?;
+    checked.provenance = statements.provenance().map(str::to_owned);
+    checked.sbom = statements.sbom();
+    match description.provenance(&platform) {
+        Some(found) => {
+            checked.builder = Some(found.builder);
+            checked.materials = found.materials;
+        }
+        None if checked.provenance.is_some() => {
+            return refuse("its provenance cannot be read".to_owned());
+        }
+        None => {}
+    }
+    Ok(checked)
+}
+
+/// Each image has the attestations that the matrix declares.
+///
+/// # Errors
+/// If one lacks something.
+pub(crate) fn declared(cell: &Cell, children: &[Child], images: &[Checked]) -> Result<()> {
+    for child in children {
+        let found = images.iter().find(|image| image.digest == child.digest);
+        let found = found.with_context(|| format!("there is no image for {}", child.platform))?;
+        let build = cell.builds.iter().find(|build| build.platform == child.platform);
+        let sbom = build.is_some_and(|build| build.options.attest.sbom != Sbom::Off);
+        let missing = match found {
+            Checked { provenance: None, .. } => "provenance",
+            Checked { sbom: false, .. } if sbom => "SBOM",
+            _ => continue,
+        };
+        let text = format!("the image for {} lacks the {missing} that the matrix declares", child.platform);
+        return Err(Fault::failed(text).into());
+    }
+    Ok(())
+}

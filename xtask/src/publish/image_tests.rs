@@ -1,0 +1,108 @@
+//! Step 4 of a publication: the image's own test stage, on each platform.
+
+use anyhow::{Context as _, Result};
+
+use crate::argv::Argv;
+use crate::argv::buildx::{self, Buildx, NamedContext};
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Digest, Name, Platform, Repository};
+use crate::base::record::DigestRecord;
+use crate::build::build_spec::{Around, Linked, spec};
+use crate::build::builder::Builder;
+use crate::build::contexts::Contexts;
+use crate::plan::{Build, Cell, Plan};
+use crate::run::Output;
+use crate::session::Session;
+
+/// What the tests of one merge share.
+pub(crate) struct Tests<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) plan: &'a Plan,
+    pub(crate) buildx: &'a Buildx,
+    pub(crate) contexts: Contexts,
+}
+
+impl<'a> Tests<'a> {
+    /// Looks whether the builder can run what the cells declare. Without a test nothing is asked.
+    ///
+    /// # Errors
+    /// If a platform is missing and cannot be emulated.
+    pub(crate) fn prepare(&self, cells: &[&Cell], local: bool) -> Result<()> {
+        let builds = cells.iter().flat_map(|cell| &cell.builds).filter(|build| build.test.is_some());
+        let mut platforms: Vec<&Platform> = builds.map(|build| &build.platform).collect();
+        platforms.sort();
+        platforms.dedup();
+        if platforms.is_empty() {
+            return Ok(());
+        }
+        self.contexts.make()?;
+        let logs = self.session.layout.logs();
+        std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
+        let builder = Builder::inspect(self.buildx, &self.session.runner)?;
+        for platform in platforms.into_iter().filter(|platform| !builder.lists(platform)) {
+            if !local {
+                return Err(Fault::failed(format!("test for {platform}: the builder does not have that platform"))
+                    .help("let it emulate (docker/setup-qemu-action in CI), or name one that has it: --builder NAME")
+                    .into());
+            }
+            self.session.local().ensure_emulation(platform)?;
+        }
+        Ok(())
+    }
+
+    /// The commands of a cell's tests, one per platform; none if it declares no test.
+    ///
+    /// # Errors
+    /// If the plan lacks what a build needs.
+    pub(crate) fn commands(
+        &self,
+        cell: &Cell,
+        records: &[DigestRecord],
+        repository: &Repository,
+    ) -> Result<Vec<Argv>> {
+        let one = |(build, stage): (&Build, &String)| {
+            let record = records.iter().find(|record| record.arch == build.arch);
+            let digest = record.map_or_else(Digest::unknown, |record| record.digest.clone());
+            let image = NamedContext::Image { repository: repository.clone(), digest };
+            let around = Around {
+                plan: self.plan,
+                root: &self.session.layout.root,
+                contexts: &self.contexts,
+                push: true,
+                builder: None,
+                now: "",
+            };
+            // What the image was built upon stands in its own record: a job that merges one cell has no others. What
+            // is not there was not used; a digest of zeros is found nowhere, should the test ask for it all the same.
+            let find = |need: &CellId, _: &Name| {
+                let needed = self.plan.cell(need).with_context(|| format!("the plan lacks {need}"))?;
+                let repository = needed.repositories.first().context("a cell has a repository")?.clone();
+                let digest = record.and_then(|record| record.base(&repository)).cloned();
+                Ok(NamedContext::Image { repository, digest: digest.unwrap_or_else(Digest::unknown) })
+            };
+            let spec = spec(&around, cell, build, &Linked::Pushed(&find), None)?;
+            Ok(buildx::test(self.buildx, &spec, stage, &image))
+        };
+        cell.builds.iter().filter_map(|build| Some((build, build.test.as_ref()?))).map(one).collect()
+    }
+
+    /// Runs them, one after the other.
+    ///
+    /// # Errors
+    /// If one fails: what it printed is in a log.
+    pub(crate) fn run(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
+        for argv in self.commands(cell, records, repository)? {
+            let log = self.session.layout.logs().join(format!("{}.log", argv.purpose.replace(' ', ".")));
+            let finished = self.session.runner.run(&argv, Output::Log(&log))?;
+            if !finished.success() {
+                let shown = self.session.layout.show(&log);
+                return Err(finished
+                    .fault(&argv)
+                    .help(format!("nothing of {} was signed or tagged; the whole log: {shown}", cell.id))
+                    .into());
+            }
+            self.session.ui.note(format!("{}: passed", argv.purpose));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Step 2: what a registry holds under a record's digest.
+
+use anyhow::Result;
+
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Platform};
+use crate::plan::resolve::ANNOTATION_CELL;
+use crate::registry::Held;
+use crate::registry::manifest::Descriptor;
+
+/// Checks one build's result: an index of one image for the platform, with one attestation, made for this cell.
+///
+/// # Errors
+/// If it is anything else.
+pub fn check<'h>(held: &'h Held, cell: &CellId, platform: &Platform) -> Result<&'h Descriptor> {
+    let refuse = |why: String| Err(Fault::failed(why).into());
+    if !held.manifest.is_index() {
+        return refuse(format!(
+            "{} is no index of an image and its attestation but `{}`",
+            held.digest.short(),
+            held.manifest.media_type
+        ));
+    }
+    let images: Vec<&Descriptor> = held.manifest.images().collect();
+    let [image] = images.as_slice() else {
+        return refuse(format!(
+            "{} holds {} images, expected one for {platform}",
+            held.digest.short(),
+            images.len()
+        ));
+    };
+    if !image.is_for(platform) {
+        return refuse(format!(
+            "{} holds an image for {}, expected {platform}",
+            held.digest.short(),
+            image.platform_text()
+        ));
+    }
+    match held.manifest.attestations(&image.digest).count() {
+        1 => {}
+        count => {
+            return refuse(format!(
+                "{} holds {count} attestations of its image, expected one",
+                held.digest.short()
+            ));
+        }
+    }
+    match held.manifest.annotations.get(ANNOTATION_CELL) {
+        Some(made_for) if made_for == cell.as_str() => Ok(image),
+        Some(other) => {
+            refuse(format!("{} was built for the cell {other}, expected {cell}", held.digest.short()))
+        }
+        None => refuse(format!(
+            "{} does not say for which cell it was built: it is not of this tool",
+            held.digest.short()
+        )),
+    }
+}

@@ -1,0 +1,72 @@
+//! Publication records that are attached to the index in the registry, as signed in-toto statements.
+//!
+//! So another machine finds them, and knows who wrote them. Formats: <https://github.com/in-toto/attestation> and
+//! <https://github.com/secure-systems-lab/dsse>.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::base::record::{self, Publication};
+
+/// The type of the statements.
+pub const KIND: &str = "urn:io.xtask:publication:v1";
+
+/// What `cosign verify-attestation` prints per line.
+#[derive(Deserialize)]
+struct Envelope {
+    payload: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Statement {
+    predicate_type: String,
+    predicate: serde_json::Value,
+}
+
+/// The records among what `cosign verify-attestation` printed, the newest last. What is none of this version is
+/// left out: it was signed by whom we trust, but it is not for us.
+pub fn parse(stdout: &[u8]) -> Vec<Publication> {
+    let text = String::from_utf8_lossy(stdout);
+    let mut found: Vec<Publication> = text.lines().filter_map(publication).collect();
+    found.sort_by(|one, two| one.published.cmp(&two.published));
+    found
+}
+
+fn publication(line: &str) -> Option<Publication> {
+    let envelope: Envelope = serde_json::from_str(line).ok()?;
+    let statement: Statement = serde_json::from_slice(&STANDARD.decode(envelope.payload).ok()?).ok()?;
+    if statement.predicate_type != KIND {
+        return None;
+    }
+    let publication: Publication = serde_json::from_value(statement.predicate).ok()?;
+    (publication.schema == record::SCHEMA).then_some(publication)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_records_are_read() {
+        let record = r#"{"schema":1,"plan":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","cell":"app",
+            "version":null,"commit":null,"revision":"r","repositories":[],"unfinished":[],"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "children":[],"tags":[],"signature":{"method":"local","identity":null,"key":null},"published":"PUBLISHED"}"#;
+        let line = |kind: &str, predicate: &str| {
+            let statement = format!(r#"{{"_type":"x","predicateType":"{kind}","predicate":{predicate}}}"#);
+            format!(r#"{{"payload":"{}","payloadType":"p","signatures":[]}}"#, STANDARD.encode(statement))
+        };
+        let of = |published: &str| line(KIND, &record.replace("PUBLISHED", published));
+        let lines = [
+            of("2026-11-22"),
+            of("2026-11-21"),
+            line("urn:other", record),
+            line(KIND, "{}"),
+            "no JSON".into(),
+        ];
+        let found = parse(lines.join("\n").as_bytes());
+        let times: Vec<&str> = found.iter().map(|publication| publication.published.as_str()).collect();
+        assert_eq!(times, ["2026-11-21", "2026-11-22"]);
+    }
+}

@@ -1,0 +1,142 @@
+//! The parts of OCI manifests that we look at.
+//!
+//! Sources: the OCI image spec (image index, descriptor), and BuildKit's
+//! `docs/attestations/attestation-storage.md` for how attestations are listed.
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use crate::base::ids::{Digest, Platform};
+
+/// The largest manifest that a registry has to accept (OCI distribution spec: 4 MiB).
+const LIMIT: usize = 4 << 20;
+
+/// A manifest, as far as it lists other things.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// The media type.
+    #[serde(default)]
+    pub media_type: String,
+    /// What an index lists. An image manifest has none.
+    #[serde(default)]
+    pub manifests: Vec<Descriptor>,
+    /// Its annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// What an image or attestation manifest holds. An index has none.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+    /// What it is about, where it refers to something (OCI 1.1).
+    #[serde(default)]
+    pub subject: Option<Subject>,
+}
+
+/// A part of a manifest.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Layer {
+    /// Its size as the registry holds it, in bytes.
+    #[serde(default)]
+    pub size: u64,
+    /// Its annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What a manifest refers to.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Subject {
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// An entry of an index.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Descriptor {
+    /// What it points to.
+    pub digest: Digest,
+    /// The platform; `unknown/unknown` for attestations.
+    pub platform: Option<DescribedPlatform>,
+    /// Its annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A platform as descriptors spell it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DescribedPlatform {
+    /// E.g. `linux`.
+    pub os: String,
+    /// E.g. `arm64`.
+    pub architecture: String,
+    /// E.g. `v7`.
+    #[serde(default)]
+    pub variant: Option<String>,
+}
+
+impl Manifest {
+    /// Parses what a registry holds.
+    ///
+    /// # Errors
+    /// If it is too large or no manifest.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        anyhow::ensure!(
+            bytes.len() <= LIMIT,
+            "a manifest of {} bytes is more than the limit of {LIMIT}",
+            bytes.len()
+        );
+        serde_json::from_slice(bytes).context("the registry's answer is no manifest")
+    }
+
+    /// What an image manifest lists, in bytes.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.size).sum()
+    }
+
+    /// Whether it is an index (or Docker's older manifest list).
+    pub fn is_index(&self) -> bool {
+        self.media_type.ends_with("image.index.v1+json") || self.media_type.ends_with("manifest.list.v2+json")
+    }
+
+    /// The images that an index lists, without their attestations.
+    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| entry.attested().is_none())
+    }
+
+    /// The attestations of one image.
+    pub fn attestations<'a>(&'a self, image: &'a Digest) -> impl Iterator<Item = &'a Descriptor> {
+        self.manifests.iter().filter(move |entry| entry.attested() == Some(image.as_str()))
+    }
+}
+
+impl Descriptor {
+    /// The digest of the image that this entry attests, if it is an attestation.
+    fn attested(&self) -> Option<&str> {
+        let kind = self.annotations.get("vnd.docker.reference.type")?;
+        let subject = self.annotations.get("vnd.docker.reference.digest")?;
+        (kind == "attestation-manifest").then_some(subject)
+    }
+
+    /// Whether it is for a platform.
+    pub fn is_for(&self, platform: &Platform) -> bool {
+        self.platform
+            .as_ref()
+            .is_some_and(|found| platform.matches(&found.os, &found.architecture, found.variant.as_deref()))
+    }
+
+    /// The platform as text, e.g. `linux/arm/v7`.
+    pub fn platform_text(&self) -> String {
+        self.platform.as_ref().map_or_else(
+            || "no platform".to_owned(),
+            |found| {
+                let variant = found.variant.as_deref().filter(|variant| !variant.is_empty());
+                [Some(found.os.as_str()), Some(found.architecture.as_str()), variant]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join("/")
+            },
+        )
+    }
+}

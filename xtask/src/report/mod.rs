@@ -1,0 +1,5 @@
+//! What people and workflows are told: tables, Markdown, and the files of GitHub Actions.
+
+pub mod github;
+pub mod markdown;
+pub mod plan_table;

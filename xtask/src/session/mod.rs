@@ -1,0 +1,220 @@
+//! What the commands share: the checkout, the destination, the plan, the builder, the signer.
+
+pub mod planning;
+
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+use crate::argv::Program;
+use crate::argv::buildx::Buildx;
+use crate::argv::cosign::{Cosign, Signer, Sigstore};
+use crate::base::context::{Context, Layout};
+use crate::base::error::Fault;
+use crate::base::ids::Platform;
+use crate::base::ui::Ui;
+use crate::local::offline::Base;
+use crate::local::{Local, Stack, Wanted};
+use crate::matrix::{self, Matrix, Sbom};
+use crate::plan::{Plan, Sign};
+use crate::registry::Registry;
+use crate::report::github;
+use crate::run::Runner;
+use crate::tools::{Tool, Toolbox};
+
+/// One command at work in one checkout.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Environment, clock, current folder.
+    pub context: Context,
+    /// Where things are.
+    pub layout: Layout,
+    /// Runs commands.
+    pub runner: Runner,
+    /// What people see.
+    pub ui: Ui,
+    /// Finds the tools.
+    pub tools: Toolbox,
+}
+
+impl Session {
+    /// Puts the parts together.
+    pub fn new(context: Context, layout: Layout, runner: Runner, ui: Ui) -> Self {
+        let tools = Toolbox::new(&layout, &context.environment, &runner, ui);
+        Self { context, layout, runner, ui, tools }
+    }
+
+    /// The local stack of this checkout.
+    pub fn local(&self) -> Local<'_> {
+        Local {
+            layout: &self.layout,
+            environment: &self.context.environment,
+            runner: &self.runner,
+            tools: &self.tools,
+            ui: self.ui,
+        }
+    }
+
+    /// `matrix.toml`.
+    ///
+    /// # Errors
+    /// If it is invalid: every error in it.
+    pub fn matrix(&self) -> Result<Matrix> {
+        matrix::load(&self.layout.matrix)
+    }
+
+    /// The job of GitHub Actions that we are a step of, if any.
+    pub fn github(&self) -> Option<github::Job<'_>> {
+        github::Job::of(&self.context.environment, self.ui)
+    }
+
+    /// The line that checks a published reference from anywhere. `None`: it is not signed.
+    ///
+    /// # Errors
+    /// If the signer cannot be had.
+    pub fn verify_command(&self, sign: &Sign, reference: &str) -> Result<Option<String>> {
+        if *sign == Sign::Local {
+            return Ok(Some(format!("cargo xtask verify {reference}")));
+        }
+        let signer = self.signer(sign, None)?;
+        Ok(signer.map(|signer| Cosign::verify_plain(&signer, reference).to_string()))
+    }
+
+    /// A path that was typed: relative to the folder in which it was typed.
+    pub fn typed(&self, path: &Path) -> PathBuf {
+        self.context.current.join(path)
+    }
+
+    /// Starts the local stack, with stand-ins for what the matrix builds upon.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn local_up(&self) -> Result<Stack> {
+        let matrix = self.matrix()?;
+        let mut wanted = Wanted::default();
+        for image in &matrix.images {
+            wanted.bases.extend(Base::read(&self.layout.root.join(&image.context))?);
+        }
+        wanted.platforms =
+            matrix.platforms.iter().map(|platform| platform.platform.clone()).collect::<Vec<Platform>>();
+        wanted.scanner = matrix.images.iter().any(|image| image.options.attest.sbom == Sbom::On);
+        self.local().up(&wanted)
+    }
+
+    /// buildx for a plan: the local stack's builder, or the one that was named or selected.
+    ///
+    /// # Errors
+    /// If buildx is missing, or if the local stack does not start.
+    pub fn buildx(&self, plan: &Plan, named: Option<&str>) -> Result<(Buildx, Option<Stack>)> {
+        let local = plan.sign == Sign::Local;
+        let stack = if local { Some(self.local_up()?) } else { None };
+        let program = self.tools.get(Tool::Buildx)?.program;
+        let buildx = chosen_builder(program, stack.as_ref(), named);
+        Ok((buildx, stack))
+    }
+
+    /// cosign.
+    ///
+    /// # Errors
+    /// If it is missing and cannot be built.
+    pub fn cosign(&self) -> Result<Cosign> {
+        let found = self.tools.get(Tool::Cosign)?;
+        Ok(Cosign { program: found.program, version: found.version })
+    }
+
+    /// How a plan's images are signed. `None`: not at all.
+    ///
+    /// # Errors
+    /// If the local key cannot be made.
+    pub fn signer(&self, sign: &Sign, stack: Option<&Stack>) -> Result<Option<Signer>> {
+        Ok(match sign {
+            Sign::None { .. } => None,
+            Sign::Keyless { identity, issuer, sigstore } => {
+                let sigstore = sigstore.as_ref().map(|found| {
+                    let path = |name: &str| self.layout.root.join(name);
+                    self.sigstore(path(&found.trusted_root), Some(path(&found.signing_config)))
+                });
+                let sigstore = sigstore.transpose()?;
+                Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone(), sigstore })
+            }
+            Sign::Key { key } => {
+                Some(Signer::Key { key: key.clone(), public: public_key(key), password: None })
+            }
+            Sign::Local => {
+                let keys = match stack {
+                    Some(stack) => stack.keys.clone(),
+                    None => self.local_up()?.keys,
+                };
+                Some(Signer::Offline {
+                    key: keys.private,
+                    public: keys.public,
+                    password: keys.password,
+                    signing_config: keys.signing_config,
+                })
+            }
+        })
+    }
+
+    /// A Sigstore other than the public one.
+    ///
+    /// # Errors
+    /// If its trusted root cannot be read.
+    pub fn sigstore(&self, trusted_root: PathBuf, signing_config: Option<PathBuf>) -> Result<Sigstore> {
+        let invalid = |why: String| {
+            Fault::invalid(format!("reading the trusted root {}: {why}", self.layout.show(&trusted_root)))
+                .help("`cosign trusted-root create` writes one")
+        };
+        let bytes = crate::base::files::read_optional(&trusted_root)?
+            .ok_or_else(|| invalid("there is no such file".to_owned()))?;
+        let services = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        Ok(Sigstore { trusted_root, signing_config, services })
+    }
+
+    /// What [`Session::buildx`] would give, without starting or building anything.
+    ///
+    /// # Errors
+    /// If the state of the local stack cannot be read.
+    pub fn buildx_of_dry_run(&self, plan: &Plan, named: Option<&str>) -> Result<(Buildx, Option<Stack>)> {
+        let docker = || Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] };
+        let program = self.tools.look(Tool::Buildx)?.map_or_else(docker, |found| found.program);
+        let stack = if plan.sign == Sign::Local { Some(self.local().described()?) } else { None };
+        Ok((chosen_builder(program, stack.as_ref(), named), stack))
+    }
+
+    /// Reads from registries with the credentials of `buildx`.
+    pub fn registry(&self, buildx: &Buildx) -> Registry {
+        Registry { buildx: buildx.clone(), runner: self.runner.clone(), ui: self.ui }
+    }
+}
+
+/// The builder that was named, else that of the local stack, else the one that buildx has selected.
+fn chosen_builder(program: Program, stack: Option<&Stack>, named: Option<&str>) -> Buildx {
+    match (stack, named) {
+        (_, Some(name)) => Buildx { program, builder: Some(name.to_owned()), config: None },
+        (Some(stack), None) => Buildx {
+            program,
+            builder: Some(stack.builder.clone()),
+            config: Some(stack.buildx_config.clone()),
+        },
+        (None, None) => Buildx { program, builder: None, config: None },
+    }
+}
+
+/// The public half of a key: a file beside the private one, the variable of the same form, or the KMS address itself.
+pub(crate) fn public_key(key: &str) -> String {
+    match key.strip_suffix(".key") {
+        Some(stem) => format!("{stem}.pub"),
+        None => key.replace("PRIVATE", "PUBLIC"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_halves() {
+        assert_eq!(public_key("keys/cosign.key"), "keys/cosign.pub");
+        assert_eq!(public_key("env://COSIGN_PRIVATE_KEY"), "env://COSIGN_PUBLIC_KEY");
+        assert_eq!(public_key("awskms:///alias/x"), "awskms:///alias/x");
+    }
+}

@@ -1,0 +1,355 @@
+//! How a command comes by its plan: the file that was named, the current plan, or a new resolution.
+
+use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use crate::argv::git::ls_remote;
+use crate::base::error::Fault;
+use crate::base::ids::{CellId, Name, Repository};
+use crate::base::parallel;
+use crate::matrix::{self, Matrix};
+use crate::plan::event::Event;
+use crate::plan::explain::explain;
+use crate::plan::git::Git;
+use crate::plan::remote::{self, Remotes};
+use crate::plan::resolve::{Inputs, queries, resolve};
+use crate::plan::{Destination, DestinationKind, Plan, Sign, current};
+use crate::run::{Finished, retry};
+use crate::session::Session;
+
+/// `--to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// The local stack.
+    Local,
+    /// The repositories of `matrix.toml`.
+    Publish,
+    /// One repository.
+    Repository(Repository),
+}
+
+impl FromStr for To {
+    type Err = anyhow::Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "local" => Ok(Self::Local),
+            "publish" => Ok(Self::Publish),
+            other => other.parse().map(Self::Repository),
+        }
+    }
+}
+
+/// How a command gets its plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// `--plan FILE`.
+    pub file: Option<PathBuf>,
+    /// `--to`.
+    pub to: Option<To>,
+    /// `--fresh`.
+    pub fresh: bool,
+    /// `--allow-dirty`.
+    pub allow_dirty: bool,
+    /// `--set-version TRACK=X`.
+    pub versions: BTreeMap<Name, String>,
+    /// `--event`.
+    pub event: Option<String>,
+    /// A new plan does not become the current one: nothing is built by it, and builds of the current one stay good.
+    pub look: bool,
+}
+
+/// What a plan depends on beside the matrix.
+#[derive(Debug, Clone)]
+struct Surroundings {
+    git: Git,
+    event: Event,
+    destination: Destination,
+    sign: Sign,
+}
+
+impl Session {
+    /// The plan of a `build`, `merge` or `verify`: the file that was named, else the current plan of the checkout.
+    ///
+    /// # Errors
+    /// If there is no valid plan, if it is for another destination than the one asked for, or if CI gives none.
+    pub fn plan(&self, options: &PlanOptions) -> Result<Plan> {
+        let plan = match &options.file {
+            Some(file) => self.plan_of_file(&self.typed(file), options)?,
+            None => self.current_plan(options, true)?,
+        };
+        if plan.destination.kind == DestinationKind::Publish && plan.dirty() && !options.allow_dirty {
+            return Err(Fault::failed(format!(
+                "publish {}: the checkout has uncommitted changes",
+                plan.revision
+            ))
+            .help("commit them, or say --allow-dirty: the revision then ends in -dirty")
+            .into());
+        }
+        Ok(plan)
+    }
+
+    fn plan_of_file(&self, file: &Path, options: &PlanOptions) -> Result<Plan> {
+        let plan = Plan::read(file)?;
+        let kind = plan.destination.kind;
+        let refuse = |why: String, help: &str| {
+            Err(Fault::invalid(format!("use the plan {}: {why}", file.display())).help(help).into())
+        };
+        let wanted = options.to.as_ref().map(|to| self.destination(to, &self.matrix()?)).transpose()?;
+        if let Some(wanted) = wanted
+            && wanted != plan.destination
+        {
+            return refuse(
+                "it is for another destination than --to says".to_owned(),
+                "make a new plan with the same --to",
+            );
+        }
+        if kind == DestinationKind::Publish && options.to.is_none() && !self.context.environment.ci() {
+            return refuse(
+                "it publishes to the repositories of matrix.toml".to_owned(),
+                "outside CI that has to be typed: --to publish",
+            );
+        }
+        if kind == DestinationKind::Local
+            && plan.destination != self.destination(&To::Local, &self.matrix()?)?
+        {
+            return refuse(
+                "it is for the local stack of another checkout".to_owned(),
+                "make a new one here: cargo xtask plan --save FILE",
+            );
+        }
+        Ok(plan)
+    }
+
+    /// The plan on disk if it is still right, else a new one, which becomes the current plan.
+    ///
+    /// # Errors
+    /// As [`Session::plan`].
+    pub fn current_plan(&self, options: &PlanOptions, for_work: bool) -> Result<Plan> {
+        let to = self.to(options.to.as_ref())?;
+        if for_work && self.context.environment.ci() && to != To::Local {
+            return Err(Fault::invalid("in CI a build or merge needs --plan FILE")
+                .help("make the plan once, in a job of its own: cargo xtask plan --save plan.json; two runners that resolve on their own may build different commits")
+                .into());
+        }
+        let path = self.layout.plan();
+        let matrix = self.matrix()?;
+        let around = self.surroundings(&matrix, &to, options)?;
+        let today = humantime::format_rfc3339_seconds(self.context.now).to_string();
+        if let Some(held) =
+            current::read(&path).filter(|held| !options.fresh && current::same_day(&held.created, &today))
+            && self.is_current(&matrix, &around, options, &held)
+        {
+            self.ui.note(format!("using the current plan {} of {}", held.id.short(), held.created));
+            return Ok(held);
+        }
+        let fresh = self.resolve_anew(&matrix, around, options)?;
+        if options.look {
+            return Ok(fresh);
+        }
+        current::write(&path, &fresh)?;
+        self.ui.note(format!("new plan {} of {}", fresh.id.short(), fresh.created));
+        Ok(fresh)
+    }
+
+    /// Whether resolving under the clock and the upstream commits of a plan gives that plan again.
+    fn is_current(&self, matrix: &Matrix, around: &Surroundings, options: &PlanOptions, held: &Plan) -> bool {
+        let pinned = self.context.environment.get("SOURCE_DATE_EPOCH").is_some();
+        let clock = match humantime::parse_rfc3339(&held.created) {
+            Ok(clock) if !pinned => clock,
+            _ => self.context.now,
+        };
+        // What is not among its upstream commits is an error here, and asked for by the fresh resolution.
+        self.resolve(matrix, around.clone(), options, clock, held.upstreams.clone())
+            .is_ok_and(|again| again.id == held.id)
+    }
+
+    fn resolve_anew(&self, matrix: &Matrix, around: Surroundings, options: &PlanOptions) -> Result<Plan> {
+        let remotes = self.remotes(matrix, &around.event, options)?;
+        self.resolve(matrix, around, options, self.context.now, remotes)
+    }
+
+    /// Asks other repositories, each once, side by side.
+    fn remotes(&self, matrix: &Matrix, event: &Event, options: &PlanOptions) -> Result<Remotes> {
+        let queries: Vec<_> = queries(matrix, event, &options.versions).into_iter().collect();
+        let answers = parallel::map(&queries, parallel::default_jobs(), |(repository, patterns)| {
+            let patterns: Vec<String> = patterns.iter().cloned().collect();
+            let argv = ls_remote(repository, &patterns, &self.layout.root);
+            // One that is silent for so long waits for somebody: it would be silent again.
+            let again = |finished: &Finished| retry::is_temporary(finished) && finished.timed_out.is_none();
+            let finished = retry::run(&self.runner, self.ui, &argv, again)?;
+            if !finished.success() {
+                return Err(finished
+                    .fault(&argv)
+                    .help(format!("try it by hand: git ls-remote {}", crate::argv::quote(repository)))
+                    .into());
+            }
+            let refs = remote::parse(&String::from_utf8_lossy(&finished.stdout))
+                .with_context(|| argv.purpose.clone())?;
+            Ok((repository.clone(), refs))
+        });
+        answers.into_iter().collect()
+    }
+
+    fn surroundings(&self, matrix: &Matrix, to: &To, options: &PlanOptions) -> Result<Surroundings> {
+        let git = Git::read(&self.layout.root, &self.context.environment)?;
+        let destination = self.destination(to, matrix)?;
+        let event = match &options.event {
+            Some(text) => Event::simulate(text, &git.default_branch)?,
+            None => Event::detect(&self.context.environment, &git)?,
+        };
+        let sign = self.sign(matrix, &destination, &git)?;
+        Ok(Surroundings { git, event, destination, sign })
+    }
+
+    fn resolve(
+        &self,
+        matrix: &Matrix,
+        around: Surroundings,
+        options: &PlanOptions,
+        now: SystemTime,
+        remotes: Remotes,
+    ) -> Result<Plan> {
+        self.with_inputs(around, options, now, remotes, |inputs| resolve(matrix, inputs))
+    }
+
+    /// Where each value of a cell of the current plan comes from.
+    ///
+    /// # Errors
+    /// If there is no such cell.
+    pub fn explain(&self, plan: &Plan, id: &CellId, options: &PlanOptions) -> Result<String> {
+        let matrix = self.matrix()?;
+        let around = self.surroundings(&matrix, &self.to(options.to.as_ref())?, options)?;
+        let clock = humantime::parse_rfc3339(&plan.created).context("reading the clock of the plan")?;
+        self.with_inputs(around, options, clock, plan.upstreams.clone(), |inputs| {
+            explain(&matrix, inputs, plan, id)
+        })
+    }
+
+    fn with_inputs<T>(
+        &self,
+        around: Surroundings,
+        options: &PlanOptions,
+        now: SystemTime,
+        remotes: Remotes,
+        work: impl FnOnce(&Inputs<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let read = |path: &str| {
+            let bytes = crate::base::files::read_optional(&self.layout.root.join(path))?
+                .with_context(|| format!("there is no file {path}"))?;
+            String::from_utf8(bytes).with_context(|| format!("{path} is no text"))
+        };
+        let Surroundings { git, event, destination, sign } = around;
+        let versions = options.versions.clone();
+        work(&Inputs { now, event, git, destination, sign, versions, remotes, read: &read })
+    }
+
+    /// `--to`, else `XTASK_TO`, else what is usual here.
+    pub(crate) fn to(&self, typed: Option<&To>) -> Result<To> {
+        let environment = &self.context.environment;
+        match (typed, environment.get("XTASK_TO")) {
+            (Some(to), _) => Ok(to.clone()),
+            (None, Some(text)) => text.parse().context("reading the variable XTASK_TO"),
+            (None, None) => Ok(if environment.ci() { To::Publish } else { To::Local }),
+        }
+    }
+
+    /// How images of a destination are signed. Needs no version, so neither a version file nor another repository.
+    ///
+    /// # Errors
+    /// If `matrix.toml` is invalid, or if the identity of a keyless signature cannot be derived.
+    pub fn signing(&self, to: &To) -> Result<Sign> {
+        let matrix = self.matrix()?;
+        let git = Git::read(&self.layout.root, &self.context.environment)?;
+        self.sign(&matrix, &self.destination(to, &matrix)?, &git)
+    }
+
+    /// Where images go.
+    ///
+    /// # Errors
+    /// If the state of the local stack cannot be read.
+    pub fn destination(&self, to: &To, matrix: &Matrix) -> Result<Destination> {
+        Ok(match to {
+            To::Publish => {
+                Destination { kind: DestinationKind::Publish, repositories: matrix.repositories.clone() }
+            }
+            To::Repository(repository) => {
+                Destination { kind: DestinationKind::Repository, repositories: vec![repository.clone()] }
+            }
+            To::Local => Destination {
+                kind: DestinationKind::Local,
+                repositories: vec![self.local().address()?.parse()?],
+            },
+        })
+    }
+
+    /// Whether an address is that of this checkout's own registry.
+    fn is_local(&self, repository: &Repository) -> Result<bool> {
+        Ok(repository.host() == self.local().address()?)
+    }
+
+    fn sign(&self, matrix: &Matrix, destination: &Destination, git: &Git) -> Result<Sign> {
+        if destination.kind != DestinationKind::Publish {
+            let local: Result<Vec<bool>> =
+                destination.repositories.iter().map(|repository| self.is_local(repository)).collect();
+            if local?.into_iter().all(|local| local) {
+                return Ok(Sign::Local);
+            }
+        }
+        Ok(match &matrix.sign {
+            matrix::Sign::None { reason } => Sign::None { reason: reason.clone() },
+            matrix::Sign::Key { key } => Sign::Key { key: key.clone() },
+            matrix::Sign::Keyless { identity, workflow, issuer, sigstore } => Sign::Keyless {
+                identity: match identity {
+                    Some(identity) => identity.clone(),
+                    None => self.identity(git, workflow.as_deref())?,
+                },
+                sigstore: sigstore.clone(),
+                issuer: issuer
+                    .clone()
+                    .unwrap_or_else(|| "https://token.actions.githubusercontent.com".to_owned()),
+            },
+        })
+    }
+
+    /// The identity that GitHub's OIDC token gives a workflow of this repository, as an anchored regular expression: of
+    /// any branch or tag, since the tags of one image come from both, and of no pull request.
+    ///
+    /// A reusable workflow signs under its own name, which a job finds in none of its variables. Source:
+    /// <https://docs.github.com/en/actions/concepts/security/openid-connect>, claim `job_workflow_ref`.
+    fn identity(&self, git: &Git, workflow: Option<&str>) -> Result<String> {
+        let environment = &self.context.environment;
+        let job = environment.get("GITHUB_SERVER_URL").zip(environment.get("GITHUB_REPOSITORY"));
+        let address = job.map(|(server, name)| format!("{server}/{name}")).or_else(|| git.source.clone());
+        let Some(address) = address else {
+            let message =
+                "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`";
+            return Err(Fault::invalid(message)
+                .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
+                .into());
+        };
+        let workflow = workflow.map_or_else(|| "[^/@]+".to_owned(), escape);
+        Ok(format!("^{}/\\.github/workflows/{workflow}@refs/(heads|tags)/.+$", escape(&address)))
+    }
+}
+
+/// Escapes a text for a regular expression (Go's RE2 syntax).
+fn escape(text: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_are_exact() {
+        assert_eq!(
+            escape("https://github.com/a/b/.github/w.yml@refs/heads/x+y"),
+            r"https://github\.com/a/b/\.github/w\.yml@refs/heads/x\+y"
+        );
+    }
+}
