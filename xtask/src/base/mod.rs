@@ -10,4 +10,5 @@ pub mod record;
 pub mod suggest;
 pub mod template;
 pub mod ui;
+pub mod usage;
 pub mod version;

@@ -20,6 +20,7 @@ pub use signals::Signals;
 
 use crate::argv::{Argv, EnvValue};
 use crate::base::error::Fault;
+use crate::base::usage::Usage;
 
 /// The most that is kept of what a command prints on one stream, in bytes.
 const CAPTURE_LIMIT: usize = 16 << 20;
@@ -116,18 +117,25 @@ pub struct Runner {
     signals: Signals,
     /// Instead of the limits that commands have by themselves.
     limit: Option<Duration>,
+    /// Counts what was run.
+    usage: Usage,
 }
 
 impl Runner {
     /// A runner that passes on what `signals` hears.
     pub fn new(signals: Signals) -> Self {
-        Self { signals, limit: None }
+        Self { signals, limit: None, usage: Usage::default() }
     }
 
     /// With another time limit for every command that has one.
     #[must_use]
     pub fn with_limit(self, limit: Option<Duration>) -> Self {
         Self { limit, ..self }
+    }
+
+    /// What was run so far. The clients of registries count with it, too.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// Fails if somebody has asked us to stop.
@@ -154,8 +162,10 @@ impl Runner {
                 command.stdout(file.try_clone()?).stderr(file);
             }
         }
+        let began = Instant::now();
         let child = command.spawn().map_err(|error| cannot_start(argv, &error))?;
         let mut finished = self.supervise(child, argv)?;
+        self.usage.process(&name(argv), began.elapsed());
         if let Output::Log(path) = output {
             finished.stderr = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
         }
