@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::Fault;
@@ -76,6 +77,18 @@ pub struct BaseImage {
     pub image: String,
     /// Its digest.
     pub digest: Digest,
+}
+
+impl BaseImage {
+    /// A material of a provenance (SLSA 0.2 or 1), if it is an image.
+    pub(crate) fn of_material(material: &Value) -> Option<Self> {
+        let image = material
+            .get("uri")?
+            .as_str()
+            .filter(|uri| uri.starts_with("pkg:docker/") || uri.starts_with("pkg:oci/"))?;
+        let digest = format!("sha256:{}", material.pointer("/digest/sha256")?.as_str()?).parse().ok()?;
+        Some(Self { image: image.to_owned(), digest })
+    }
 }
 
 /// What one merge published: `<publications>/<cell>.json`.

@@ -3,6 +3,7 @@
 pub mod arch_check;
 pub mod build_spec;
 pub mod builder;
+pub mod built_index;
 pub mod cache;
 pub mod contexts;
 pub mod metadata;

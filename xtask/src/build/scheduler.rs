@@ -15,6 +15,7 @@ use crate::base::record::{self, DigestRecord};
 use crate::build::arch_check::Looker;
 use crate::build::build_spec::{Around, Linked, pushed, recorded, spec};
 use crate::build::builder::Builder;
+use crate::build::built_index;
 use crate::build::contexts::Contexts;
 use crate::build::metadata::Metadata;
 use crate::plan::{Build, Cell, Plan};
@@ -194,7 +195,7 @@ impl<'a> Run<'a> {
         let mut found = None;
         for repository in &cell.repositories {
             let held = registry.expect(repository, digest)?;
-            crate::publish::sources::check(&held, &cell.id, &build.platform)
+            built_index::check(&held, &cell.id, &build.platform)
                 .with_context(|| format!("check {}", repository.at(digest)))?;
             found = Some(held);
         }

@@ -34,7 +34,7 @@ pub fn run(session: &Session) -> Result<()> {
         session.ui.note(format!("{} {}  {}", tool.binary(), found.version, found.program.path));
     }
     session.ui.note("\n== workflows");
-    checkers::run(session)?;
+    checkers::run(&session.tools)?;
     let real = ["test", "--locked", "--package", "xtask", "--test", "real"];
     cargo(session, "tests on the real stack", &real)
 }

@@ -8,7 +8,6 @@ pub mod index;
 pub mod pinned_index;
 pub mod publisher;
 pub mod records;
-pub mod sources;
 pub mod statements;
 pub mod tag_rules;
 pub mod tagging;

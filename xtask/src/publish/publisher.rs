@@ -8,12 +8,12 @@ use crate::argv::imagetools::Join;
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Repository};
 use crate::base::record::{self, DigestRecord, Publication, Signature};
+use crate::build::built_index;
 use crate::plan::{Cell, Pair, Plan, Sign};
 use crate::publish::attestation_store::Attached;
 use crate::publish::image_tests::Tests;
 use crate::publish::index;
 use crate::publish::pinned_index::Exact;
-use crate::publish::sources;
 use crate::publish::tag_rules;
 use crate::publish::tagging::Tagging;
 use crate::registry::manifest::Manifest;
@@ -113,7 +113,7 @@ impl Merge<'_> {
     fn check_sources(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
         for record in records {
             let held = self.registry.expect(repository, &record.digest)?;
-            sources::check(&held, &cell.id, &record.platform)
+            built_index::check(&held, &cell.id, &record.platform)
                 .with_context(|| format!("check the record of {}", record.arch))?;
         }
         Ok(())

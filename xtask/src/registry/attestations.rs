@@ -73,7 +73,7 @@ impl Description {
                 .or_else(|| text("/builder/id"))
                 .unwrap_or_default()
                 .to_owned(),
-            materials: materials.into_iter().flatten().filter_map(crate::build::metadata::base).collect(),
+            materials: materials.into_iter().flatten().filter_map(BaseImage::of_material).collect(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Step 2: what a registry holds under a record's digest.
+//! What a registry holds under a record's digest: `build` checks what it pushed, `merge` what it joins.
 
 use anyhow::Result;
 
