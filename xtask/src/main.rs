@@ -118,7 +118,8 @@ fn verify_options(args: cli::Verify) -> Result<verify::Options> {
     let cli::Verify { reference, plan, cells, key, identity, issuer, trusted_root, json, publications } =
         args;
     let identity = identity.zip(issuer);
-    if let Some((identity, _)) = identity.as_ref().filter(|(text, _)| !xtask::matrix::anchored(text)) {
+    if let Some((identity, _)) = identity.as_ref().filter(|(text, _)| !xtask::base::patterns::anchored(text))
+    {
         return Err(Fault::invalid(format!(
             "--identity {identity}: it is not anchored, so it would match more than it says"
         ))

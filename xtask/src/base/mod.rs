@@ -6,6 +6,7 @@ pub mod error;
 pub mod files;
 pub mod ids;
 pub mod parallel;
+pub mod patterns;
 pub mod record;
 pub mod suggest;
 pub mod template;

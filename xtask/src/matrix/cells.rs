@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::ids::{CellId, Name};
-use crate::matrix::{
-    Axis, ComposerMode, Image, Located, Matrix, Need, PlatformDef, RefSpec, Selector, TagSpec, Track,
+use crate::matrix::diagnostic::Located;
+use crate::matrix::model::{
+    Axis, ComposerMode, Image, Matrix, Need, PlatformDef, RefSpec, Selector, TagSpec, Track,
 };
 
 /// A cell before anything of it is resolved.

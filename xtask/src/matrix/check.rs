@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::ids::{CellId, Name};
 use crate::matrix::cells::{CellSpec, ExcludedSpec, cells, combinations, needed_id, waves};
-use crate::matrix::{Diagnostic, Image, Matrix, Need, PlatformDef};
+use crate::matrix::diagnostic::Diagnostic;
+use crate::matrix::model::{Image, Matrix, Need, PlatformDef};
 
 /// The most cells of a matrix.
 const MOST: usize = 20_000;

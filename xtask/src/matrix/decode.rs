@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
+use std::path::{Component, Path};
 use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -9,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::base::ids::Name;
 use crate::base::suggest;
 use crate::base::template::Template;
-use crate::matrix::{Diagnostic, Located, Source};
+use crate::matrix::diagnostic::{Diagnostic, Located, Source};
 
 /// The errors found so far.
 pub(super) struct Errors<'s> {
@@ -67,6 +68,18 @@ impl<'s> Errors<'s> {
             .parse()
             .map_err(|error: anyhow::Error| self.add(Diagnostic::new(text.span.clone(), error.to_string())))
             .ok()
+    }
+
+    /// A path below the folder of `matrix.toml`.
+    pub(super) fn relative(&self, path: &Located<String>) -> Option<String> {
+        let inside = Path::new(&path.value)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if !inside {
+            let message = format!("`{}` leaves the folder of matrix.toml", path.value);
+            self.add(Diagnostic::new(path.span.clone(), message));
+        }
+        inside.then(|| path.value.clone())
     }
 
     /// Parses a template; errors point at the placeholders.
@@ -174,7 +187,7 @@ impl<'t> Table<'t> {
         Some(array.into_iter().filter_map(|value| self.as_string(key, value)).collect())
     }
 
-    /// The tables below a key, by name, in the order of the file. The third part is where the name stands.
+    /// The tables below a key, by name, in the order of the file.
     pub(super) fn tables(&self, key: &str) -> Vec<(Located<String>, Table<'t>)> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(outer) = Table::of(value, format!("[{key}]"), value.span(), self.errors) else {

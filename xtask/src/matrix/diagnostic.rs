@@ -38,6 +38,15 @@ impl Source {
     }
 }
 
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where, in bytes of the source.
+    pub span: Range<usize>,
+}
+
 /// One error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {

@@ -7,13 +7,14 @@ use toml::de::DeValue;
 use crate::base::ids::{Name, Repository};
 use crate::base::template::PLACEHOLDERS;
 use crate::matrix::decode::{Errors, Table};
-use crate::matrix::lines::{reference, relative, tags};
-use crate::matrix::options::options;
-use crate::matrix::read::Declared;
-use crate::matrix::settings::{entries, one_of, selector, settings};
-use crate::matrix::{
-    Axis, Diagnostic, Dockerfile, Image, Located, NamedContext, Need, Override, OwnLine, RefSpec, Setting,
+use crate::matrix::diagnostic::{Diagnostic, Located};
+use crate::matrix::model::{
+    Axis, Dockerfile, Image, NamedContext, Need, Override, OwnLine, RefSpec, Setting,
 };
+use crate::matrix::names::{Declared, one_of, selector};
+use crate::matrix::options::options;
+use crate::matrix::settings::{entries, settings};
+use crate::matrix::tracks::{reference, tags};
 
 /// One image. What is wrong in it leaves a gap.
 pub(super) fn image<'t>(
@@ -29,7 +30,7 @@ pub(super) fn image<'t>(
     let platforms = subset("platforms", "platform", &declared.platforms);
     let tracks = subset("tracks", "track", &declared.tracks);
     let composers = subset("composer", "composer mode", &declared.composers);
-    let context = table.required_string("context").and_then(|path| relative(&path, errors));
+    let context = table.required_string("context").and_then(|path| errors.relative(&path));
     let dockerfile = dockerfile(table, errors, declared);
     let own = own_line(table, errors, &name, declared);
     let image = Image {
@@ -71,10 +72,10 @@ fn dockerfile(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Do
         |default: Option<String>| Dockerfile { default: default.unwrap_or_else(usual), arches: Vec::new() };
     let Some(value) = table.get("dockerfile") else { return plain(None) };
     if !value.get_ref().is_table() {
-        return plain(table.as_string("dockerfile", value).and_then(|path| relative(&path, errors)));
+        return plain(table.as_string("dockerfile", value).and_then(|path| errors.relative(&path)));
     }
     let Some(table) = Table::of(value, "`dockerfile`", value.span(), errors) else { return plain(None) };
-    let path = |key: &str| table.string(key).and_then(|path| relative(&path, errors));
+    let path = |key: &str| table.string(key).and_then(|path| errors.relative(&path));
     let default = path("default");
     let arches = declared.platforms.iter().filter_map(|arch| Some((arch.clone(), path(arch.as_str())?)));
     let dockerfile = Dockerfile { arches: arches.collect(), ..plain(default) };

@@ -4,11 +4,12 @@ use std::path::{Component, Path};
 
 use crate::base::ids::Name;
 use crate::matrix::cells::CellSpec;
-use crate::matrix::lines::holds_credentials;
+use crate::matrix::tracks::holds_credentials;
 use crate::matrix::{Diagnostic, NamedContext, Options, PlatformDef, Setting, Settings};
 use crate::plan::event::Event;
+use crate::plan::model::{Build, BuildContext, Need};
+use crate::plan::pairs::Pair;
 use crate::plan::values::Values;
-use crate::plan::{Build, BuildContext, Need, Pair};
 
 /// A setting and the place in the matrix that it comes from, for people.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::path::Path;
 
 use crate::base::files;
-use crate::plan::Plan;
+use crate::plan::model::Plan;
 
 /// The plan on disk, if there is one that can be read. A damaged one is replaced, not an error.
 pub fn read(path: &Path) -> Option<Plan> {

@@ -8,10 +8,11 @@ use crate::base::ui::columns;
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostics, Matrix, RefSpec, SecretSource, Settings};
 use crate::plan::builds::{Origin, cascade};
+use crate::plan::model::{Build, Cell, Plan};
+use crate::plan::pairs::Pair;
 use crate::plan::resolve::{Inputs, Resolver};
 use crate::plan::tags::why_not;
 use crate::plan::values::Values;
-use crate::plan::{Build, Cell, Plan};
 
 /// One cell of a plan that was resolved from the same matrix and inputs.
 ///
@@ -84,7 +85,7 @@ impl Explain<'_> {
 
     fn annotations(&self) -> Vec<Row> {
         let origins = cascade(self.spec, None, |settings| &settings.index_annotations);
-        let one = |pair: &crate::plan::Pair| {
+        let one = |pair: &Pair| {
             let origin = origins.iter().find(|origin| origin.setting.key == pair.key);
             let from = origin.map_or("every index has it".to_owned(), |origin| self.from(origin));
             row("annotation", format!("{}={}", pair.key, pair.value), from)

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::error::Fault;
 use crate::base::ids::{CellId, Name};
-use crate::plan::{Build, Cell, Pair, Plan};
+use crate::plan::model::{Build, Cell, Plan};
+use crate::plan::pairs::Pair;
 
 /// What was asked for. An empty list asks for all; several values of one kind are alternatives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

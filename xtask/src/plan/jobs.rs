@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::error::Fault;
 use crate::base::ids::{CellId, Name};
-use crate::plan::{Build, Cell, Plan};
+use crate::plan::model::{Build, Cell, Plan};
 
 /// A matrix has at most as many jobs.
 const MOST: usize = 256;

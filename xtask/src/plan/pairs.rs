@@ -1,10 +1,24 @@
-//! A list of [`Pair`]s as a JSON object that keeps their order.
+//! Keys and values; a list of them is a JSON object that keeps their order.
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserializer, Serializer};
 use std::fmt;
 
-use crate::plan::Pair;
+/// A key and its value. In JSON a list of them is an object, its keys in the order of the list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pair {
+    /// The key.
+    pub key: String,
+    /// The value, placeholders expanded.
+    pub value: String,
+}
+
+impl Pair {
+    /// As tuples, for command lines.
+    pub fn tuples(pairs: &[Self]) -> Vec<(String, String)> {
+        pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect()
+    }
+}
 
 pub(super) fn serialize<S: Serializer>(pairs: &[Pair], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|pair| (&pair.key, &pair.value)))

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::error::Fault;
 use crate::base::ids::Name;
+use crate::base::version::TagPattern;
+use crate::matrix::RefSpec;
 use crate::matrix::cells::CellSpec;
-use crate::matrix::{RefSpec, TagPattern};
 
 /// A ref and the commit that it holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -13,11 +13,12 @@ use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
 use crate::plan::builds::{builds, cascade, expand, merge};
 use crate::plan::event::Event;
 use crate::plan::git::Git;
+use crate::plan::model::{Cell, Destination, DestinationKind, Excluded, Plan, PlannedTag, SCHEMA, Sign};
+use crate::plan::pairs::Pair;
 use crate::plan::remote::{self, Queries, RemoteRef, Remotes};
 use crate::plan::tags::{Situation, event_is, tags};
 use crate::plan::upstream::Upstream;
 use crate::plan::values::Values;
-use crate::plan::{Cell, Destination, DestinationKind, Excluded, Pair, Plan, PlannedTag, SCHEMA, Sign};
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
 pub const ANNOTATION_PLANNED: &str = "io.xtask.planned";

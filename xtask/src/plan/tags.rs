@@ -3,8 +3,8 @@
 use crate::base::ids::Tag;
 use crate::base::template::Template;
 use crate::matrix::{Condition, Diagnostic, EventName, RefSpec, TagSpec, When};
-use crate::plan::PlannedTag;
 use crate::plan::event::Event;
+use crate::plan::model::PlannedTag;
 use crate::plan::values::Values;
 
 /// What the conditions of tags look at.

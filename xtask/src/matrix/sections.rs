@@ -1,65 +1,23 @@
 //! The sections of `matrix.toml`, each read into its type.
 
-use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::base::ids::{Name, Repository};
+use crate::base::patterns::anchored;
 use crate::base::suggest;
 use crate::matrix::decode::{Errors, Table};
+use crate::matrix::diagnostic::{Diagnostic, Located, Source};
 use crate::matrix::images::image;
-use crate::matrix::lines::{conditions, reference, tags};
-use crate::matrix::settings::{selector, settings};
-use crate::matrix::{
-    ComposerMode, Condition, Diagnostic, Exclude, Located, Matrix, PlatformDef, RefSpec, Sign, Sigstore,
-    Source, Track,
+use crate::matrix::model::{
+    ComposerMode, Condition, Exclude, Matrix, PlatformDef, RefSpec, Sign, Sigstore, Track,
 };
+use crate::matrix::names::{self, Declared, selector};
+use crate::matrix::settings::settings;
+use crate::matrix::tracks::{conditions, reference, tags};
 
 /// The words of `sign.method`.
 const METHODS: [&str; 3] = ["keyless", "key", "none"];
-
-/// The names that the file declares, also those of what is wrong otherwise.
-pub(super) struct Declared {
-    pub(super) platforms: Vec<Name>,
-    pub(super) tracks: Vec<Name>,
-    pub(super) composers: Vec<Name>,
-    pub(super) images: Vec<Name>,
-    /// Each axis with its values, those of all images together.
-    pub(super) axes: Vec<(Name, Vec<Name>)>,
-}
-
-impl Declared {
-    fn of(root: &Table<'_>) -> Self {
-        let names = |key| root.names(key).iter().filter_map(|name| name.parse().ok()).collect();
-        Self {
-            platforms: names("platforms"),
-            tracks: names("tracks"),
-            composers: names("composer"),
-            images: names("images"),
-            axes: axes(root.get("images")),
-        }
-    }
-}
-
-/// All axes of all images, whatever else is wrong there.
-fn axes(images: Option<&Spanned<DeValue<'_>>>) -> Vec<(Name, Vec<Name>)> {
-    let mut found: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
-    let images = images.and_then(|images| images.get_ref().as_table());
-    for (_, image) in images.into_iter().flatten() {
-        let axes = image.get_ref().as_table().and_then(|image| image.get("axes"));
-        for (name, values) in axes.and_then(|axes| axes.get_ref().as_table()).into_iter().flatten() {
-            let Ok(name) = name.get_ref().parse::<Name>() else { continue };
-            let known = found.entry(name).or_default();
-            let values = values.get_ref().as_array().into_iter().flatten();
-            for value in values.filter_map(|value| value.get_ref().as_str()?.parse::<Name>().ok()) {
-                if !known.contains(&value) {
-                    known.push(value);
-                }
-            }
-        }
-    }
-    found.into_iter().collect()
-}
 
 /// Reads the whole file. Where something is wrong the result has a gap and the errors say so.
 /// The flag says whether the gaps leave it clear which cells there are.
@@ -75,7 +33,7 @@ pub(super) fn matrix(source: &Source) -> (Matrix, Vec<Diagnostic>, bool) {
         let before = source.text.get(..first).unwrap_or(&source.text);
         before.rfind('\n').map_or(0, |newline| newline + 1)
     });
-    let axes = axes(document.get_ref().get("images")).into_iter().map(|(name, _)| name).collect();
+    let axes = names::axes(document.get_ref().get("images")).into_iter().map(|(name, _)| name).collect();
     let errors = Errors::new(source, axes, broken);
     let root = Table::new(document.get_ref(), "matrix.toml", 0..0, &errors);
     let matrix = sections(source, &root, &errors);
@@ -250,29 +208,6 @@ fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> Sign {
     }
 }
 
-/// Whether a regular expression (RE2) says how the text begins and how it ends: `^…$`, where the last `$` is not escaped,
-/// no alternative stands outside of parentheses, and no flag changes what `^` and `$` mean.
-pub fn anchored(expression: &str) -> bool {
-    let Some(inner) = expression.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')) else {
-        return false;
-    };
-    let (mut depth, mut class, mut escaped) = (0_usize, false, false);
-    for c in inner.chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            ']' => class = false,
-            _ if class => {}
-            '[' => class = true,
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            '|' if depth == 0 => return false,
-            _ => {}
-        }
-    }
-    !escaped && !inner.contains("(?")
-}
-
 fn platform(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<PlatformDef> {
     let platform = table.required_string("platform").and_then(|text| errors.parse(&text));
     let runner = table.string("runner").map(|found| found.value);
@@ -339,19 +274,4 @@ fn excludes(root: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<E
         Some(Exclude { cells, reason: reason?.value, span: value.span() })
     };
     root.array("exclude").unwrap_or_default().into_iter().filter_map(one).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::anchored;
-
-    #[test]
-    fn what_is_anchored_matches_no_more_than_it_says() {
-        for good in ["^a$", r"^https://x/(a|b)\.yml@refs/(heads|tags)/.+$", r"^[^|(]\|$", r"^a\\$"] {
-            assert!(anchored(good), "{good}");
-        }
-        for bad in ["a", "^a", "a$", r"^a\$", "^a|b$", "^(?m)a$", "^(a)|b$", "^a$|^b$", ""] {
-            assert!(!anchored(bad), "{bad}");
-        }
-    }
 }

@@ -1,15 +1,14 @@
 //! Where a version comes from and which tags it gets: `ref` and `tags` of a track or an image.
 
-use std::path::{Component, Path};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::base::suggest;
 use crate::base::template::Template;
 use crate::matrix::decode::{Errors, Table};
-use crate::matrix::read::Declared;
-use crate::matrix::settings::selector;
-use crate::matrix::{Condition, Diagnostic, EventName, Located, RefSpec, Selector, TagSpec, When};
+use crate::matrix::diagnostic::{Diagnostic, Located};
+use crate::matrix::model::{Condition, EventName, RefSpec, Selector, TagSpec, When};
+use crate::matrix::names::{Declared, selector};
 
 /// The forms of `ref`, for people.
 const FORMS: &str = "one of { file = \"…\" }, { repository = \"…\", branch = \"…\" }, { repository = \"…\", tag = \"…\" }, \
@@ -20,7 +19,7 @@ pub(super) fn reference(value: &Spanned<DeValue<'_>>, errors: &Errors<'_>) -> Op
     let error = |message: &str| errors.add(Diagnostic::new(value.span(), message).help(FORMS));
     let mut found: Vec<Option<RefSpec>> = Vec::new();
     if let Some(path) = table.string("file") {
-        found.push(relative(&path, errors).map(RefSpec::File));
+        found.push(errors.relative(&path).map(RefSpec::File));
     }
     if let Some(text) = table.string("value") {
         found.push(Some(RefSpec::Value(text.value)));
@@ -91,21 +90,6 @@ fn branch_name(text: &Located<String>, errors: &Errors<'_>) -> Option<String> {
         return None;
     }
     Some(text.value.strip_prefix("refs/heads/").unwrap_or(&text.value).to_owned())
-}
-
-/// A path below the folder of `matrix.toml`.
-pub(super) fn relative(path: &Located<String>, errors: &Errors<'_>) -> Option<String> {
-    let inside = Path::new(&path.value)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if inside {
-        return Some(path.value.clone());
-    }
-    errors.add(Diagnostic::new(
-        path.span.clone(),
-        format!("`{}` leaves the folder of matrix.toml", path.value),
-    ));
-    None
 }
 
 pub(super) fn tags<'t>(

@@ -1,0 +1,271 @@
+//! The plan as types, and as a file.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+use crate::base::error::Fault;
+use crate::base::files;
+use crate::base::ids::{CellId, Digest, Name, Platform, Repository, Tag};
+use crate::matrix::{Options, Sigstore};
+use crate::plan::event::Event;
+use crate::plan::pairs::{self, Pair};
+use crate::plan::remote::Remotes;
+
+/// The version of the plan's JSON form.
+pub const SCHEMA: u32 = 1;
+
+/// A resolved run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// SHA-256 of the canonical form: the plan as compact JSON, its keys in the order of these fields, with the
+    /// digest of nothing in the place of this one.
+    pub id: Digest,
+    /// The plan's clock, RFC 3339 in UTC, whole seconds.
+    pub created: String,
+    /// What started the run.
+    pub event: Event,
+    /// The commit of this repository; ends in `-dirty` when the tree had changes.
+    pub revision: String,
+    /// The address of this repository, where known.
+    pub source: Option<String>,
+    /// The digest of `matrix.toml`.
+    pub matrix: Digest,
+    /// Where the images go.
+    pub destination: Destination,
+    /// How they are signed.
+    pub sign: Sign,
+    /// Whether the run pushes at all. A pull request never does.
+    pub push: bool,
+    /// The refs of other repositories that were chosen, by the address that `matrix.toml` gives.
+    pub upstreams: Remotes,
+    /// What gets tags, in the order of waves.
+    pub cells: Vec<Cell>,
+    /// What `[[exclude]]` left out.
+    pub excluded: Vec<Excluded>,
+}
+
+/// Where the images of a plan go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    /// Which rules apply.
+    pub kind: DestinationKind,
+    /// The repositories under which each image has its own.
+    pub repositories: Vec<Repository>,
+}
+
+/// The values of `--to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationKind {
+    /// The local stack.
+    Local,
+    /// The repositories of `matrix.toml`.
+    Publish,
+    /// A repository named on the command line.
+    Repository,
+}
+
+/// How the images of a plan are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Sign {
+    /// By the throw-away key of the local stack.
+    Local,
+    /// By OIDC.
+    Keyless {
+        /// An anchored regular expression for the certificate's identity.
+        identity: String,
+        /// The OIDC issuer.
+        issuer: String,
+        /// A Sigstore other than the public one.
+        sigstore: Option<Sigstore>,
+    },
+    /// By a key.
+    Key {
+        /// As cosign's `--key` wants it.
+        key: String,
+    },
+    /// Not at all.
+    None {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Image x track x composer mode: the unit that gets tags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    /// Its id.
+    pub id: CellId,
+    /// The image.
+    pub image: Name,
+    /// The track, where it has one.
+    pub track: Option<Name>,
+    /// The composer mode, where it has one.
+    pub composer: Option<Name>,
+    /// Its value on each axis of the image, in the order of the id.
+    #[serde(with = "pairs")]
+    pub axes: Vec<Pair>,
+    /// The upstream version.
+    pub version: Option<String>,
+    /// The upstream ref as written or found, e.g. a branch.
+    pub reference: Option<String>,
+    /// The upstream commit.
+    pub commit: Option<String>,
+    /// Where the image goes, one full repository for each of the destination's.
+    pub repositories: Vec<Repository>,
+    /// Its tags in the order in which they are set.
+    pub tags: Vec<PlannedTag>,
+    /// Whether the run succeeds without it.
+    pub allow_failure: bool,
+    /// 0 needs nothing of this run, 1 needs something of wave 0, and so on.
+    pub wave: usize,
+    /// Annotations of the index: what is needed to know later which publication is the newer one.
+    #[serde(with = "pairs")]
+    pub annotations: Vec<Pair>,
+    /// One per platform.
+    pub builds: Vec<Build>,
+}
+
+/// A tag to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedTag {
+    /// The tag.
+    pub name: Tag,
+    /// Once set it never moves to another digest.
+    pub immutable: bool,
+    /// It stands for the highest version that it can hold, as `{major}` and `{latest}` do.
+    pub highest: bool,
+}
+
+/// Cell x platform: one `docker buildx build`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// The short name of the platform.
+    pub arch: Name,
+    /// The platform.
+    pub platform: Platform,
+    /// The CI runner that builds it natively.
+    pub runner: Option<String>,
+    /// The context, relative to the folder of `matrix.toml`.
+    pub context: String,
+    /// The Dockerfile, relative to the context.
+    pub dockerfile: String,
+    /// The stage to build.
+    pub target: Option<String>,
+    /// The stage that tests the finished image.
+    pub test: Option<String>,
+    /// Files that must be machine code for the platform, beside the program that a container starts.
+    pub binaries: Vec<String>,
+    /// May be built by emulation without being asked.
+    pub emulate: bool,
+    /// Build arguments.
+    #[serde(with = "pairs")]
+    pub build_args: Vec<Pair>,
+    /// Labels of the image.
+    #[serde(with = "pairs")]
+    pub labels: Vec<Pair>,
+    /// Annotations of the image manifest.
+    #[serde(with = "pairs")]
+    pub annotations: Vec<Pair>,
+    /// Named contexts that are no images of this matrix.
+    pub contexts: Vec<BuildContext>,
+    /// Secrets, attestations, compression, caches.
+    pub options: Options,
+    /// Images of the same run and architecture that enter as named contexts.
+    pub needs: Vec<Need>,
+}
+
+/// A build context beside the main one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildContext {
+    /// Its name.
+    pub name: String,
+    /// A path relative to the folder of `matrix.toml`, or an address.
+    pub source: String,
+    /// Whether it is a path.
+    pub local: bool,
+}
+
+/// A needed image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    /// The name of the context.
+    pub context: Name,
+    /// The cell that makes it.
+    pub cell: CellId,
+}
+
+/// A cell that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Excluded {
+    /// Its id.
+    pub cell: CellId,
+    /// The reason that `matrix.toml` gives.
+    pub reason: String,
+}
+
+impl Plan {
+    /// Fills in [`Plan::id`].
+    ///
+    /// # Errors
+    /// Never in practice: a plan is plain data.
+    pub(crate) fn seal(mut self) -> Result<Self> {
+        self.id = Digest::of(b"");
+        self.id = Digest::of(&serde_json::to_vec(&self)?);
+        Ok(self)
+    }
+
+    /// Reads a plan that `plan --save` wrote.
+    ///
+    /// # Errors
+    /// If there is none, if it is no plan of this version, or if it was changed after it was written.
+    pub fn read(path: &Path) -> Result<Self> {
+        let invalid = |why: String| {
+            Fault::invalid(format!("reading the plan {}: {why}", path.display()))
+                .help("write one with `cargo xtask plan --save FILE`")
+        };
+        let bytes = files::read_optional(path)?.ok_or_else(|| invalid("there is no such file".to_owned()))?;
+        let mut plan: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        if plan.schema != SCHEMA {
+            return Err(invalid(format!("schema {} is not supported, expected {SCHEMA}", plan.schema)).into());
+        }
+        let claimed = plan.id.clone();
+        plan = plan.seal()?;
+        if plan.id != claimed {
+            return Err(invalid(
+                "its content does not match its id: it was changed after it was written".to_owned(),
+            )
+            .into());
+        }
+        Ok(plan)
+    }
+
+    /// A cell by its id.
+    pub fn cell(&self, id: &CellId) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.id == *id)
+    }
+
+    /// Whether the revision had uncommitted changes.
+    pub fn dirty(&self) -> bool {
+        self.revision.ends_with("-dirty")
+    }
+}
+
+impl Cell {
+    /// The build for an architecture.
+    pub fn build(&self, arch: &Name) -> Option<&Build> {
+        self.builds.iter().find(|build| build.arch == *arch)
+    }
+}
