@@ -9,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use xtask::matrix::{self, Source};
 use xtask::plan::event::Event;
 use xtask::plan::git::Git;
+use xtask::plan::inputs::Inputs;
 use xtask::plan::remote::Remotes;
-use xtask::plan::resolve::{Inputs, resolve};
+use xtask::plan::resolve::resolve;
 use xtask::plan::{Destination, DestinationKind, Plan, Sign, jobs};
 use xtask::report::plan_table;
 

@@ -8,7 +8,8 @@ use xtask::matrix::{Source, parse};
 use xtask::plan::event::Event;
 use xtask::plan::git::Git;
 use xtask::plan::remote::{RemoteRef, Remotes};
-use xtask::plan::resolve::{Inputs, queries, resolve};
+use xtask::plan::inputs::Inputs;
+use xtask::plan::resolve::{queries, resolve};
 use xtask::report::plan_table;
 use xtask::plan::{Destination, DestinationKind, Sign, jobs};
 

@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 use xtask::matrix;
 use xtask::plan::event::Event;
 use xtask::plan::git::Git;
+use xtask::plan::inputs::Inputs;
 use xtask::plan::remote::{RemoteRef, Remotes};
-use xtask::plan::resolve::{Inputs, resolve};
+use xtask::plan::resolve::resolve;
 use xtask::plan::{Destination, DestinationKind, Plan, Sign};
 
 /// 2026-11-21T05:00:00Z.

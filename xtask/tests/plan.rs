@@ -9,8 +9,9 @@ use xtask::matrix::{self, Source};
 use xtask::plan::event::Event;
 use xtask::plan::filter::Filter;
 use xtask::plan::git::Git;
+use xtask::plan::inputs::Inputs;
 use xtask::plan::remote::{RemoteRef, Remotes};
-use xtask::plan::resolve::{Inputs, resolve};
+use xtask::plan::resolve::resolve;
 use xtask::plan::{Cell, Destination, DestinationKind, Plan, Sign};
 
 const OURS: &str = include_str!("../../matrix.toml");

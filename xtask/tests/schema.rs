@@ -12,8 +12,9 @@ use xtask::commands::schema::{MATRIX, PLAN};
 use xtask::matrix;
 use xtask::plan::event::Event;
 use xtask::plan::git::Git;
+use xtask::plan::inputs::Inputs;
 use xtask::plan::remote::{RemoteRef, Remotes};
-use xtask::plan::resolve::{Inputs, resolve};
+use xtask::plan::resolve::resolve;
 use xtask::plan::{Destination, DestinationKind, Sign};
 
 /// What the schema cannot know: names that refer to others, numbers in texts, cells, placeholders.

@@ -87,7 +87,8 @@ mod tests {
     use super::*;
     use crate::plan::event::Event;
     use crate::plan::git::Git;
-    use crate::plan::resolve::{Inputs, resolve};
+    use crate::plan::inputs::Inputs;
+    use crate::plan::resolve::resolve;
     use crate::plan::{BuildContext, Destination, DestinationKind, Sign};
 
     fn contexts(paths: &[&str], named: &[&str]) -> Contexts {

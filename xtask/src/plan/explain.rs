@@ -8,9 +8,10 @@ use crate::base::ui::columns;
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostics, Matrix, RefSpec, SecretSource, Settings};
 use crate::plan::builds::{Origin, cascade};
+use crate::plan::inputs::Inputs;
 use crate::plan::model::{Build, Cell, Plan};
 use crate::plan::pairs::Pair;
-use crate::plan::resolve::{Inputs, Resolver};
+use crate::plan::resolve::Resolver;
 use crate::plan::tags::why_not;
 use crate::plan::values::Values;
 

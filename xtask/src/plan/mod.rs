@@ -6,6 +6,7 @@ pub mod event;
 pub mod explain;
 pub mod filter;
 pub mod git;
+pub mod inputs;
 pub mod jobs;
 mod model;
 mod pairs;

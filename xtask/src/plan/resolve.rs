@@ -1,10 +1,7 @@
 //! Matrix and context to plan. Pure: files, git state and the clock come in from outside.
 
 use anyhow::Result;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
-use std::time::SystemTime;
 
 use crate::base::error::Fault;
 use crate::base::ids::{CellId, Digest, Name, Repository, Tag};
@@ -12,12 +9,12 @@ use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
 use crate::plan::builds::{builds, cascade, expand, merge};
 use crate::plan::event::Event;
-use crate::plan::git::Git;
-use crate::plan::model::{Cell, Destination, DestinationKind, Excluded, Plan, PlannedTag, SCHEMA, Sign};
+use crate::plan::inputs::Inputs;
+use crate::plan::model::{Cell, DestinationKind, Excluded, Plan, PlannedTag, SCHEMA};
 use crate::plan::pairs::Pair;
-use crate::plan::remote::{self, Queries, RemoteRef, Remotes};
+use crate::plan::remote::{self, Queries};
 use crate::plan::tags::{Situation, event_is, tags};
-use crate::plan::upstream::Upstream;
+use crate::plan::upstream::{Upstream, Upstreams};
 use crate::plan::values::Values;
 
 /// The clock of the plan as an annotation of the index: what makes one publication newer than another.
@@ -32,26 +29,6 @@ pub const ANNOTATION_CELL: &str = "io.xtask.cell";
 pub const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision";
 /// The version as an annotation of the index.
 pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
-
-/// What a plan is made from, beside the matrix.
-pub struct Inputs<'a> {
-    /// The plan's clock.
-    pub now: SystemTime,
-    /// What started the run.
-    pub event: Event,
-    /// The state of this repository.
-    pub git: Git,
-    /// Where the images go.
-    pub destination: Destination,
-    /// How they are signed there.
-    pub sign: Sign,
-    /// `--set-version TRACK=X`.
-    pub versions: BTreeMap<Name, String>,
-    /// What [`queries`] asked for.
-    pub remotes: Remotes,
-    /// Reads a file below the folder of `matrix.toml`.
-    pub read: &'a dyn Fn(&str) -> Result<String>,
-}
 
 /// Resolves a matrix.
 ///
@@ -79,7 +56,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     }
     let excluded =
         left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
-    let Resolver { created, revision, push, used, .. } = resolver;
+    let Resolver { created, revision, push, upstreams, .. } = resolver;
     let plan = Plan {
         schema: SCHEMA,
         id: Digest::of(b""),
@@ -91,11 +68,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         destination: inputs.destination.clone(),
         sign: inputs.sign.clone(),
         push,
-        upstreams: used
-            .into_inner()
-            .into_iter()
-            .map(|(name, refs)| (name, refs.into_iter().collect()))
-            .collect(),
+        upstreams: upstreams.used(),
         cells: planned,
         excluded: excluded.collect(),
     };
@@ -175,15 +148,12 @@ fn collisions(
 
 /// Resolves cell after cell.
 pub(super) struct Resolver<'a> {
-    pub(super) inputs: &'a Inputs<'a>,
+    inputs: &'a Inputs<'a>,
     created: String,
     revision: String,
     /// Whether the run pushes.
     push: bool,
-    /// What was found for a `ref`, by the place where it is written: many cells share one.
-    found: RefCell<BTreeMap<usize, Rc<Upstream>>>,
-    /// The refs that were chosen.
-    pub(super) used: RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
+    upstreams: Upstreams<'a>,
 }
 
 impl<'a> Resolver<'a> {
@@ -191,28 +161,17 @@ impl<'a> Resolver<'a> {
         Self {
             inputs,
             push: pushes(matrix, inputs),
-            found: RefCell::default(),
             created: humantime::format_rfc3339_seconds(inputs.now).to_string(),
             revision: inputs.git.revision(),
-            used: RefCell::default(),
+            upstreams: Upstreams::new(inputs),
         }
     }
 
     /// What the placeholders of a cell stand for.
     pub(super) fn values<'m>(&'m self, spec: &'m CellSpec<'m>) -> Result<Values<'m>, Diagnostic> {
-        let place = spec.reference().span.start;
-        let known = self.found.borrow().get(&place).cloned();
-        let upstream = match known {
-            Some(known) => known,
-            None => {
-                let found = Rc::new(self.upstream(spec, self.overridden(spec))?);
-                self.found.borrow_mut().insert(place, Rc::clone(&found));
-                found
-            }
-        };
         Ok(Values {
             spec,
-            upstream,
+            upstream: self.upstreams.of(spec)?,
             commit: &self.inputs.git.commit,
             revision: &self.revision,
             created: &self.created,
@@ -225,13 +184,8 @@ impl<'a> Resolver<'a> {
         Situation {
             event: &self.inputs.event,
             reference: &spec.reference().value,
-            overridden: self.overridden(spec).is_some(),
+            overridden: self.inputs.set_version(spec).is_some(),
         }
-    }
-
-    /// The version that was set on the command line.
-    fn overridden(&self, spec: &CellSpec<'_>) -> Option<&'a str> {
-        spec.track.and_then(|track| self.inputs.versions.get(&track.name)).map(String::as_str)
     }
 
     fn cell(&self, spec: &CellSpec<'_>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>> {

@@ -1,13 +1,16 @@
 //! What a `ref` stands for in this run: a version, a ref, a commit.
 
 use anyhow::Result;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::base::version::{Numbers, of_tag, without_v};
 use crate::matrix::cells::CellSpec;
 use crate::matrix::{Diagnostic, RefSpec};
 use crate::plan::event::Event;
-use crate::plan::remote::{self, RemoteRef};
-use crate::plan::resolve::Resolver;
+use crate::plan::inputs::Inputs;
+use crate::plan::remote::{self, RemoteRef, Remotes};
 
 /// The upstream of a cell, resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,10 +59,38 @@ impl Upstream {
     }
 }
 
-impl<'a> Resolver<'a> {
-    /// The upstream of a cell. `set`: the version from the command line.
-    pub(super) fn upstream(&self, spec: &CellSpec<'_>, set: Option<&str>) -> Result<Upstream, Diagnostic> {
-        let reference = spec.reference();
+/// The upstreams of all cells, each found once.
+pub(super) struct Upstreams<'a> {
+    inputs: &'a Inputs<'a>,
+    /// What was found for a `ref`, by the place where it is written: many cells share one.
+    found: RefCell<BTreeMap<usize, Rc<Upstream>>>,
+    /// The refs that were chosen.
+    used: RefCell<BTreeMap<String, BTreeSet<RemoteRef>>>,
+}
+
+impl<'a> Upstreams<'a> {
+    pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
+        Self { inputs, found: RefCell::default(), used: RefCell::default() }
+    }
+
+    /// The upstream of a cell.
+    pub(super) fn of(&self, spec: &CellSpec<'_>) -> Result<Rc<Upstream>, Diagnostic> {
+        let place = spec.reference().span.start;
+        if let Some(known) = self.found.borrow().get(&place) {
+            return Ok(Rc::clone(known));
+        }
+        let found = Rc::new(self.find(spec)?);
+        self.found.borrow_mut().insert(place, Rc::clone(&found));
+        Ok(found)
+    }
+
+    /// The refs that were chosen, by the address of their repository.
+    pub(super) fn used(self) -> Remotes {
+        self.used.into_inner().into_iter().map(|(name, refs)| (name, refs.into_iter().collect())).collect()
+    }
+
+    fn find(&self, spec: &CellSpec<'_>) -> Result<Upstream, Diagnostic> {
+        let (reference, set) = (spec.reference(), self.inputs.set_version(spec));
         let error = |message: String| Diagnostic::new(reference.span.clone(), message);
         let commit = &self.inputs.git.commit;
         match (&reference.value, set) {
@@ -120,7 +151,7 @@ impl<'a> Resolver<'a> {
         self.inputs.remotes.get(repository).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Notes a ref for [`Plan::upstreams`].
+    /// Notes a ref for the plan.
     fn use_ref(&self, repository: &str, found: &RemoteRef) {
         self.used.borrow_mut().entry(repository.to_owned()).or_default().insert(found.clone());
     }
