@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::ui::columns;
+use crate::base::ui::columns;
 
 /// Counts for one run of the tool. Clones share the counts.
 #[derive(Debug, Clone, Default)]
