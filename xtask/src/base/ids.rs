@@ -37,6 +37,7 @@ macro_rules! string_newtype {
 
 /// A content digest, always `sha256:` and 64 lower-case hex digits (OCI image spec, descriptor).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(extend("pattern" = "^sha256:[0-9a-f]{64}$")))]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
 string_newtype!(Digest);
@@ -80,6 +81,7 @@ impl FromStr for Digest {
 
 /// A name of the matrix: an image, track, composer mode, axis or architecture; `[a-z0-9][a-z0-9._-]*`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(extend("pattern" = "^[a-z0-9][a-z0-9._-]{0,127}$")))]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 string_newtype!(Name);
@@ -99,6 +101,7 @@ impl FromStr for Name {
 
 /// The id of a cell: the names of its parts joined by `.`, e.g. `snipe-it.tag.pinned`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(extend("pattern" = "^[a-z0-9][a-z0-9._-]{0,127}$")))]
 #[serde(try_from = "String", into = "String")]
 pub struct CellId(String);
 string_newtype!(CellId);
@@ -125,6 +128,7 @@ impl FromStr for CellId {
 
 /// An OCI platform, `os/arch[/variant]`, e.g. `linux/arm/v7`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(extend("pattern" = "^[a-z0-9]+(/[a-z0-9]+){1,2}$")))]
 #[serde(try_from = "String", into = "String")]
 pub struct Platform(String);
 string_newtype!(Platform);
@@ -193,6 +197,7 @@ impl FromStr for Platform {
 
 /// A registry, and a path in it: `ghcr.io/acme`, `127.0.0.1:5000/app`. Never with a tag or digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Repository(String);
 string_newtype!(Repository);
@@ -253,6 +258,7 @@ fn is_path_component(part: &str) -> bool {
 
 /// A tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (OCI distribution spec, `<reference>`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(extend("pattern" = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")))]
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(String);
 string_newtype!(Tag);

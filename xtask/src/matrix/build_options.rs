@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Options of `docker buildx build` that are the same for all builds of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Secrets that the build may mount, by id.
@@ -20,6 +21,7 @@ pub struct Options {
 
 /// A secret: where it is, never what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
     /// As `RUN --mount=type=secret,id=…` names it.
@@ -30,6 +32,7 @@ pub struct Secret {
 
 /// Where a secret is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SecretSource {
     /// In a variable of the environment.
@@ -40,6 +43,7 @@ pub enum SecretSource {
 
 /// Attestations of a build.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Attest {
     /// How much the provenance tells.
@@ -50,6 +54,7 @@ pub struct Attest {
 
 /// The modes of BuildKit's provenance, see <https://docs.docker.com/build/metadata/attestations/slsa-provenance/>.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Provenance {
     /// Materials and parameters, without build arguments and sources.
@@ -61,6 +66,7 @@ pub enum Provenance {
 
 /// The list of packages in the image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Sbom {
     /// None.
@@ -74,6 +80,7 @@ pub enum Sbom {
 
 /// How layers are packed, see <https://docs.docker.com/build/exporters/>.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Compression {
     /// The algorithm.
@@ -86,6 +93,7 @@ pub struct Compression {
 
 /// The algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CompressionKind {
     /// Not at all.
@@ -122,6 +130,7 @@ impl CompressionKind {
 
 /// Where layers of earlier builds are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CacheKind {
     /// In the cache of GitHub Actions.

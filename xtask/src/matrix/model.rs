@@ -60,6 +60,7 @@ pub enum Sign {
 
 /// A Sigstore other than the public one: two files as cosign 3 writes and reads them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sigstore {
     /// Whom a consumer trusts (`cosign trusted-root create`), relative to the folder of `matrix.toml`.

@@ -11,6 +11,7 @@ use crate::plan::git::Git;
 
 /// The event of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// A command typed by a person.

@@ -17,14 +17,17 @@ pub const SCHEMA: u32 = 1;
 
 /// A resolved run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// [`SCHEMA`].
+    /// The version of this form.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
     pub schema: u32,
     /// SHA-256 of the canonical form: the plan as compact JSON, its keys in the order of these fields, with the
     /// digest of nothing in the place of this one.
     pub id: Digest,
     /// The plan's clock, RFC 3339 in UTC, whole seconds.
+    #[cfg_attr(test, schemars(extend("pattern" = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")))]
     pub created: String,
     /// What started the run.
     pub event: Event,
@@ -50,6 +53,7 @@ pub struct Plan {
 
 /// Where the images of a plan go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Destination {
     /// Which rules apply.
@@ -60,6 +64,7 @@ pub struct Destination {
 
 /// The values of `--to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DestinationKind {
     /// The local stack.
@@ -72,6 +77,7 @@ pub enum DestinationKind {
 
 /// How the images of a plan are signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Sign {
     /// By the throw-away key of the local stack.
@@ -99,6 +105,7 @@ pub enum Sign {
 
 /// Image x track x composer mode: the unit that gets tags.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
     /// Its id.
@@ -111,6 +118,7 @@ pub struct Cell {
     pub composer: Option<Name>,
     /// Its value on each axis of the image, in the order of the id.
     #[serde(with = "pairs")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub axes: Vec<Pair>,
     /// The upstream version.
     pub version: Option<String>,
@@ -128,6 +136,7 @@ pub struct Cell {
     pub wave: usize,
     /// Annotations of the index: what is needed to know later which publication is the newer one.
     #[serde(with = "pairs")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub annotations: Vec<Pair>,
     /// One per platform.
     pub builds: Vec<Build>,
@@ -135,6 +144,7 @@ pub struct Cell {
 
 /// A tag to be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlannedTag {
     /// The tag.
@@ -147,6 +157,7 @@ pub struct PlannedTag {
 
 /// Cell x platform: one `docker buildx build`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Build {
     /// The short name of the platform.
@@ -169,12 +180,15 @@ pub struct Build {
     pub emulate: bool,
     /// Build arguments.
     #[serde(with = "pairs")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub build_args: Vec<Pair>,
     /// Labels of the image.
     #[serde(with = "pairs")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub labels: Vec<Pair>,
     /// Annotations of the image manifest.
     #[serde(with = "pairs")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub annotations: Vec<Pair>,
     /// Named contexts that are no images of this matrix.
     pub contexts: Vec<BuildContext>,
@@ -186,6 +200,7 @@ pub struct Build {
 
 /// A build context beside the main one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BuildContext {
     /// Its name.
@@ -198,6 +213,7 @@ pub struct BuildContext {
 
 /// A needed image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Need {
     /// The name of the context.
@@ -208,6 +224,7 @@ pub struct Need {
 
 /// A cell that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Excluded {
     /// Its id.
@@ -267,5 +284,20 @@ impl Cell {
     /// The build for an architecture.
     pub fn build(&self, arch: &Name) -> Option<&Build> {
         self.builds.iter().find(|build| build.arch == *arch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect_file;
+
+    /// `schema/plan.schema.json` is made from these types. `UPDATE_EXPECT=1` writes it.
+    #[test]
+    fn the_schema_is_that_of_these_types() {
+        let settings = schemars::generate::SchemaSettings::draft07().for_serialize();
+        let schema = settings.into_generator().into_root_schema_for::<Plan>();
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        expect_file!["../../../schema/plan.schema.json"].assert_eq(&text);
     }
 }

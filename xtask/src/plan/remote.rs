@@ -15,11 +15,13 @@ use crate::matrix::cells::CellSpec;
 
 /// A ref and the commit that it holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RemoteRef {
     /// Its full name, e.g. `refs/heads/develop`.
     pub name: String,
     /// The commit, 40 or 64 hex digits. An annotated tag is followed to its commit.
+    #[cfg_attr(test, schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$")))]
     pub commit: String,
 }
 
