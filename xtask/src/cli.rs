@@ -1,7 +1,13 @@
-//! What can be typed, and its help. Nothing here knows what it means.
+//! What can be typed, and its help. `options.rs` has what it becomes.
 
+use anyhow::Result;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
+
+use xtask::base::error::Fault;
+use xtask::base::ids::{CellId, Name};
+use xtask::session::planning::To;
 
 /// Build, sign and publish multi-architecture container images from one matrix.toml.
 #[derive(Debug, Parser)]
@@ -63,13 +69,13 @@ pub(crate) struct PlanArgs {
     pub(crate) plan: Option<PathBuf>,
     /// Where the images go: local, publish, or a repository [default: $XTASK_TO, else local, in CI publish].
     #[arg(long, value_name = "local|publish|HOST/PATH")]
-    pub(crate) to: Option<String>,
+    pub(crate) to: Option<To>,
     /// Resolve anew instead of using the current plan.
     #[arg(long, conflicts_with = "plan")]
     pub(crate) fresh: bool,
     /// Override the version of a track: a version, or where it follows another repository a tag, branch or commit.
-    #[arg(long, value_name = "TRACK=X", conflicts_with = "plan")]
-    pub(crate) set_version: Vec<String>,
+    #[arg(long, value_name = "TRACK=X", conflicts_with = "plan", value_parser = track_version)]
+    pub(crate) set_version: Vec<(Name, String)>,
     /// Plan as if this had started the run: push, tag, release, pull-request, fork, schedule, dispatch or local,
     /// with a branch or tag where it has one, e.g. push:develop or tag:v1.2.3.
     #[arg(long, value_name = "EVENT[:REF]", conflicts_with = "plan")]
@@ -84,19 +90,19 @@ pub(crate) struct PlanArgs {
 pub(crate) struct CellArgs {
     /// Only cells of this image.
     #[arg(long, value_name = "NAME")]
-    pub(crate) image: Vec<String>,
+    pub(crate) image: Vec<Name>,
     /// Only cells of this track.
     #[arg(long, value_name = "NAME")]
-    pub(crate) track: Vec<String>,
+    pub(crate) track: Vec<Name>,
     /// Only cells of this composer mode.
     #[arg(long, value_name = "MODE")]
-    pub(crate) composer: Vec<String>,
+    pub(crate) composer: Vec<Name>,
     /// Only cells with this value on an axis, e.g. alpine=3.24.
-    #[arg(long, value_name = "AXIS=VALUE")]
-    pub(crate) axis: Vec<String>,
+    #[arg(long, value_name = "AXIS=VALUE", value_parser = axis_value)]
+    pub(crate) axis: Vec<(Name, String)>,
     /// Only this cell, e.g. app.tag.pinned; several separated by commas.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
-    pub(crate) cell: Vec<String>,
+    pub(crate) cell: Vec<CellId>,
 }
 
 #[derive(Debug, Args)]
@@ -113,7 +119,7 @@ pub(crate) struct Plan {
     pub(crate) json: bool,
     /// Show where each value of a cell comes from.
     #[arg(long, value_name = "CELL", conflicts_with_all = ["json", "save", "plan", "arch"])]
-    pub(crate) explain: Option<String>,
+    pub(crate) explain: Option<CellId>,
     /// Write the job matrices to $GITHUB_OUTPUT; where that is not set, print them.
     #[arg(long, conflicts_with_all = ["json", "explain", "arch"])]
     pub(crate) github: bool,
@@ -210,7 +216,7 @@ pub(crate) struct Verify {
 pub(crate) struct Rollback {
     /// The cell, e.g. app.tag.pinned.
     #[arg(value_name = "CELL")]
-    pub(crate) cell: String,
+    pub(crate) cell: CellId,
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
     /// Print the commands instead of running them.
@@ -232,20 +238,20 @@ pub(crate) struct Policy {
     pub(crate) policy_controller: bool,
     /// Whose images: local, publish, or a repository [default: publish].
     #[arg(long, value_name = "local|publish|HOST/PATH")]
-    pub(crate) to: Option<String>,
+    pub(crate) to: Option<To>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
     /// Whose images: local, publish, or a repository [default: local; in CI: publish].
     #[arg(long, value_name = "local|publish|HOST/PATH")]
-    pub(crate) to: Option<String>,
+    pub(crate) to: Option<To>,
     /// Only this image; may be repeated.
     #[arg(long, value_name = "NAME")]
-    pub(crate) image: Vec<String>,
+    pub(crate) image: Vec<Name>,
     /// What was planned less than this ago stays, e.g. 12h, 7d, 6months.
-    #[arg(long, value_name = "AGE", default_value = "30d")]
-    pub(crate) older_than: String,
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
+    pub(crate) older_than: Duration,
     /// Delete it. Without this nothing is changed.
     #[arg(long)]
     pub(crate) delete: bool,
@@ -279,4 +285,24 @@ pub(crate) enum Local {
         #[arg(long)]
         json: bool,
     },
+}
+
+fn pair(text: &str, form: &str) -> Result<(Name, String)> {
+    let (key, value) = text.split_once('=').ok_or_else(|| Fault::invalid(format!("expected {form}")))?;
+    Ok((key.parse()?, value.to_owned()))
+}
+
+fn axis_value(text: &str) -> Result<(Name, String)> {
+    pair(text, "AXIS=VALUE")
+}
+
+fn track_version(text: &str) -> Result<(Name, String)> {
+    pair(text, "TRACK=VERSION").and_then(|(track, version)| {
+        let valid = !version.is_empty() && !version.contains(char::is_whitespace);
+        valid.then_some((track, version)).ok_or_else(|| Fault::invalid("expected TRACK=VERSION").into())
+    })
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}\nhelp: e.g. 12h, 7d or 6months"))
 }

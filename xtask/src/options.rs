@@ -1,0 +1,116 @@
+//! What was typed as the options of commands: no type of clap goes further than this.
+
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+use xtask::base::error::Fault;
+use xtask::base::ids::Name;
+use xtask::base::patterns::anchored;
+use xtask::commands::{build, gc, local, merge, plan, policy, report, rollback, verify};
+use xtask::plan::filter::Filter;
+use xtask::session::planning::PlanOptions;
+
+use crate::cli::{Build, CellArgs, Gc, Local, Merge, Plan, PlanArgs, Policy, Report, Rollback, Verify};
+
+impl PlanArgs {
+    fn options(self) -> Result<PlanOptions> {
+        let Self { plan, to, fresh, set_version, event, allow_dirty } = self;
+        let count = set_version.len();
+        let versions: BTreeMap<Name, String> = set_version.into_iter().collect();
+        if versions.len() < count {
+            return Err(Fault::invalid("--set-version names one track twice").into());
+        }
+        Ok(PlanOptions { file: plan, to, fresh, allow_dirty, versions, event, look: false })
+    }
+}
+
+impl CellArgs {
+    fn filter(self, arches: Vec<String>) -> Filter {
+        let Self { image, track, composer, axis, cell } = self;
+        Filter { images: image, tracks: track, composers: composer, axes: axis, cells: cell, arches }
+    }
+}
+
+impl Plan {
+    pub(crate) fn options(self) -> Result<plan::Options> {
+        let Self { plan, cells, arch, json, explain, github, save } = self;
+        // What another event would do is a question; what is built for this one stays current.
+        let plan = PlanOptions { look: plan.event.is_some(), ..plan.options()? };
+        Ok(plan::Options { plan, filter: cells.filter(arch), json, explain, github, save })
+    }
+}
+
+impl Build {
+    pub(crate) fn options(self) -> Result<build::Options> {
+        let Self { plan, cells, arch, emulate, no_push, dry_run, builder, digests, jobs } = self;
+        let (plan, filter) = (plan.options()?, cells.filter(arch));
+        Ok(build::Options { plan, filter, emulate, no_push, dry_run, builder, digests, jobs })
+    }
+}
+
+impl Merge {
+    pub(crate) fn options(self) -> Result<merge::Options> {
+        let Self { plan, cells, dry_run, allow_downgrade, builder, digests, publications, jobs } = self;
+        let (plan, filter) = (plan.options()?, cells.filter(Vec::new()));
+        Ok(merge::Options { plan, filter, dry_run, allow_downgrade, builder, digests, publications, jobs })
+    }
+}
+
+impl Verify {
+    pub(crate) fn options(self) -> Result<verify::Options> {
+        let Self { reference, plan, cells, key, identity, issuer, trusted_root, json, publications } = self;
+        if let Some(identity) = identity.as_ref().filter(|text| !anchored(text)) {
+            return Err(Fault::invalid(format!(
+                "--identity {identity}: it is not anchored, so it would match more than it says"
+            ))
+            .help("write '^…$', with alternatives in parentheses and without `(?`")
+            .into());
+        }
+        let identity = identity.zip(issuer);
+        let expected = key.map(verify::Expected::Key).or_else(|| {
+            identity.map(|(identity, issuer)| verify::Expected::Identity { identity, issuer, trusted_root })
+        });
+        let (plan, filter) = (plan.options()?, cells.filter(Vec::new()));
+        Ok(verify::Options { plan, filter, reference, expected, json, publications })
+    }
+}
+
+impl Rollback {
+    pub(crate) fn options(self) -> Result<rollback::Options> {
+        let Self { cell, plan, dry_run, publications } = self;
+        let plan = PlanOptions { look: true, ..plan.options()? };
+        Ok(rollback::Options { plan, cell, dry_run, publications })
+    }
+}
+
+impl Report {
+    pub(crate) fn options(self) -> Result<report::Options> {
+        let Self { plan, digests, publications } = self;
+        Ok(report::Options { plan: plan.options()?, digests, publications })
+    }
+}
+
+impl From<Policy> for policy::Options {
+    fn from(Policy { kyverno, policy_controller: _, to }: Policy) -> Self {
+        // Exactly one of them is set.
+        let controller =
+            if kyverno { policy::Controller::Kyverno } else { policy::Controller::PolicyController };
+        Self { controller, to }
+    }
+}
+
+impl From<Gc> for gc::Options {
+    fn from(Gc { to, image, older_than, delete }: Gc) -> Self {
+        Self { to, images: image, older_than, delete }
+    }
+}
+
+impl From<Local> for local::Options {
+    fn from(args: Local) -> Self {
+        match args {
+            Local::Up => Self::Up,
+            Local::Down { purge } => Self::Down { purge },
+            Local::Status { json } => Self::Status { json },
+        }
+    }
+}

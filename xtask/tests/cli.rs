@@ -1,0 +1,32 @@
+//! Wrong values of options: exit code 2 before anything else happens, what is wrong, and the way out.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic too")]
+
+use std::process::Command;
+
+#[test]
+fn wrong_values_are_refused_with_their_form() {
+    let table: [(&[&str], &[&str]); 9] = [
+        (&["build", "--cell", "a/b"], &["--cell", "`a/b` is no cell id", "app.tag.pinned"]),
+        (&["plan", "--image", "A"], &["--image", "`A` is no valid name"]),
+        (&["plan", "--axis", "alpine"], &["--axis", "expected AXIS=VALUE"]),
+        (&["plan", "--set-version", "stable"], &["--set-version", "expected TRACK=VERSION"]),
+        (&["plan", "--set-version", "a=1 2"], &["--set-version", "expected TRACK=VERSION"]),
+        (&["plan", "--set-version", "a=1", "--set-version", "a=2"], &["names one track twice"]),
+        (&["plan", "--to", "GHCR.io/A"], &["--to", "expected HOST/PATH in lower case"]),
+        (
+            &["gc", "--older-than", "5q"],
+            &["--older-than", "unknown time unit", "help: e.g. 12h, 7d or 6months"],
+        ),
+        (&["verify", "x", "--identity", "a", "--issuer", "b"], &["it is not anchored", "help: write '^…$'"]),
+    ];
+    for (args, expected) in table {
+        let done = Command::new(env!("CARGO_BIN_EXE_xtask")).args(args).output().unwrap();
+        let text = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{args:?}: {text}");
+        assert!(
+            done.stdout.is_empty() && expected.iter().all(|part| text.contains(part)),
+            "{args:?}: {text}"
+        );
+    }
+}
