@@ -43,7 +43,7 @@ impl<'s> Errors<'s> {
 
     /// Reads something that decides which cells there are. After an error in it nothing is said
     /// of cells that do not exist: it may be the cause.
-    pub(super) fn shaping<T>(&self, read: impl FnOnce() -> T) -> T {
+    pub(super) fn affects_cells<T>(&self, read: impl FnOnce() -> T) -> T {
         let before = self.found.borrow().len();
         let result = read();
         self.unclear.set(self.unclear.get() || self.found.borrow().len() > before);

@@ -11,7 +11,7 @@ use crate::matrix::diagnostic::{Diagnostic, Located};
 use crate::matrix::model::{
     Axis, Dockerfile, Image, NamedContext, Need, Override, OwnLine, RefSpec, Setting,
 };
-use crate::matrix::names::{Declared, one_of, selector};
+use crate::matrix::names::{NameTable, one_of, selector};
 use crate::matrix::options::options;
 use crate::matrix::settings::{entries, settings};
 use crate::matrix::tracks::{reference, tags};
@@ -21,18 +21,18 @@ pub(super) fn image<'t>(
     name: Located<Name>,
     table: &Table<'t>,
     errors: &'t Errors<'t>,
-    declared: &Declared,
+    names: &NameTable,
 ) -> Image {
     let subset = |key: &str, kind: &str, all: &[Name]| match table.strings(key) {
         Some(texts) => texts.iter().filter_map(|text| one_of(text, kind, all, errors)).collect(),
         None => all.to_vec(),
     };
-    let platforms = subset("platforms", "platform", &declared.platforms);
-    let tracks = subset("tracks", "track", &declared.tracks);
-    let composers = subset("composer", "composer mode", &declared.composers);
+    let platforms = subset("platforms", "platform", &names.platforms);
+    let tracks = subset("tracks", "track", &names.tracks);
+    let composers = subset("composer", "composer mode", &names.composers);
     let context = table.required_string("context").and_then(|path| errors.relative(&path));
-    let dockerfile = dockerfile(table, errors, declared);
-    let own = own_line(table, errors, &name, declared);
+    let dockerfile = dockerfile(table, errors, names);
+    let own = own_line(table, errors, &name, names);
     let image = Image {
         name: name.value,
         context: context.unwrap_or_default(),
@@ -46,10 +46,10 @@ pub(super) fn image<'t>(
         composers,
         axes: axes(table, errors),
         settings: settings(table, errors),
-        overrides: overrides(table, errors, declared),
+        overrides: overrides(table, errors, names),
         contexts: contexts(table, errors),
         options: options(table, errors),
-        needs: needs(table, errors, declared),
+        needs: needs(table, errors, names),
         emulate: table.bool("emulate").unwrap_or_default(),
         span: name.span,
     };
@@ -60,13 +60,13 @@ pub(super) fn image<'t>(
             "expected letters and digits, between them single dots, one or two underscores, or dashes",
         ));
     }
-    lacking(&image, table, errors, declared);
+    lacking(&image, table, errors, names);
     inner(&image, errors);
     image
 }
 
 /// `dockerfile = "PATH"` or `{ default = "PATH", ARCH = "PATH" }`.
-fn dockerfile(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Dockerfile {
+fn dockerfile(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> Dockerfile {
     let usual = || "Dockerfile".to_owned();
     let plain =
         |default: Option<String>| Dockerfile { default: default.unwrap_or_else(usual), arches: Vec::new() };
@@ -77,7 +77,7 @@ fn dockerfile(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Do
     let Some(table) = Table::of(value, "`dockerfile`", value.span(), errors) else { return plain(None) };
     let path = |key: &str| table.string(key).and_then(|path| errors.relative(&path));
     let default = path("default");
-    let arches = declared.platforms.iter().filter_map(|arch| Some((arch.clone(), path(arch.as_str())?)));
+    let arches = names.platforms.iter().filter_map(|arch| Some((arch.clone(), path(arch.as_str())?)));
     let dockerfile = Dockerfile { arches: arches.collect(), ..plain(default) };
     table.finish();
     dockerfile
@@ -120,10 +120,10 @@ fn is_reserved(word: &str) -> bool {
 }
 
 /// `[[images.NAME.override]]`.
-fn overrides(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<Override> {
+fn overrides(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> Vec<Override> {
     let one = |value: &Spanned<DeValue<'_>>| {
         let table = Table::of(value, "the override", value.span(), errors)?;
-        let builds = selector(&table, &["track", "composer", "arch"], errors, declared);
+        let builds = selector(&table, &["track", "composer", "arch"], errors, names);
         let settings = settings(&table, errors);
         if builds.0.is_empty() {
             errors.missing(Diagnostic::new(value.span(), "the override says for nothing what it is").help(
@@ -181,11 +181,11 @@ fn inner(image: &Image, errors: &Errors<'_>) {
 }
 
 /// An image needs a platform to be built for and something that gives it tags.
-fn lacking(image: &Image, table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) {
+fn lacking(image: &Image, table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) {
     // A list of names that are all wrong is an error already.
     let none_named =
         |key| table.get(key).is_none_or(|value| value.get_ref().as_array().is_some_and(|a| a.is_empty()));
-    if image.platforms.is_empty() && !declared.platforms.is_empty() && none_named("platforms") {
+    if image.platforms.is_empty() && !names.platforms.is_empty() && none_named("platforms") {
         errors.missing(Diagnostic::new(
             image.span.clone(),
             format!("the image {} has no platform", image.name),
@@ -205,7 +205,7 @@ fn own_line<'t>(
     table: &Table<'t>,
     errors: &'t Errors<'t>,
     name: &Located<Name>,
-    declared: &Declared,
+    names: &NameTable,
 ) -> Option<OwnLine> {
     let (value, listed) = (table.get("ref"), table.get("tags").is_some());
     if value.is_none() && !listed {
@@ -220,7 +220,7 @@ fn own_line<'t>(
         return None;
     }
     let reference = table.require("ref").and_then(|value| reference(value, errors));
-    let tags = tags(table, errors, declared);
+    let tags = tags(table, errors, names);
     Some(OwnLine {
         reference: reference.unwrap_or(Located { value: RefSpec::SelfRef, span: name.span.clone() }),
         tags: tags.unwrap_or_default(),
@@ -228,9 +228,9 @@ fn own_line<'t>(
 }
 
 /// The images whose builds enter as named contexts.
-fn needs(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<Need> {
+fn needs(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> Vec<Need> {
     let Some(value) = table.get("needs") else { return Vec::new() };
-    let image_of = |text: &Located<String>| one_of(text, "image", &declared.images, errors);
+    let image_of = |text: &Located<String>| one_of(text, "image", &names.images, errors);
     if value.get_ref().as_array().is_some() {
         let mut found: Vec<Need> = Vec::new();
         for text in table.strings("needs").unwrap_or_default() {
@@ -249,7 +249,7 @@ fn needs(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<Nee
         return Vec::new();
     }
     let Some(contexts) = Table::of(value, "`needs`", value.span(), errors) else { return Vec::new() };
-    let one = |(name, value)| need(&name, value, errors, declared);
+    let one = |(name, value)| need(&name, value, errors, names);
     contexts.entries().into_iter().filter_map(one).collect()
 }
 
@@ -258,27 +258,27 @@ fn need(
     context: &Located<String>,
     value: &Spanned<DeValue<'_>>,
     errors: &Errors<'_>,
-    declared: &Declared,
+    names: &NameTable,
 ) -> Option<Need> {
     let name = errors.parse(context);
     if let Some(text) = value.get_ref().as_str() {
         let text = Located { value: text.to_owned(), span: value.span() };
-        let image = one_of(&text, "image", &declared.images, errors)?;
+        let image = one_of(&text, "image", &names.images, errors)?;
         return Some(plain_need(name?, image, text.span));
     }
     let table = Table::of(value, format!("the need `{}`", context.value), value.span(), errors)?;
     let image = table.required_string("image");
-    let image = image.and_then(|text| one_of(&text, "image", &declared.images, errors));
+    let image = image.and_then(|text| one_of(&text, "image", &names.images, errors));
     let named = |key: &str, kind: &str, all: &[Name]| {
         table.string(key).and_then(|text| one_of(&text, kind, all, errors))
     };
-    let track = named("track", "track", &declared.tracks);
-    let composer = named("composer", "composer mode", &declared.composers);
+    let track = named("track", "track", &names.tracks);
+    let composer = named("composer", "composer mode", &names.composers);
     let axis = |(axis, _): &(Name, Vec<Name>)| {
         let text = table.string(axis.as_str())?;
         Some((axis.clone(), errors.template(&text)?))
     };
-    let axes = declared.axes.iter().filter_map(axis).collect();
+    let axes = names.axes.iter().filter_map(axis).collect();
     table.finish();
     Some(Need { context: name?, image: image?, track, composer, axes, span: value.span() })
 }

@@ -11,7 +11,7 @@ use crate::matrix::diagnostic::{Diagnostic, Located};
 use crate::matrix::model::Selector;
 
 /// The names that the file declares, also those of what is wrong otherwise.
-pub(super) struct Declared {
+pub(super) struct NameTable {
     pub(super) platforms: Vec<Name>,
     pub(super) tracks: Vec<Name>,
     pub(super) composers: Vec<Name>,
@@ -20,7 +20,7 @@ pub(super) struct Declared {
     pub(super) axes: Vec<(Name, Vec<Name>)>,
 }
 
-impl Declared {
+impl NameTable {
     pub(super) fn of(root: &Table<'_>) -> Self {
         let names = |key| root.names(key).iter().filter_map(|name| name.parse().ok()).collect();
         Self {
@@ -58,15 +58,15 @@ pub(super) fn selector(
     table: &Table<'_>,
     words: &[&str],
     errors: &Errors<'_>,
-    declared: &Declared,
+    names: &NameTable,
 ) -> Selector {
-    let axes = declared.axes.iter().map(|(name, values)| (name.clone(), "value", values.as_slice()));
+    let axes = names.axes.iter().map(|(name, values)| (name.clone(), "value", values.as_slice()));
     let known = |word: &&str| -> Option<(Name, &'static str, &[Name])> {
         let (kind, values) = match *word {
-            "image" => ("image", &declared.images),
-            "track" => ("track", &declared.tracks),
-            "composer" => ("composer mode", &declared.composers),
-            "arch" => ("platform", &declared.platforms),
+            "image" => ("image", &names.images),
+            "track" => ("track", &names.tracks),
+            "composer" => ("composer mode", &names.composers),
+            "arch" => ("platform", &names.platforms),
             _ => return None,
         };
         Some((word.parse().ok()?, kind, values))

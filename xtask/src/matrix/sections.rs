@@ -12,7 +12,7 @@ use crate::matrix::images::image;
 use crate::matrix::model::{
     ComposerMode, Condition, Exclude, Matrix, PlatformDef, RefSpec, Sign, Sigstore, Track,
 };
-use crate::matrix::names::{self, Declared, selector};
+use crate::matrix::names::{self, NameTable, selector};
 use crate::matrix::settings::settings;
 use crate::matrix::tracks::{conditions, reference, tags};
 
@@ -37,7 +37,7 @@ pub(super) fn matrix(source: &Source) -> (Matrix, Vec<Diagnostic>, bool) {
     let errors = Errors::new(source, axes, broken);
     let root = Table::new(document.get_ref(), "matrix.toml", 0..0, &errors);
     let matrix = sections(source, &root, &errors);
-    errors.shaping(|| root.finish());
+    errors.affects_cells(|| root.finish());
     let (mut found, clear) = errors.finish();
     let mut position = 0;
     found.retain(|error| {
@@ -49,20 +49,20 @@ pub(super) fn matrix(source: &Source) -> (Matrix, Vec<Diagnostic>, bool) {
 
 fn sections(source: &Source, root: &Table<'_>, errors: &Errors<'_>) -> Matrix {
     version(root, errors);
-    let declared = Declared::of(root);
+    let names = NameTable::of(root);
     let platforms: Vec<PlatformDef> = named(root, "platforms", errors, platform);
     let tracks: Vec<Track> =
-        named(root, "tracks", errors, |name, table, errors| track(name, table, errors, &declared));
+        named(root, "tracks", errors, |name, table, errors| track(name, table, errors, &names));
     let composers: Vec<ComposerMode> = named(root, "composer", errors, composer);
     let images = named(root, "images", errors, |name, table, errors| {
-        Some(errors.shaping(|| image(name, table, errors, &declared)))
+        Some(errors.affects_cells(|| image(name, table, errors, &names)))
     });
-    for (kind, names) in [("platforms", &declared.platforms), ("images", &declared.images)] {
+    for (kind, found) in [("platforms", &names.platforms), ("images", &names.images)] {
         let wrong_already = root.get(kind).is_some_and(|value| !value.get_ref().is_table());
-        if names.is_empty() && !wrong_already {
+        if found.is_empty() && !wrong_already {
             let span = root.get(kind).map_or(0..0, Spanned::span);
             let diagnostic = Diagnostic::new(span, format!("matrix.toml declares nothing in [{kind}]"));
-            errors.shaping(|| errors.missing(diagnostic));
+            errors.affects_cells(|| errors.missing(diagnostic));
         }
     }
     let (repositories, publish_when) = publish(root, errors);
@@ -74,7 +74,7 @@ fn sections(source: &Source, root: &Table<'_>, errors: &Errors<'_>) -> Matrix {
         platforms,
         tracks,
         composers,
-        excludes: errors.shaping(|| excludes(root, errors, &declared)),
+        excludes: errors.affects_cells(|| excludes(root, errors, &names)),
         images,
     }
 }
@@ -94,17 +94,17 @@ fn named<'t, T>(
     read: impl Fn(Located<Name>, &Table<'t>, &'t Errors<'t>) -> Option<T>,
 ) -> Vec<T> {
     let one = |(text, table): (Located<String>, Table<'t>)| {
-        let name = Located { value: errors.shaping(|| errors.parse(&text))?, span: text.span };
+        let name = Located { value: errors.affects_cells(|| errors.parse(&text))?, span: text.span };
         let result = read(name, &table, errors);
         // A misspelt key of an image may be one that decides its cells.
         if key == "images" {
-            errors.shaping(|| table.finish())
+            errors.affects_cells(|| table.finish())
         } else {
             table.finish()
         }
         result
     };
-    errors.shaping(|| root.tables(key)).into_iter().filter_map(one).collect()
+    errors.affects_cells(|| root.tables(key)).into_iter().filter_map(one).collect()
 }
 
 fn publish(root: &Table<'_>, errors: &Errors<'_>) -> (Vec<Repository>, Vec<Condition>) {
@@ -223,10 +223,10 @@ fn track<'t>(
     name: Located<Name>,
     table: &Table<'t>,
     errors: &'t Errors<'t>,
-    declared: &Declared,
+    names: &NameTable,
 ) -> Option<Track> {
     let reference = table.require("ref").and_then(|value| reference(value, errors));
-    let tags = tags(table, errors, declared);
+    let tags = tags(table, errors, names);
     let pull_request = table.bool("pull-request").unwrap_or_default();
     let allow_failure = table.bool("allow-failure").unwrap_or_default();
     // A gap keeps the track: its cells exist, whatever is wrong with their version.
@@ -259,10 +259,10 @@ fn composer(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Opti
     })
 }
 
-fn excludes(root: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> Vec<Exclude> {
+fn excludes(root: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> Vec<Exclude> {
     let one = |value: &Spanned<DeValue<'_>>| {
         let table = Table::of(value, "[[exclude]]", value.span(), errors)?;
-        let cells = selector(&table, &["image", "track", "composer"], errors, declared);
+        let cells = selector(&table, &["image", "track", "composer"], errors, names);
         let reason = table.required_string("reason");
         if cells.0.is_empty() && table.entries().len() <= 1 {
             errors.missing(Diagnostic::new(

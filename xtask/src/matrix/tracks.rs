@@ -8,7 +8,7 @@ use crate::base::template::Template;
 use crate::matrix::decode::{Errors, Table};
 use crate::matrix::diagnostic::{Diagnostic, Located};
 use crate::matrix::model::{Condition, EventName, RefSpec, Selector, TagSpec, When};
-use crate::matrix::names::{Declared, selector};
+use crate::matrix::names::{NameTable, selector};
 
 /// The forms of `ref`, for people.
 const FORMS: &str = "one of { file = \"…\" }, { repository = \"…\", branch = \"…\" }, { repository = \"…\", tag = \"…\" }, \
@@ -92,11 +92,7 @@ fn branch_name(text: &Located<String>, errors: &Errors<'_>) -> Option<String> {
     Some(text.value.strip_prefix("refs/heads/").unwrap_or(&text.value).to_owned())
 }
 
-pub(super) fn tags<'t>(
-    table: &Table<'t>,
-    errors: &'t Errors<'t>,
-    declared: &Declared,
-) -> Option<Vec<TagSpec>> {
+pub(super) fn tags<'t>(table: &Table<'t>, errors: &'t Errors<'t>, names: &NameTable) -> Option<Vec<TagSpec>> {
     table.require("tags")?;
     let values = table.array("tags")?;
     if values.is_empty() {
@@ -105,8 +101,7 @@ pub(super) fn tags<'t>(
             "`tags` must list at least one tag: a cell without a tag cannot be published",
         ));
     }
-    let found: Vec<Option<TagSpec>> =
-        values.iter().map(|value| tag(table, value, errors, declared)).collect();
+    let found: Vec<Option<TagSpec>> = values.iter().map(|value| tag(table, value, errors, names)).collect();
     found.into_iter().collect()
 }
 
@@ -114,7 +109,7 @@ fn tag<'t>(
     outer: &Table<'t>,
     value: &'t Spanned<DeValue<'t>>,
     errors: &'t Errors<'t>,
-    declared: &Declared,
+    names: &NameTable,
 ) -> Option<TagSpec> {
     if !value.get_ref().is_table() {
         let text = outer.as_string("tags", value)?;
@@ -127,7 +122,7 @@ fn tag<'t>(
     }
     let table = Table::of(value, "the tag", value.span(), errors)?;
     let text = table.required_string("tag");
-    let when = when(&table, errors, declared);
+    let when = when(&table, errors, names);
     let immutable = table.bool("immutable").unwrap_or_default();
     table.finish();
     Some(TagSpec { template: tag_template(&text?, errors)?, when, immutable, span: value.span() })
@@ -176,13 +171,13 @@ const CONDITIONS: [(&str, Condition); 9] = [
 ];
 
 /// `when`: a word, a list of them, or a table of axis values with the words under `on`.
-fn when(table: &Table<'_>, errors: &Errors<'_>, declared: &Declared) -> When {
+fn when(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> When {
     let Some(value) = table.get("when").filter(|value| value.get_ref().is_table()) else {
         return When { on: conditions(table, "when", errors), cell: Selector::default() };
     };
     let Some(table) = Table::of(value, "`when`", value.span(), errors) else { return When::default() };
     let on = conditions(&table, "on", errors);
-    let cell = selector(&table, &["image", "track", "composer"], errors, declared);
+    let cell = selector(&table, &["image", "track", "composer"], errors, names);
     table.finish();
     When { on, cell }
 }
