@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::error::Fault;
 use crate::base::ids::{CellId, Name};
-use crate::plan::event::Asked;
+use crate::plan::event::DispatchInputs;
 use crate::plan::filter::Filter;
 use crate::plan::{Plan, current, jobs};
 use crate::report::github;
@@ -70,7 +70,7 @@ fn asked(session: &Session, options: &Options) -> Result<Option<Options>> {
     if typed {
         return Ok(None);
     }
-    let Asked { track, version } = Asked::read(&session.context.environment)?;
+    let DispatchInputs { track, version } = DispatchInputs::read(&session.context.environment)?;
     let track: Option<Name> = track.map(|track| track.parse()).transpose().context("the input `track`")?;
     let mut options = options.clone();
     if let Some(version) = version {

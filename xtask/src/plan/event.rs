@@ -166,9 +166,9 @@ impl fmt::Display for Event {
     }
 }
 
-/// What a person typed into the form of a `workflow_dispatch`. What was left empty was not asked.
+/// What a person typed into the form of a `workflow_dispatch`. An input that was left empty is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Asked {
+pub struct DispatchInputs {
     /// The input `track`: only its cells.
     #[serde(default)]
     pub track: Option<String>,
@@ -177,7 +177,7 @@ pub struct Asked {
     pub version: Option<String>,
 }
 
-impl Asked {
+impl DispatchInputs {
     /// From the payload of the event that GitHub's variables name.
     ///
     /// # Errors
@@ -190,8 +190,8 @@ impl Asked {
         }
         let typed =
             |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let asked = Payload::read(environment)?.inputs.unwrap_or_default();
-        Ok(Self { track: typed(asked.track), version: typed(asked.version) })
+        let inputs = Payload::read(environment)?.inputs.unwrap_or_default();
+        Ok(Self { track: typed(inputs.track), version: typed(inputs.version) })
     }
 }
 
@@ -201,7 +201,7 @@ impl Asked {
 struct Payload {
     repository: Option<PayloadRepository>,
     pull_request: Option<PayloadPullRequest>,
-    inputs: Option<Asked>,
+    inputs: Option<DispatchInputs>,
 }
 
 #[derive(Deserialize)]
@@ -277,17 +277,17 @@ mod tests {
         let file = std::env::temp_dir().join(format!("xtask-dispatch-{}.json", std::process::id()));
         std::fs::write(&file, r#"{"inputs": {"track": " release ", "version": "", "other": 1}}"#).unwrap();
         let path = file.display().to_string();
-        let asked = |event: &str| {
+        let inputs = |event: &str| {
             let environment = Environment::from([
                 ("GITHUB_ACTIONS", "true"),
                 ("GITHUB_EVENT_NAME", event),
                 ("GITHUB_EVENT_PATH", path.as_str()),
             ]);
-            Asked::read(&environment).unwrap()
+            DispatchInputs::read(&environment).unwrap()
         };
-        let expected = Asked { track: Some("release".to_owned()), version: None };
-        assert_eq!(asked("workflow_dispatch"), expected);
-        assert_eq!(asked("push"), Asked::default());
+        let expected = DispatchInputs { track: Some("release".to_owned()), version: None };
+        assert_eq!(inputs("workflow_dispatch"), expected);
+        assert_eq!(inputs("push"), DispatchInputs::default());
         std::fs::remove_file(file).unwrap();
     }
 

@@ -96,12 +96,12 @@ impl Explain<'_> {
 
     /// The tags that it gets, then those that it does not.
     fn tags(&self, values: &Values<'_>, resolver: &Resolver<'_>) -> Vec<Row> {
-        let situation = resolver.situation(self.spec);
+        let context = resolver.tag_context(self.spec);
         let mut rows = Vec::new();
         let mut left_out = Vec::new();
         for spec in self.spec.tags() {
             let (text, at) = (spec.template.text(), self.at(&spec.span));
-            match why_not(spec, values, situation) {
+            match why_not(spec, values, context) {
                 Some(reason) => left_out.push(row("no tag", text, format!("{reason}, {at}"))),
                 None => {
                     let expanded = spec.template.expand(|name| values.get(name)).unwrap_or_default();

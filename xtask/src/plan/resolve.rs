@@ -13,7 +13,7 @@ use crate::plan::inputs::Inputs;
 use crate::plan::model::{Cell, DestinationKind, Excluded, Plan, PlannedTag, SCHEMA};
 use crate::plan::pairs::Pair;
 use crate::plan::remote::{self, Queries};
-use crate::plan::tags::{Situation, event_is, tags};
+use crate::plan::tags::{TagContext, event_is, tags};
 use crate::plan::upstream::{Upstream, Upstreams};
 use crate::plan::values::Values;
 
@@ -180,8 +180,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// What the conditions of its tags look at.
-    pub(super) fn situation<'m>(&'m self, spec: &CellSpec<'m>) -> Situation<'m> {
-        Situation {
+    pub(super) fn tag_context<'m>(&'m self, spec: &CellSpec<'m>) -> TagContext<'m> {
+        TagContext {
             event: &self.inputs.event,
             reference: &spec.reference().value,
             overridden: self.inputs.set_version(spec).is_some(),
@@ -191,7 +191,7 @@ impl<'a> Resolver<'a> {
     fn cell(&self, spec: &CellSpec<'_>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>> {
         let values = self.values(spec).map_err(|error| vec![error])?;
         let (mut errors, mut tagged) = (Vec::new(), Vec::new());
-        match tags(spec.tags(), &values, self.situation(spec)) {
+        match tags(spec.tags(), &values, self.tag_context(spec)) {
             // A run that publishes nothing needs no tag.
             Ok(found) if found.is_empty() && self.push => errors.push(untagged(spec, &self.inputs.event)),
             Ok(found) => tagged = found,

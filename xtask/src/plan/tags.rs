@@ -9,7 +9,7 @@ use crate::plan::values::Values;
 
 /// What the conditions of tags look at.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Situation<'a> {
+pub(super) struct TagContext<'a> {
     pub(super) event: &'a Event,
     pub(super) reference: &'a RefSpec,
     /// Whether `--set-version` replaced the version.
@@ -22,11 +22,11 @@ pub(super) struct Situation<'a> {
 pub(super) fn tags(
     specs: &[TagSpec],
     values: &Values<'_>,
-    situation: Situation<'_>,
+    context: TagContext<'_>,
 ) -> Result<Vec<(PlannedTag, TagSpec)>, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let mut ranked: Vec<(u8, PlannedTag, TagSpec)> = Vec::new();
-    for spec in specs.iter().filter(|spec| why_not(spec, values, situation).is_none()) {
+    for spec in specs.iter().filter(|spec| why_not(spec, values, context).is_none()) {
         match expand(spec, values) {
             Ok(name) => match ranked.iter_mut().find(|(_, tag, _)| tag.name == name) {
                 // Written twice: the stricter promise holds, and the earlier place.
@@ -51,12 +51,12 @@ pub(super) fn tags(
 }
 
 /// Why a cell does not get a tag. `None`: it gets it.
-pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, situation: Situation<'_>) -> Option<&'static str> {
+pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, context: TagContext<'_>) -> Option<&'static str> {
     let When { on, cell } = &spec.when;
     let prerelease = values.upstream.numbers.prerelease.is_some();
     if prerelease && moves_with_releases(&spec.template) && !on.contains(&Condition::Always) {
         Some("a pre-release gets it only with `always`")
-    } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, prerelease, situation)) {
+    } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, prerelease, context)) {
         Some("its `when` does not hold for this run")
     } else if !values.spec.fits(cell, None) {
         Some("its `when` is about other cells")
@@ -89,8 +89,8 @@ pub(super) fn event_is(condition: Condition, event: &Event) -> bool {
     }
 }
 
-fn holds(condition: Condition, prerelease: bool, situation: Situation<'_>) -> bool {
-    let Situation { event, reference, overridden } = situation;
+fn holds(condition: Condition, prerelease: bool, context: TagContext<'_>) -> bool {
+    let TagContext { event, reference, overridden } = context;
     let tagged = matches!(event, Event::Tag { .. });
     match condition {
         Condition::Stable => !prerelease,
