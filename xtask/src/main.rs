@@ -48,11 +48,11 @@ fn run(cli: cli::Cli) -> Result<()> {
     let session = Session::new(context, layout, runner, Ui);
     let result = dispatch(&session, cli.command);
     if let (Err(error), Some(job)) = (&result, session.github()) {
-        let marks = error::marks(error);
-        if marks.is_empty() {
+        let annotations = error::annotations(error);
+        if annotations.is_empty() {
             job.error("cargo xtask", &error::report(error));
         }
-        job.marks(&marks, &session.layout.matrix);
+        job.annotations(&annotations, &session.layout.matrix);
     }
     result
 }

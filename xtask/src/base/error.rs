@@ -31,12 +31,12 @@ pub struct Fault {
     exit: Exit,
     message: String,
     help: Vec<String>,
-    marks: Vec<Mark>,
+    annotations: Vec<Annotation>,
 }
 
 /// A place in `matrix.toml` and what is wrong there, for annotations. Line and column count from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct Annotation {
     /// The line.
     pub line: usize,
     /// The column, in characters.
@@ -57,13 +57,13 @@ impl Fault {
     }
 
     fn new(exit: Exit, message: String) -> Self {
-        Self { exit, message, help: Vec::new(), marks: Vec::new() }
+        Self { exit, message, help: Vec::new(), annotations: Vec::new() }
     }
 
     /// Adds the places in `matrix.toml` that are wrong.
     #[must_use]
-    pub fn marks(mut self, marks: Vec<Mark>) -> Self {
-        self.marks = marks;
+    pub fn annotations(mut self, annotations: Vec<Annotation>) -> Self {
+        self.annotations = annotations;
         self
     }
 
@@ -101,8 +101,8 @@ pub fn report(error: &anyhow::Error) -> String {
 }
 
 /// The places in `matrix.toml` that are wrong.
-pub fn marks(error: &anyhow::Error) -> Vec<Mark> {
-    faults(error).flat_map(|fault| fault.marks.clone()).collect()
+pub fn annotations(error: &anyhow::Error) -> Vec<Annotation> {
+    faults(error).flat_map(|fault| fault.annotations.clone()).collect()
 }
 
 fn faults(error: &anyhow::Error) -> impl Iterator<Item = &Fault> {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::base::error::{Fault, Mark};
+use crate::base::error::{Annotation, Fault};
 
 /// The longest part of a line that is shown, in characters.
 const WIDTH: usize = 120;
@@ -169,19 +169,19 @@ impl Diagnostics {
     }
 
     /// The places, in the order of the file.
-    fn marks(&self, source: &Source) -> Vec<Mark> {
+    fn annotations(&self, source: &Source) -> Vec<Annotation> {
         let lines = Lines::of(source);
-        let mark = |error: &&Diagnostic| {
+        let annotation = |error: &&Diagnostic| {
             let (line, _, column) = lines.find(source, error.span.start);
             let help = error.help.iter().map(|help| format!("\nhelp: {}", visible(help)));
-            Mark { line, column, message: visible(&error.message) + &help.collect::<String>() }
+            Annotation { line, column, message: visible(&error.message) + &help.collect::<String>() }
         };
-        self.sorted().iter().take(SHOWN).map(mark).collect()
+        self.sorted().iter().take(SHOWN).map(annotation).collect()
     }
 
     /// As an error with exit code 2.
     pub fn into_error(self, source: &Source) -> anyhow::Error {
-        Fault::invalid(self.render(source)).marks(self.marks(source)).into()
+        Fault::invalid(self.render(source)).annotations(self.annotations(source)).into()
     }
 }
 

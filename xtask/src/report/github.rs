@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::base::context::Environment;
-use crate::base::error::Mark;
+use crate::base::error::Annotation;
 use crate::base::ui::Ui;
 
 /// What GitHub accepts as the summary of a step, in bytes.
@@ -75,9 +75,9 @@ impl<'e> Job<'e> {
     }
 
     /// Errors at places of `matrix`, which the page of the change shows beside their lines.
-    pub fn marks(&self, marks: &[Mark], matrix: &Path) {
+    pub fn annotations(&self, annotations: &[Annotation], matrix: &Path) {
         let file = in_repository(matrix, self.environment.get("GITHUB_WORKSPACE"));
-        for Mark { line, column, message } in marks {
+        for Annotation { line, column, message } in annotations {
             let (line, column) = (line.to_string(), column.to_string());
             let place = [("file", file.as_str()), ("line", line.as_str()), ("col", column.as_str())];
             self.ui.note(command("error", &place, message));
