@@ -12,6 +12,14 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// A line of help: the candidate that is near, else all of them after the words that introduce them.
+pub fn help(word: &str, otherwise: &str, candidates: &[&str]) -> String {
+    nearest(word, candidates.iter().copied()).map_or_else(
+        || format!("{otherwise} {}", candidates.join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

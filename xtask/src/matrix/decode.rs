@@ -137,6 +137,12 @@ impl<'t> Table<'t> {
         self.table.get(key)
     }
 
+    /// The table under a key. Anything else is an error and counts as none.
+    pub(super) fn table(&self, key: &str) -> Option<Table<'t>> {
+        let value = self.get(key)?;
+        Table::of(value, format!("`{key}`"), value.span(), self.errors)
+    }
+
     /// A value that must be there.
     pub(super) fn require(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         let found = self.get(key);
@@ -220,14 +226,11 @@ impl<'t> Table<'t> {
     /// Every key that nobody has asked for is an error.
     pub(super) fn finish(self) {
         let asked = self.asked.borrow();
-        for (key, _) in self.entries().into_iter().filter(|(key, _)| !asked.contains(&key.value)) {
-            let help = suggest::nearest(&key.value, asked.iter().map(String::as_str)).map_or_else(
-                || format!("it may have: {}", asked.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            self.errors.add(
-                Diagnostic::new(key.span, format!("unknown key `{}` in {}", key.value, self.name)).help(help),
-            );
+        let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+        for (key, _) in self.entries().into_iter().filter(|(key, _)| !asked.contains(&key.value.as_str())) {
+            let message = format!("unknown key `{}` in {}", key.value, self.name);
+            let help = suggest::help(&key.value, "it may have:", &asked);
+            self.errors.add(Diagnostic::new(key.span, message).help(help));
         }
     }
 

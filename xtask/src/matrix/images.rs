@@ -74,7 +74,7 @@ fn dockerfile(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> Dock
     if !value.get_ref().is_table() {
         return plain(table.as_string("dockerfile", value).and_then(|path| errors.relative(&path)));
     }
-    let Some(table) = Table::of(value, "`dockerfile`", value.span(), errors) else { return plain(None) };
+    let Some(table) = table.table("dockerfile") else { return plain(None) };
     let path = |key: &str| table.string(key).and_then(|path| errors.relative(&path));
     let default = path("default");
     let arches = names.platforms.iter().filter_map(|arch| Some((arch.clone(), path(arch.as_str())?)));
@@ -85,8 +85,7 @@ fn dockerfile(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> Dock
 
 /// `[images.NAME.axes]`.
 fn axes(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Axis> {
-    let Some(value) = table.get("axes") else { return Vec::new() };
-    let Some(table) = Table::of(value, "`axes`", value.span(), errors) else { return Vec::new() };
+    let Some(table) = table.table("axes") else { return Vec::new() };
     let mut axes = Vec::new();
     for (text, value) in table.entries() {
         let values = table.strings(&text.value).unwrap_or_default();
@@ -248,7 +247,7 @@ fn needs(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> Vec<Need>
         errors.add(Diagnostic::new(value.span(), message));
         return Vec::new();
     }
-    let Some(contexts) = Table::of(value, "`needs`", value.span(), errors) else { return Vec::new() };
+    let Some(contexts) = table.table("needs") else { return Vec::new() };
     let one = |(name, value)| need(&name, value, errors, names);
     contexts.entries().into_iter().filter_map(one).collect()
 }

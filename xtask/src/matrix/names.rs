@@ -91,18 +91,10 @@ pub(super) fn selector(
 pub(super) fn one_of(text: &Located<String>, kind: &str, all: &[Name], errors: &Errors<'_>) -> Option<Name> {
     let found = all.iter().find(|name| name.as_str() == text.value);
     if found.is_none() {
-        errors.missing(unknown(kind, text, all));
+        let diagnostic = Diagnostic::new(text.span.clone(), format!("there is no {kind} `{}`", text.value));
+        let all: Vec<&str> = all.iter().map(Name::as_str).collect();
+        let help = (!all.is_empty()).then(|| suggest::help(&text.value, "there is", &all));
+        errors.missing(Diagnostic { help: help.into_iter().collect(), ..diagnostic });
     }
     found.cloned()
-}
-
-/// "There is no such …", with the nearest name.
-fn unknown(kind: &str, text: &Located<String>, all: &[Name]) -> Diagnostic {
-    let diagnostic = Diagnostic::new(text.span.clone(), format!("there is no {kind} `{}`", text.value));
-    match suggest::nearest(&text.value, all.iter().map(Name::as_str)) {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None if all.is_empty() => diagnostic,
-        None => diagnostic
-            .help(format!("there is {}", all.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))),
-    }
 }

@@ -38,8 +38,7 @@ fn ssh(table: &Table<'_>, errors: &Errors<'_>) -> Vec<String> {
 
 /// `secrets = { ID = { env = "NAME" } }` or `{ file = "PATH" }`.
 fn secrets(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Secret> {
-    let Some(value) = table.get("secrets") else { return Vec::new() };
-    let Some(outer) = Table::of(value, "`secrets`", value.span(), errors) else { return Vec::new() };
+    let Some(outer) = table.table("secrets") else { return Vec::new() };
     let mut secrets = Vec::new();
     for (id, value) in outer.entries() {
         if id.value.is_empty()
@@ -81,8 +80,7 @@ fn is_variable(name: &str) -> bool {
 
 /// `attest = { provenance = "max", sbom = true }`.
 fn attest(table: &Table<'_>, errors: &Errors<'_>) -> Option<Attest> {
-    let value = table.get("attest")?;
-    let table = Table::of(value, "`attest`", value.span(), errors)?;
+    let table = table.table("attest")?;
     let provenance = table.get("provenance").map(|value| match value.get_ref().as_str() {
         Some("max") => Provenance::Max,
         Some("min") => Provenance::Min,
@@ -117,8 +115,7 @@ fn sbom(value: &Spanned<DeValue<'_>>, errors: &Errors<'_>) -> Sbom {
 
 /// `compression = { type = "zstd", level = 9, force = true }`.
 fn compression(table: &Table<'_>, errors: &Errors<'_>) -> Option<Compression> {
-    let value = table.get("compression")?;
-    let table = Table::of(value, "`compression`", value.span(), errors)?;
+    let table = table.table("compression")?;
     let text = table.required_string("type");
     let kind = text.as_ref().and_then(|text| word(text.value.as_str(), CompressionKind::ALL));
     if let (Some(text), None) = (&text, kind) {
@@ -126,7 +123,7 @@ fn compression(table: &Table<'_>, errors: &Errors<'_>) -> Option<Compression> {
         errors.add(Diagnostic {
             span: text.span.clone(),
             message: format!("there is no compression `{}`", text.value),
-            help: vec![choice(&text.value, &words)],
+            help: vec![suggest::help(&text.value, "there is", &words)],
         });
     }
     let highest = kind.map_or(u8::MAX, CompressionKind::highest);
@@ -157,7 +154,7 @@ fn cache(table: &Table<'_>, errors: &Errors<'_>) -> Vec<CacheKind> {
             Some(kind) => found.push(kind),
             None => errors.add(
                 Diagnostic::new(text.span, format!("there is no cache `{}`", text.value))
-                    .help(choice(&text.value, &KINDS.map(|(word, _)| word))),
+                    .help(suggest::help(&text.value, "there is", &KINDS.map(|(word, _)| word))),
             ),
         }
     }
@@ -166,9 +163,4 @@ fn cache(table: &Table<'_>, errors: &Errors<'_>) -> Vec<CacheKind> {
 
 fn word<T: Copy, const N: usize>(text: &str, words: [(&str, T); N]) -> Option<T> {
     words.into_iter().find(|(word, _)| *word == text).map(|(_, value)| value)
-}
-
-fn choice(text: &str, words: &[&str]) -> String {
-    suggest::nearest(text, words.iter().copied())
-        .map_or_else(|| format!("there is {}", words.join(", ")), |near| format!("did you mean `{near}`?"))
 }

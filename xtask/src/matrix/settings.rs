@@ -38,10 +38,7 @@ pub(super) fn settings(table: &Table<'_>, errors: &Errors<'_>) -> Settings {
 
 /// A table of strings that are templates.
 pub(super) fn entries(table: &Table<'_>, key: &str, errors: &Errors<'_>) -> Vec<Setting> {
-    let Some(value) = table.get(key) else { return Vec::new() };
-    let Some(table) = Table::of(value, format!("`{key}`"), value.span(), errors) else {
-        return Vec::new();
-    };
+    let Some(table) = table.table(key) else { return Vec::new() };
     let one = |(name, value): (Located<String>, &Spanned<DeValue<'_>>)| {
         let unfit = |c: char| c == '=' || c.is_whitespace() || c.is_control();
         let problem = match value.get_ref() {

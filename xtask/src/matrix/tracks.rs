@@ -172,10 +172,10 @@ const CONDITIONS: [(&str, Condition); 9] = [
 
 /// `when`: a word, a list of them, or a table of axis values with the words under `on`.
 fn when(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> When {
-    let Some(value) = table.get("when").filter(|value| value.get_ref().is_table()) else {
+    if !table.get("when").is_some_and(|value| value.get_ref().is_table()) {
         return When { on: conditions(table, "when", errors), cell: Selector::default() };
-    };
-    let Some(table) = Table::of(value, "`when`", value.span(), errors) else { return When::default() };
+    }
+    let Some(table) = table.table("when") else { return When::default() };
     let on = conditions(&table, "on", errors);
     let cell = selector(&table, &["image", "track", "composer"], errors, names);
     table.finish();
@@ -193,10 +193,7 @@ pub(super) fn conditions(table: &Table<'_>, key: &str, errors: &Errors<'_>) -> V
         let known = CONDITIONS.iter().find(|(word, _)| *word == text.value);
         if known.is_none() {
             let words = CONDITIONS.map(|(word, _)| word);
-            let help = suggest::nearest(&text.value, words).map_or_else(
-                || format!("the conditions are {}", words.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
+            let help = suggest::help(&text.value, "the conditions are", &words);
             errors.add(Diagnostic::new(text.span, format!("unknown condition `{}`", text.value)).help(help));
         }
         known.map(|(_, condition)| *condition)
