@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use crate::argv::bake;
 use crate::argv::buildx::{self, Buildx};
@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
             contexts: &self.contexts,
             push: self.push,
             builder: self.job.as_deref(),
-            now: &humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            now: &self.session.context.clock.stamp(),
         };
         let published = self.published.get(&job.cell.id);
         let main = spec(&around, job.cell, job.build, &linked, published)?;
@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
         let log = self.session.layout.logs().join(format!("{}.{}.log", cell.id, build.arch));
         // What an earlier build left must not be taken for this one's.
         let _ = fs::remove_file(&metadata);
-        let started = SystemTime::now();
+        let started = self.session.context.clock.stamp();
         self.session.ui.note(format!("building {} {}", cell.id, build.arch));
         let _group = alone
             .then(|| self.session.github())
@@ -204,8 +204,7 @@ impl<'a> Run<'a> {
             .with_context(|| format!("look into {} {}", cell.id, build.arch))
     }
 
-    fn record(&self, cell: &Cell, build: &Build, metadata: Metadata, started: SystemTime) -> DigestRecord {
-        let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+    fn record(&self, cell: &Cell, build: &Build, metadata: Metadata, started: String) -> DigestRecord {
         DigestRecord {
             schema: record::SCHEMA,
             plan: self.plan.id.clone(),
@@ -222,8 +221,8 @@ impl<'a> Run<'a> {
             inputs: None,
             buildx: self.version.clone(),
             buildkit: self.builder.buildkit.clone(),
-            started: time(started),
-            finished: time(SystemTime::now()),
+            started,
+            finished: self.session.context.clock.stamp(),
             size: None,
             pushed: self.push,
         }

@@ -8,18 +8,17 @@ use crate::argv::{Argv, Program};
 use crate::base::error::Fault;
 use crate::base::ids::Digest;
 use crate::run::Output;
-use crate::session::Session;
-use crate::tools::Tool;
+use crate::tools::{Tool, Toolbox};
 
 /// Runs the checks.
 ///
 /// # Errors
 /// At the first finding, or if a checker cannot be had.
-pub(crate) fn run(session: &Session) -> Result<()> {
-    let bin = checkers(session)?;
-    let shellcheck = own_or_path(&bin, "shellcheck")?;
-    let actionlint = session.tools.get(Tool::Actionlint)?.program;
-    let folder = &session.layout.workspace;
+pub(crate) fn run(tools: &Toolbox) -> Result<()> {
+    let bin = checkers(tools)?;
+    let shellcheck = own_or_path(tools, &bin, "shellcheck")?;
+    let actionlint = tools.get(Tool::Actionlint)?.program;
+    let folder = &tools.layout.workspace;
     let commands = [
         // pyflakes would be called if it happened to be there.
         Argv::new("check the workflows with actionlint", &actionlint)
@@ -31,7 +30,7 @@ pub(crate) fn run(session: &Session) -> Result<()> {
     ];
     for argv in commands {
         let argv = argv.folder(folder);
-        let finished = session.runner.run(&argv, Output::Inherit)?;
+        let finished = tools.runner.run(&argv, Output::Inherit)?;
         if !finished.success() {
             return Err(Fault::failed(format!("{}: `{argv}` failed", argv.purpose)).into());
         }
@@ -40,51 +39,51 @@ pub(crate) fn run(session: &Session) -> Result<()> {
 }
 
 /// The folder with what `tools/zizmor/requirements.txt` pins, installed once for each state of that file.
-fn checkers(session: &Session) -> Result<PathBuf> {
-    let requirements = session.layout.tool_modules().join("zizmor/requirements.txt");
+fn checkers(tools: &Toolbox) -> Result<PathBuf> {
+    let requirements = tools.layout.tool_modules().join("zizmor/requirements.txt");
     let text = fs::read(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
     let state: String = Digest::of(&text).hex().chars().take(12).collect();
-    let folder = session.layout.tools().join(format!("zizmor-{state}"));
-    fs::create_dir_all(session.layout.tools()).context("creating target/tools")?;
-    let lock = File::create(session.layout.tools().join("zizmor.lock"))?;
+    let folder = tools.layout.tools().join(format!("zizmor-{state}"));
+    fs::create_dir_all(tools.layout.tools()).context("creating target/tools")?;
+    let lock = File::create(tools.layout.tools().join("zizmor.lock"))?;
     lock.lock().context("waiting for another installation of zizmor")?;
     // The last thing that is made: what was killed half way is made again.
     let done = folder.join("complete");
     if !done.is_file() {
-        install(session, &folder, &requirements)?;
+        install(tools, &folder, &requirements)?;
         fs::write(&done, "").with_context(|| format!("writing {}", done.display()))?;
     }
     Ok(folder.join("bin"))
 }
 
-fn install(session: &Session, folder: &Path, requirements: &Path) -> Result<()> {
-    if which::which("python3").is_err() {
+fn install(tools: &Toolbox, folder: &Path, requirements: &Path) -> Result<()> {
+    if tools.environment.program("python3").is_none() {
         return Err(Fault::failed("install zizmor: python3 is not on PATH")
             .help("install Python 3 with its module venv, e.g. the packages python3 and python3-venv")
             .into());
     }
-    session.ui.note("installing zizmor and shellcheck from tools/zizmor: once");
+    tools.ui.note("installing zizmor and shellcheck from tools/zizmor: once");
     let make = Argv::new("make a Python environment for zizmor", &Program::new("python3"))
         .args(["-m", "venv", "--clear"])
         .path(folder);
-    session.runner.check(&make, Output::Capture)?;
+    tools.runner.check(&make, Output::Capture)?;
     let python = Program::new(folder.join("bin/python").display().to_string());
     let install = Argv::new("install zizmor", &python)
         .args(["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "--no-deps"])
         .arg("--requirement")
         .path(requirements)
         .limit(300);
-    session.runner.check(&install, Output::Capture)?;
+    tools.runner.check(&install, Output::Capture)?;
     Ok(())
 }
 
 /// What was installed, else what is on PATH.
-fn own_or_path(bin: &Path, name: &str) -> Result<PathBuf> {
+fn own_or_path(tools: &Toolbox, bin: &Path, name: &str) -> Result<PathBuf> {
     let own = bin.join(name);
     if own.is_file() {
         return Ok(own);
     }
-    which::which(name).map_err(|_| {
+    tools.environment.program(name).ok_or_else(|| {
         Fault::failed(format!("{name} is not on PATH"))
             .help("install it, e.g. the package shellcheck: there is no wheel of it for this machine")
             .into()

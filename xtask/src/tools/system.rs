@@ -13,6 +13,7 @@ use crate::base::error::Fault;
 use crate::base::ids::Platform;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
+use crate::tools::memory::Memory;
 
 /// Where the kernel keeps its interpreters.
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -27,6 +28,8 @@ pub struct System<'a> {
     pub runner: &'a Runner,
     /// For remarks.
     pub ui: Ui,
+    /// What programs have said before.
+    pub(super) memory: &'a Memory,
 }
 
 impl System<'_> {
@@ -52,8 +55,10 @@ impl System<'_> {
 
     fn has_seccomp(&self, runc: &Path) -> Result<bool> {
         let program = Program::new(runc.display().to_string());
-        let argv = Argv::new("ask runc for its version", &program).arg("--version").limit(20);
-        Ok(self.runner.text(&argv)?.contains("libseccomp"))
+        let question = ["--version"];
+        let argv = Argv::new("ask runc for its version", &program).args(question).limit(20);
+        let text = self.memory.ask(runc, &question, || self.runner.text(&argv).map(Some))?;
+        Ok(text.is_some_and(|text| text.contains("libseccomp")))
     }
 
     /// mmdebstrap, which makes a root file system out of Debian packages.
@@ -154,7 +159,7 @@ impl System<'_> {
                 "install it: apt-get install {package}, dnf install {package}, apk add {package}"
             ))
         };
-        if which::which("apt-get").is_err() || which::which("dpkg").is_err() {
+        if ["apt-get", "dpkg"].iter().any(|name| self.environment.program(name).is_none()) {
             return Err(missing("").into());
         }
         self.ui.note(format!("unpacking the package {package} under target/tools (it is not installed)"));

@@ -9,10 +9,11 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     missing_docs,
     unreachable_pub,
-    reason = "tests may panic and print"
+    reason = "tests may panic, print, and start what they test"
 )]
 
 mod build;
