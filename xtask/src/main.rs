@@ -5,6 +5,7 @@ mod cli;
 use anyhow::Result;
 use clap::Parser as _;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use xtask::base::context::{Context, Layout};
 use xtask::base::error::{self, Fault};
@@ -45,6 +46,7 @@ fn run(cli: cli::Cli) -> Result<()> {
         schema::run(Ui, if plan { schema::Options::Plan } else { schema::Options::Matrix });
         return Ok(());
     }
+    let began = Instant::now();
     let context = Context::from_process()?;
     let found = Layout::find(&context.current, cli.matrix.as_deref());
     let mut layout = match &cli.command {
@@ -58,6 +60,9 @@ fn run(cli: cli::Cli) -> Result<()> {
     let runner = Runner::new(Signals::listen()?).with_limit(context.environment.call_limit()?);
     let session = Session::new(context, layout, runner, Ui);
     let result = dispatch(&session, cli.command);
+    if cli.timings {
+        Ui.note(session.runner.usage().table(began.elapsed()));
+    }
     if let (Err(error), Some(job)) = (&result, session.github()) {
         let marks = error::marks(error);
         if marks.is_empty() {
