@@ -131,6 +131,11 @@ impl Layout {
         self.state().join("publications")
     }
 
+    /// What was found in images that were looked into.
+    pub fn checked(&self) -> PathBuf {
+        self.state().join("checked")
+    }
+
     /// Links to contexts that BuildKit would mix up.
     pub fn contexts(&self) -> PathBuf {
         self.state().join("contexts")

@@ -7,3 +7,4 @@ pub mod cache;
 pub mod contexts;
 pub mod metadata;
 pub mod scheduler;
+mod verdicts;

@@ -17,6 +17,7 @@ use crate::build::build_spec::{Around, Linked, pushed, recorded, spec};
 use crate::build::builder::Builder;
 use crate::build::contexts::Contexts;
 use crate::build::metadata::Metadata;
+use crate::build::verdicts::Verdicts;
 use crate::plan::{Build, Cell, Plan};
 use crate::run::Output;
 use crate::session::Session;
@@ -199,7 +200,8 @@ impl<'a> Run<'a> {
             found = Some(held);
         }
         let held = found.context("a cell has a repository")?;
-        Looker { session: self.session, buildx: self.buildx, registry }
+        let verdicts = Verdicts::of(self.session.layout.checked());
+        Looker { session: self.session, buildx: self.buildx, registry, verdicts }
             .check(cell, build, &held)
             .with_context(|| format!("look into {} {}", cell.id, build.arch))
     }
