@@ -43,13 +43,29 @@ impl Looker<'_> {
         if build.options.attest.sbom != Sbom::Off {
             self.sbom(repository, held, &entry.digest)?;
         }
-        let size = self.registry.expect(repository, &entry.digest)?.manifest.size();
-        let question = Question::new(&entry.digest, &build.platform, &build.binaries);
         let name = format!("{} {}", cell.id, build.arch);
-        if let Some(remarks) = self.verdicts.recall(&question) {
-            self.tell(&name, &remarks);
-            return Ok(size);
+        let found = self.registry.expect(repository, &entry.digest)?;
+        let question = Question::image(&entry.digest, build);
+        let remarks = match self.verdicts.recall(&question) {
+            Some(remarks) => remarks,
+            None => self.look(&name, build, repository, digest, &found, &question)?,
+        };
+        for remark in remarks {
+            self.session.ui.note(format!("{name}: {remark}"));
         }
+        Ok(found.manifest.size())
+    }
+
+    /// Reads the configuration of an image that is not known yet, and looks into it unless its contents are known.
+    fn look(
+        &self,
+        name: &str,
+        build: &Build,
+        repository: &Repository,
+        digest: &Digest,
+        held: &Held,
+        question: &Question,
+    ) -> Result<Vec<String>> {
         let described = self.registry.describe(&repository.at(digest), r#"{"image":{{json .Image}}}"#)?;
         let image = Description::parse(&described)?.image(&build.platform)?;
         if !image.is_for(&build.platform) {
@@ -59,18 +75,16 @@ impl Looker<'_> {
             );
             return Err(Fault::failed(text).into());
         }
-        let Findings { remarks, whole } = self.machine_code(&name, build, repository, digest, &image)?;
-        self.tell(&name, &remarks);
+        let contents = Question::contents(&held.bytes, &image, build)?;
+        let Findings { remarks, whole } = match self.verdicts.recall(&contents) {
+            Some(remarks) => Findings { remarks, whole: true },
+            None => self.machine_code(name, build, repository, digest, &image)?,
+        };
         if whole {
-            self.verdicts.keep(question, remarks);
+            self.verdicts.keep(&contents, &remarks);
+            self.verdicts.keep(question, &remarks);
         }
-        Ok(size)
-    }
-
-    fn tell(&self, name: &str, remarks: &[String]) {
-        for remark in remarks {
-            self.session.ui.note(format!("{name}: {remark}"));
-        }
+        Ok(remarks)
     }
 
     fn sbom(&self, repository: &Repository, held: &Held, image: &Digest) -> Result<()> {
