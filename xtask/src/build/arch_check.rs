@@ -9,27 +9,30 @@ use crate::argv::buildx::{self, Buildx, NamedContext};
 use crate::base::contents::{self, File, Image, Wanted};
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Repository};
+use crate::base::ui::Ui;
 use crate::build::verdicts::{Question, Verdicts};
 use crate::matrix::Sbom;
 use crate::plan::{Build, Cell};
 use crate::registry::attestations::Description;
 use crate::registry::{Held, Registry};
-use crate::run::retry;
-use crate::session::Session;
+use crate::run::{Runner, retry};
 
 /// The shell, which reads most scripts: it is taken along with the first look.
 const SHELL: &str = "/bin/sh";
 
 /// Looks into the images of one call.
-pub(crate) struct Looker<'a> {
-    pub(crate) session: &'a Session,
+pub(crate) struct ArchCheck<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) ui: Ui,
     pub(crate) buildx: &'a Buildx,
+    /// Where files are put for a moment.
+    pub(crate) scratch: PathBuf,
     pub(crate) registry: Registry,
     /// What was found in images before.
     pub(crate) verdicts: Verdicts,
 }
 
-impl Looker<'_> {
+impl ArchCheck<'_> {
     /// Checks a pushed build: its configuration, its attestations, and the machine code of the program that a
     /// container starts and of the files that `matrix.toml` names. Returns the size of the image in bytes.
     ///
@@ -51,7 +54,7 @@ impl Looker<'_> {
             None => self.look(&name, build, repository, digest, &found, &question)?,
         };
         for remark in remarks {
-            self.session.ui.note(format!("{name}: {remark}"));
+            self.ui.note(format!("{name}: {remark}"));
         }
         Ok(found.manifest.size())
     }
@@ -108,9 +111,9 @@ impl Looker<'_> {
             return Ok(Findings::of(format!("the machine code for {} is not checked", build.platform)));
         };
         let folder = format!("{}.{}.files", name.replace(' ', "."), std::process::id());
-        let folder = self.session.layout.logs().join(folder);
+        let folder = self.scratch.join(folder);
         let context = NamedContext::Image { repository: repository.clone(), digest: digest.clone() };
-        let files = Files { looker: self, build, name, context, folder: &folder };
+        let files = Files { call: self, build, name, context, folder: &folder };
         let checked = files.check(image, expected);
         let _ = fs::remove_dir_all(&folder);
         checked
@@ -133,7 +136,7 @@ impl Findings {
 
 /// The files of one image.
 struct Files<'a> {
-    looker: &'a Looker<'a>,
+    call: &'a ArchCheck<'a>,
     build: &'a Build,
     name: &'a str,
     context: NamedContext,
@@ -173,9 +176,9 @@ impl Files<'_> {
             }
             // A strange PATH is no reason to refuse an image.
             Err(error) => {
-                let Looker { session, .. } = self.looker;
-                session.runner.check_interrupted()?;
-                session.ui.warn(format!("{}: the machine code could not be checked: {error:#}", self.name));
+                let ArchCheck { runner, ui, .. } = self.call;
+                runner.check_interrupted()?;
+                ui.warn(format!("{}: the machine code could not be checked: {error:#}", self.name));
                 Ok(Findings { whole: false, ..fine })
             }
         }
@@ -236,14 +239,14 @@ impl Files<'_> {
         let dockerfile = source.join("Dockerfile");
         crate::base::files::write_atomic(&dockerfile, contents::dockerfile(wanted).as_bytes())?;
         let argv = buildx::extract(
-            self.looker.buildx,
+            self.call.buildx,
             self.name,
             &self.build.platform,
             &self.context,
             &dockerfile,
             &out,
         );
-        retry::check(&self.looker.session.runner, self.looker.session.ui, &argv)?;
+        retry::check(self.call.runner, self.call.ui, &argv)?;
         (0..wanted.len()).map(|number| files_below(&out.join(number.to_string()))).collect()
     }
 }

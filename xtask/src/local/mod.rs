@@ -128,6 +128,11 @@ impl Local<'_> {
                 state.registry()
             ));
         }
+        self.start(state, wanted)
+    }
+
+    /// Starts both services of a stack that does not run.
+    fn start(&self, mut state: State, wanted: &Wanted) -> Result<Stack> {
         fs::create_dir_all(self.layout.local())
             .with_context(|| format!("creating {}", self.layout.local().display()))?;
         let keys = keys::ensure(self.layout, self.runner, &self.tools.get(Tool::Cosign)?)?;

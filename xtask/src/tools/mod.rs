@@ -68,8 +68,10 @@ pub struct Found {
 struct Candidate {
     /// How to call it.
     program: Program,
-    /// The file that is called. `None`: another program decides what is called, so its answer holds for this time only.
-    file: Option<PathBuf>,
+    /// The file that this starts.
+    file: PathBuf,
+    /// Whether it is the tool. Else it looks for the tool itself, so that its answer holds for this time only.
+    itself: bool,
     origin: Origin,
 }
 
@@ -117,7 +119,7 @@ impl Toolbox {
     pub fn look(&self, tool: Tool) -> Result<Option<Found>> {
         let good = |candidate: Candidate| {
             let version = self.version(tool, &candidate)?.filter(|found| good_enough(found, &tool.minimum()));
-            let Candidate { program, file: _, origin } = candidate;
+            let Candidate { program, origin, .. } = candidate;
             Ok(version.map(|version| Found { program, version, origin }))
         };
         for candidate in self.candidates(tool) {
@@ -151,15 +153,17 @@ impl Toolbox {
             return Vec::new();
         }
         let name = tool.binary();
-        let plugin = self.has_docker(tool).then(|| plugin::find(name, &self.environment)).flatten();
+        let plugin = self.docker(tool).and_then(|_| plugin::find(name, &self.environment));
         let plugin = plugin.map(|file| Candidate {
             program: Program::new(file.display().to_string()),
-            file: Some(file),
+            file,
+            itself: true,
             origin: Origin::Plugin,
         });
         let on_path = self.environment.program(name).map(|file| Candidate {
             program: Program::new(name),
-            file: Some(file),
+            file,
+            itself: true,
             origin: Origin::Path,
         });
         plugin.into_iter().chain(on_path).collect()
@@ -168,16 +172,20 @@ impl Toolbox {
     /// buildx by way of a docker CLI that keeps its plugins where we do not know to look.
     fn through_docker(&self, tool: Tool) -> Option<Candidate> {
         let program = Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] };
-        self.has_docker(tool).then_some(Candidate { program, file: None, origin: Origin::Plugin })
+        let file = self.docker(tool)?;
+        Some(Candidate { program, file, itself: false, origin: Origin::Plugin })
     }
 
-    fn has_docker(&self, tool: Tool) -> bool {
-        tool == Tool::Buildx && self.environment.program("docker").is_some()
+    /// The docker CLI, if it may have the tool.
+    fn docker(&self, tool: Tool) -> Option<PathBuf> {
+        (tool == Tool::Buildx).then(|| self.environment.program("docker")).flatten()
     }
 
     fn version(&self, tool: Tool, candidate: &Candidate) -> Result<Option<Version>> {
         let spec = tool.spec();
-        let argv = Argv::new(format!("ask {} for its version", spec.binary), &candidate.program)
+        let Candidate { program: Program { prefix, .. }, file, itself, .. } = candidate;
+        let program = Program { path: file.display().to_string(), prefix: prefix.clone() };
+        let argv = Argv::new(format!("ask {} for its version", spec.binary), &program)
             .args(spec.version_args.iter().copied())
             .limit(20);
         let ask = || {
@@ -186,10 +194,7 @@ impl Toolbox {
             let text = String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr;
             Ok::<_, anyhow::Error>((finished.success() && text.contains(spec.mark)).then_some(text))
         };
-        let text = match &candidate.file {
-            Some(file) => self.memory.ask(file, spec.version_args, ask)?,
-            None => ask()?,
-        };
+        let text = if *itself { self.memory.ask(file, spec.version_args, ask)? } else { ask()? };
         Ok(text.as_deref().and_then(version_in))
     }
 
@@ -226,5 +231,68 @@ mod tests {
             assert_eq!(version_in(text).map(|v| v.to_string()).as_deref(), Some(expected), "{text}");
         }
         assert_eq!(version_in("docker: unknown command: docker buildx"), None);
+    }
+
+    /// Scripts in place of docker and buildx.
+    struct Machine(PathBuf);
+
+    impl Machine {
+        fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("xtask-tools-{}", std::process::id()));
+            std::fs::create_dir_all(folder.join("bin")).unwrap();
+            std::fs::create_dir_all(folder.join("config/cli-plugins")).unwrap();
+            Self(folder)
+        }
+
+        fn runner() -> Runner {
+            Runner::new(crate::run::Signals::default())
+        }
+
+        /// By another process: a file that this one writes may still be open in a child of another test.
+        fn script(&self, path: &str, text: &str) {
+            let write = Argv::new("write a script", &Program::new("sh"))
+                .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod +x \"$1\"", "sh"])
+                .path(&self.0.join(path))
+                .arg(text);
+            Self::runner().check(&write, Output::Capture).unwrap();
+        }
+
+        fn buildx(&self) -> Option<(String, String, Origin)> {
+            let text = |path: &str| self.0.join(path).display().to_string();
+            // The plugins of the machine that runs the test come after those of the configuration.
+            let (path, config) = (text("bin"), text("config"));
+            let environment = Environment::from([("PATH", path.as_str()), ("DOCKER_CONFIG", &config)]);
+            let layout = Layout::without_matrix(&self.0);
+            let found =
+                Toolbox::new(&layout, &environment, &Self::runner(), Ui).look(Tool::Buildx).unwrap()?;
+            let program = found.program.path.replace(&text(""), "");
+            Some((program, found.version.to_string(), found.origin))
+        }
+    }
+
+    #[test]
+    fn the_plugin_comes_before_path_and_both_before_the_docker_cli() {
+        let machine = Machine::new();
+        let version = |version: &str| format!("echo github.com/docker/buildx v{version} abc");
+        let found = |path: &str, version: &str, origin| Some((path.to_owned(), version.to_owned(), origin));
+        machine.script("config/cli-plugins/docker-buildx", &version("0.31.0"));
+        assert_eq!(machine.buildx(), None, "without docker nobody calls its plugins");
+        machine.script(
+            "bin/docker",
+            "[ \"$1 $2\" = 'buildx version' ] && echo github.com/docker/buildx v0.33.0",
+        );
+        let plugin = "config/cli-plugins/docker-buildx";
+        assert_eq!(machine.buildx(), found(plugin, "0.31.0", Origin::Plugin));
+        machine.script("bin/docker-buildx", &version("0.32.0"));
+        assert_eq!(machine.buildx(), found(plugin, "0.31.0", Origin::Plugin));
+        machine.script(plugin, &version("0.13.0"));
+        assert_eq!(machine.buildx(), found("docker-buildx", "0.32.0", Origin::Path), "the plugin is too old");
+        std::fs::remove_file(machine.0.join("bin/docker-buildx")).unwrap();
+        assert_eq!(
+            machine.buildx(),
+            found("docker", "0.33.0", Origin::Plugin),
+            "the CLI knows another place"
+        );
+        std::fs::remove_dir_all(&machine.0).unwrap();
     }
 }

@@ -76,55 +76,51 @@ impl System<'_> {
     pub fn emulator(&self, platform: &Platform) -> Result<()> {
         let name = qemu_name(platform);
         let entry = Path::new(BINFMT).join(format!("qemu-{name}"));
-        let cannot = |why: String| {
-            Fault::failed(format!("set up the emulation of {platform}: {why}"))
-                .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
-                .help("on Debian or Ubuntu, as root: apt-get install qemu-user-static")
-        };
         match fs::read_to_string(&entry) {
             // F: the interpreter is opened when it is registered, so that it works inside builds.
             Ok(text)
                 if text.starts_with("enabled")
                     && text.lines().any(|l| l.starts_with("flags:") && l.contains('F')) =>
             {
-                return Ok(());
+                Ok(())
             }
             Ok(_) => {
                 let why = format!("{} is disabled, or lacks the flag F", entry.display());
-                return Err(cannot(why)
+                Err(no_emulation(platform, &why)
                     .help(format!("remove it and try again: echo -1 > {}", entry.display()))
-                    .into());
+                    .into())
             }
             Err(_) if !rustix::process::geteuid().is_root() => {
-                return Err(cannot("only root may register an emulator with the kernel".to_owned()).into());
+                let why = "only root may register an emulator with the kernel";
+                Err(no_emulation(platform, why).into())
             }
-            Err(_) => {}
+            Err(_) => {
+                self.register(name).map_err(|error| no_emulation(platform, &format!("{error:#}")))?;
+                self.ui.note(format!(
+                    "registered the emulator of {platform} with the kernel; to undo it: echo -1 > {}",
+                    entry.display()
+                ));
+                Ok(())
+            }
         }
-        let inside = format!("usr/bin/qemu-{name}-static");
-        let program =
-            self.program("qemu-user-static", &[&inside]).map_err(|error| cannot(format!("{error:#}")))?;
+    }
+
+    /// Makes an emulator known to the kernel, which opens it now (flag F): its path need not exist inside a build.
+    fn register(&self, name: &str) -> Result<()> {
+        let program = self.program("qemu-user-static", &[&format!("usr/bin/qemu-{name}-static")])?;
         let root = program.ancestors().nth(3).context("an unpacked package has a root")?.to_owned();
-        let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf")))
-            .map_err(|error| cannot(error.to_string()))?;
+        let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf")))?;
         if !Path::new(BINFMT).join("register").exists() {
-            let mount = Argv::new("mount binfmt_misc", &Program::new("mount")).args([
-                "-t",
-                "binfmt_misc",
-                "binfmt_misc",
-                BINFMT,
-            ]);
-            self.runner.check(&mount, Output::Capture).map_err(|error| cannot(format!("{error:#}")))?;
+            let mount = Argv::new("mount binfmt_misc", &Program::new("mount"));
+            let mount = mount.args(["-t", "binfmt_misc", "binfmt_misc", BINFMT]);
+            self.runner.check(&mount, Output::Capture)?;
         }
-        // The kernel opens the interpreter now (flag F), so its path need not exist inside a build.
         let line = if root == Path::new("/") {
             line
         } else {
             line.trim().replacen(":/usr/", &format!(":{}/usr/", root.display()), 1)
         };
-        fs::write(Path::new(BINFMT).join("register"), line.trim())
-            .map_err(|error| cannot(error.to_string()))?;
-        self.ui.note(format!("registered the emulator of {platform} with the kernel; to undo it: echo -1 > {BINFMT}/qemu-{name}"));
-        Ok(())
+        Ok(fs::write(Path::new(BINFMT).join("register"), line.trim())?)
     }
 
     /// A program from PATH, or from the package of the same name.
@@ -212,6 +208,12 @@ impl System<'_> {
             .find(|path| path.extension().is_some_and(|e| e == "deb"))
             .context("apt-get wrote no package")
     }
+}
+
+fn no_emulation(platform: &Platform, why: &str) -> Fault {
+    Fault::failed(format!("set up the emulation of {platform}: {why}"))
+        .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
+        .help("on Debian or Ubuntu, as root: apt-get install qemu-user-static")
 }
 
 /// QEMU's name for an architecture.
