@@ -1,7 +1,8 @@
 //! What the tool costs on top of the calls that it makes, on the real local stack: a cached build beside the very same
 //! `buildx build`, a merge beside a serial loop of `imagetools create` and `cosign sign`. Medians of interleaved rounds.
 //!
-//! `cargo bench -p xtask --bench overhead --profile dev [-- --rounds N]`; `--profile dev` is what `cargo xtask` runs.
+//! `cargo bench -p xtask --bench overhead --profile dev [-- --rounds N --merges N]`;
+//! `--profile dev` is what `cargo xtask` runs.
 //! docs/performance.md has the numbers. Needs what the tests on the real stack need: run `cargo xtask ci` first.
 
 #![allow(
@@ -32,15 +33,18 @@ const CELL: [&str; 5] = ["build", "--cell", "php-base", "--arch", "amd64"];
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let at = args.iter().position(|arg| arg == "--rounds");
-    let rounds = at.map_or(5, |at| args[at + 1].parse().expect("a number of rounds"));
+    let number = |name: &str, otherwise: usize| {
+        let at = args.iter().position(|arg| arg == name);
+        at.map_or(otherwise, |at| args[at + 1].parse().expect("a number of rounds"))
+    };
+    let rounds = number("--rounds", 5);
     let checkout = Checkout::new("overhead");
     checkout.xtask(&["local", "up"]).ok();
     checkout.xtask(&["build", "--emulate"]).ok();
     println!("{:<44} {:>8} {:>8} {:>8} {:>10}", "median", "seconds", "ratio", "CPU s", "processes");
     cached_cell(&checkout, rounds);
     unchanged_files(&checkout, rounds);
-    merges(&checkout, rounds);
+    merges(&checkout, number("--merges", rounds));
 }
 
 /// What one run has cost.
@@ -154,6 +158,9 @@ fn unchanged_files(checkout: &Checkout, rounds: usize) {
 
 /// Three cells with 16 tags, signed: each time into a repository that holds the builds and nothing else.
 fn merges(checkout: &Checkout, rounds: usize) {
+    if rounds == 0 {
+        return;
+    }
     let (mut theirs, mut ours, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         let to = filled(checkout, &format!("loop{round}"));
