@@ -12,6 +12,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     dead_code,
     missing_docs,
@@ -27,6 +28,8 @@ mod checkout;
 mod kit;
 #[path = "../xtask/tests/real/registry.rs"]
 mod registry;
+#[path = "../xtask/tests/real/shim.rs"]
+mod shim;
 #[path = "../xtask/tests/real/sigstore.rs"]
 mod sigstore;
 

@@ -22,6 +22,9 @@ pub(crate) struct Cli {
     /// Use this matrix.toml instead of the nearest one above the current folder.
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) matrix: Option<PathBuf>,
+    /// At the end, print what the command has cost: processes, registry requests, bytes and seconds.
+    #[arg(long, global = true)]
+    pub(crate) timings: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

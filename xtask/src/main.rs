@@ -6,6 +6,7 @@ mod options;
 use anyhow::Result;
 use clap::Parser as _;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use xtask::base::context::{Context, Layout};
 use xtask::base::error;
@@ -34,6 +35,7 @@ fn run(cli: cli::Cli) -> Result<()> {
         schema::run(Ui, if plan { schema::Options::Plan } else { schema::Options::Matrix });
         return Ok(());
     }
+    let began = Instant::now();
     let context = Context::from_process()?;
     let found = Layout::find(&context.current, cli.matrix.as_deref());
     let mut layout = match &cli.command {
@@ -47,6 +49,9 @@ fn run(cli: cli::Cli) -> Result<()> {
     let runner = Runner::new(Signals::listen()?).with_limit(context.environment.call_limit()?);
     let session = Session::new(context, layout, runner, Ui);
     let result = dispatch(&session, cli.command);
+    if cli.timings {
+        Ui.note(session.runner.usage().table(began.elapsed()));
+    }
     if let (Err(error), Some(job)) = (&result, session.github()) {
         let annotations = error::annotations(error);
         if annotations.is_empty() {

@@ -1,6 +1,6 @@
 //! Wrong values of options: exit code 2 before anything else happens, what is wrong, and the way out.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may panic too")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may panic, and start the program")]
 
 use std::process::Command;
 

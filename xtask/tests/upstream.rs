@@ -1,6 +1,11 @@
 //! Refs of other repositories, asked of real ones through the real git.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "helpers of tests may panic too, and start what they test"
+)]
 
 use serde_json::Value;
 use std::fs;

@@ -160,6 +160,10 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
         .env("BUILDX_METADATA_WARNINGS", "true")
 }
 
+/// Without provenance there is nothing that would state what buildx asks of git, in six processes.
+/// Source: <https://docs.docker.com/build/building/variables/#buildx_git_info>.
+const NO_GIT: (&str, &str) = ("BUILDX_GIT_INFO", "false");
+
 /// Copies files out of an image into a folder. `dockerfile` names the image as the context `image`.
 pub fn extract(
     buildx: &Buildx,
@@ -169,7 +173,7 @@ pub fn extract(
     dockerfile: &Path,
     folder: &Path,
 ) -> Argv {
-    let argv = start(buildx, &format!("look into {name}"), platform, dockerfile);
+    let argv = start(buildx, &format!("look into {name}"), platform, dockerfile).env(NO_GIT.0, NO_GIT.1);
     argv.args(each("--build-context", [format!("image={}", image.value())]))
         .args(["--provenance=false", "--output"])
         .arg(format!("type=local,{}", crate::argv::options::field(&format!("dest={}", folder.display()))))
@@ -181,7 +185,8 @@ pub fn extract(
 pub fn test(buildx: &Buildx, spec: &BuildSpec, stage: &str, image: &NamedContext) -> Argv {
     let replaced = spec.target.iter().map(|target| format!("{target}={}", image.value()));
     let argv = start(buildx, &format!("test {}", spec.name), &spec.platform, &spec.dockerfile);
-    argv.args(["--target", stage])
+    argv.env(NO_GIT.0, NO_GIT.1)
+        .args(["--target", stage])
         .args(each("--build-arg", pairs(&spec.build_args)))
         .args(each("--build-context", named(&spec.contexts).chain(replaced)))
         .args(each("--secret", &spec.options.secrets))
@@ -266,7 +271,7 @@ pub(super) mod tests {
         let image =
             NamedContext::Image { repository: "ghcr.io/acme/app".parse().unwrap(), digest: Digest::of(b"i") };
         let argv = test(&buildx, &spec(), "test", &image);
-        expect!["docker-buildx build --progress plain --platform linux/arm64 --file images/app/Dockerfile --target test --build-arg VERSION=1.2.3 --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --build-context runtime=docker-image://ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7 --provenance=false --output type=cacheonly images/app"].assert_eq(&argv.to_string());
+        expect!["BUILDX_GIT_INFO=false docker-buildx build --progress plain --platform linux/arm64 --file images/app/Dockerfile --target test --build-arg VERSION=1.2.3 --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --build-context runtime=docker-image://ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7 --provenance=false --output type=cacheonly images/app"].assert_eq(&argv.to_string());
     }
 
     #[test]

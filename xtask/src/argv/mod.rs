@@ -11,13 +11,15 @@ pub mod git;
 pub mod imagetools;
 pub mod options;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// An external program: its path or name, and the arguments that always come first.
 ///
-/// buildx is `docker buildx` where the docker CLI has the plugin, else the plugin's own binary.
+/// buildx is the docker CLI's plugin, called by its path, else `docker-buildx`; `docker buildx` where the CLI hides its plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// Name on PATH, or path.
@@ -68,6 +70,23 @@ impl Argv {
             program: program.path.clone(),
             args: program.prefix.clone(),
             folder: None,
+            time_limit: None,
+        }
+    }
+
+    /// What xshell's `cmd!` has put together, with the folder of its shell. A variable that it removes is not
+    /// removed here.
+    pub fn of(purpose: impl Into<String>, command: xshell::Cmd<'_>) -> Self {
+        let command = Command::from(command);
+        let text = |part: &OsStr| part.to_string_lossy().into_owned();
+        let variable =
+            |(name, value): (&OsStr, Option<&OsStr>)| Some((text(name), EnvValue::Plain(text(value?))));
+        Self {
+            purpose: purpose.into(),
+            env: command.get_envs().filter_map(variable).collect(),
+            program: text(command.get_program()),
+            args: command.get_args().map(text).collect(),
+            folder: command.get_current_dir().map(Path::to_owned),
             time_limit: None,
         }
     }
@@ -159,6 +178,16 @@ pub fn quote(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cmd_puts_together_is_a_command_line() {
+        let shell = xshell::Shell::new().unwrap();
+        shell.change_dir("/");
+        let (refs, flags) = ("refs/tags/a b", ["--quiet"]);
+        let argv = Argv::of("ask", xshell::cmd!(shell, "git show {flags...} {refs}").env("A", "x y"));
+        assert_eq!(argv.to_string(), "cd / && A='x y' git show --quiet 'refs/tags/a b'");
+        assert_eq!((argv.purpose.as_str(), argv.time_limit), ("ask", None));
+    }
 
     #[test]
     fn what_is_shown_can_be_pasted() {

@@ -5,12 +5,12 @@
 //!
 //! Sources: the OCI image configuration; ELF's header (`e_ident`, `e_machine`) as in `elf(5)`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::ids::Platform;
 
 /// The configuration of one platform's image, as `imagetools inspect --format '{{json .Image}}'` prints it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// E.g. `arm64`.
     pub architecture: String,
@@ -24,7 +24,7 @@ pub struct Image {
     config: Config,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Config {
     entrypoint: Option<Vec<String>>,

@@ -13,6 +13,7 @@ pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// From the process, without the values that are no UTF-8.
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment enters")]
     pub fn from_process() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -23,6 +24,11 @@ impl Environment {
     /// The value of a variable. One that is set to nothing counts as not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The file of a program on `PATH`. What is relative there counts from the root: it depends on no folder.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        which::which_in(name, self.get("PATH"), "/").ok()
     }
 
     /// Whether this is a CI job: `CI` is set, and not to `false` or `0`.
@@ -125,6 +131,11 @@ impl Layout {
         self.state().join("publications")
     }
 
+    /// What was found in images that were looked into.
+    pub fn checked(&self) -> PathBuf {
+        self.state().join("checked")
+    }
+
     /// Links to contexts that BuildKit would mix up.
     pub fn contexts(&self) -> PathBuf {
         self.state().join("contexts")
@@ -160,15 +171,41 @@ fn nearest(start: &Path, file: &str) -> Option<PathBuf> {
     start.ancestors().find(|folder| folder.join(file).is_file()).map(Path::to_owned)
 }
 
+/// The real time. What one moment of a run has to agree about is in [`Context::now`].
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(fn() -> SystemTime);
+
+impl Clock {
+    /// That of the machine.
+    #[expect(clippy::disallowed_methods, reason = "this is where the time enters")]
+    pub fn of_machine() -> Self {
+        Self(SystemTime::now)
+    }
+
+    /// Now.
+    pub fn now(self) -> SystemTime {
+        (self.0)()
+    }
+
+    /// Now in RFC 3339, in whole seconds and UTC.
+    pub fn stamp(self) -> String {
+        humantime::format_rfc3339_seconds(self.now()).to_string()
+    }
+}
+
 /// What every command gets.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The environment.
     pub environment: Environment,
-    /// The clock, in whole seconds; `SOURCE_DATE_EPOCH` where that is set.
+    /// When the command began, in whole seconds; `SOURCE_DATE_EPOCH` where that is set.
     pub now: SystemTime,
+    /// The real time, for what is written down while the command runs.
+    pub clock: Clock,
     /// The folder in which the command was typed: paths on the command line are relative to it.
     pub current: PathBuf,
+    /// The file of this very program. `None` where the system does not tell.
+    pub program: Option<PathBuf>,
 }
 
 impl Context {
@@ -176,16 +213,18 @@ impl Context {
     ///
     /// # Errors
     /// If there is no current folder, or if `SOURCE_DATE_EPOCH` is no number of seconds.
+    #[expect(clippy::disallowed_methods, reason = "this is where the process's own folder and file enter")]
     pub fn from_process() -> Result<Self> {
         let environment = Environment::from_process();
         let current = std::env::current_dir().context("finding the current folder")?;
-        let now = clock(&environment)?;
-        Ok(Self { environment, now, current })
+        let clock = Clock::of_machine();
+        let now = began(&environment, clock)?;
+        Ok(Self { environment, now, clock, current, program: std::env::current_exe().ok() })
     }
 }
 
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
-fn clock(environment: &Environment) -> Result<SystemTime> {
+fn began(environment: &Environment, clock: Clock) -> Result<SystemTime> {
     let seconds = match environment.get("SOURCE_DATE_EPOCH") {
         // The year 9999 is the last that RFC 3339 can write.
         Some(text) => {
@@ -193,7 +232,7 @@ fn clock(environment: &Environment) -> Result<SystemTime> {
                 Fault::invalid(format!("SOURCE_DATE_EPOCH is `{text}`: expected seconds since 1970"))
             })?
         }
-        None => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
+        None => clock.now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
     };
     Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }

@@ -29,6 +29,15 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], jobs: usize, work: impl Fn(&T) 
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Two pieces of work that differ, side by side.
+pub(crate) fn join<A, B: Send>(here: impl FnOnce() -> A, beside: impl FnOnce() -> B + Send) -> (A, B) {
+    thread::scope(|scope| {
+        let beside = scope.spawn(beside);
+        let here = here();
+        (here, beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
 fn take<'t, T>(items: &'t [T], next: &AtomicUsize) -> Option<(usize, &'t T)> {
     let index = next.fetch_add(1, Ordering::SeqCst);
     items.get(index).map(|item| (index, item))
@@ -41,5 +50,6 @@ mod tests {
         let items: Vec<usize> = (0..50).collect();
         assert_eq!(super::map(&items, 7, |n| n * 2), items.iter().map(|n| n * 2).collect::<Vec<_>>());
         assert!(super::map(&[] as &[u8], 3, |n| *n).is_empty());
+        assert_eq!(super::join(|| 1, || "two"), (1, "two"));
     }
 }

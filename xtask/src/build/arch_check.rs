@@ -9,24 +9,30 @@ use crate::argv::buildx::{self, Buildx, NamedContext};
 use crate::base::contents::{self, File, Image, Wanted};
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Repository};
+use crate::base::ui::Ui;
+use crate::build::verdicts::{Question, Verdicts};
 use crate::matrix::Sbom;
 use crate::plan::{Build, Cell};
 use crate::registry::attestations::Description;
 use crate::registry::{Held, Registry};
-use crate::run::retry;
-use crate::session::Session;
+use crate::run::{Runner, retry};
 
 /// The shell, which reads most scripts: it is taken along with the first look.
 const SHELL: &str = "/bin/sh";
 
 /// Looks into the images of one call.
-pub(crate) struct Looker<'a> {
-    pub(crate) session: &'a Session,
+pub(crate) struct ArchCheck<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) ui: Ui,
     pub(crate) buildx: &'a Buildx,
+    /// Where files are put for a moment.
+    pub(crate) scratch: PathBuf,
     pub(crate) registry: Registry,
+    /// What was found in images before.
+    pub(crate) verdicts: Verdicts,
 }
 
-impl Looker<'_> {
+impl ArchCheck<'_> {
     /// Checks a pushed build: its configuration, its attestations, and the machine code of the program that a
     /// container starts and of the files that `matrix.toml` names. Returns the size of the image in bytes.
     ///
@@ -40,7 +46,29 @@ impl Looker<'_> {
         if build.options.attest.sbom != Sbom::Off {
             self.sbom(repository, held, &entry.digest)?;
         }
-        let size = self.registry.expect(repository, &entry.digest)?.manifest.size();
+        let name = format!("{} {}", cell.id, build.arch);
+        let found = self.registry.expect(repository, &entry.digest)?;
+        let question = Question::image(&entry.digest, build);
+        let remarks = match self.verdicts.recall(&question) {
+            Some(remarks) => remarks,
+            None => self.look(&name, build, repository, digest, &found, &question)?,
+        };
+        for remark in remarks {
+            self.ui.note(format!("{name}: {remark}"));
+        }
+        Ok(found.manifest.size())
+    }
+
+    /// Reads the configuration of an image that is not known yet, and looks into it unless its contents are known.
+    fn look(
+        &self,
+        name: &str,
+        build: &Build,
+        repository: &Repository,
+        digest: &Digest,
+        held: &Held,
+        question: &Question,
+    ) -> Result<Vec<String>> {
         let described = self.registry.describe(&repository.at(digest), r#"{"image":{{json .Image}}}"#)?;
         let image = Description::parse(&described)?.image(&build.platform)?;
         if !image.is_for(&build.platform) {
@@ -50,8 +78,16 @@ impl Looker<'_> {
             );
             return Err(Fault::failed(text).into());
         }
-        self.machine_code(cell, build, repository, digest, &image)?;
-        Ok(size)
+        let contents = Question::contents(&held.bytes, &image, build)?;
+        let Findings { remarks, whole } = match self.verdicts.recall(&contents) {
+            Some(remarks) => Findings { remarks, whole: true },
+            None => self.machine_code(name, build, repository, digest, &image)?,
+        };
+        if whole {
+            self.verdicts.keep(&contents, &remarks);
+            self.verdicts.keep(question, &remarks);
+        }
+        Ok(remarks)
     }
 
     fn sbom(&self, repository: &Repository, held: &Held, image: &Digest) -> Result<()> {
@@ -65,34 +101,42 @@ impl Looker<'_> {
 
     fn machine_code(
         &self,
-        cell: &Cell,
+        name: &str,
         build: &Build,
         repository: &Repository,
         digest: &Digest,
         image: &Image,
-    ) -> Result<()> {
-        let name = format!("{} {}", cell.id, build.arch);
+    ) -> Result<Findings> {
         let Some(expected) = contents::machine_of(&build.platform) else {
-            self.session.ui.note(format!("{name}: the machine code for {} is not checked", build.platform));
-            return Ok(());
+            return Ok(Findings::of(format!("the machine code for {} is not checked", build.platform)));
         };
-        let folder = self.session.layout.logs().join(format!(
-            "{}.{}.{}.files",
-            cell.id,
-            build.arch,
-            std::process::id()
-        ));
+        let folder = format!("{}.{}.files", name.replace(' ', "."), std::process::id());
+        let folder = self.scratch.join(folder);
         let context = NamedContext::Image { repository: repository.clone(), digest: digest.clone() };
-        let files = Files { looker: self, build, name: &name, context, folder: &folder };
+        let files = Files { call: self, build, name, context, folder: &folder };
         let checked = files.check(image, expected);
         let _ = fs::remove_dir_all(&folder);
         checked
     }
 }
 
+/// What was found in an image in which nothing was wrong.
+struct Findings {
+    /// For people.
+    remarks: Vec<String>,
+    /// Whether everything could be looked at.
+    whole: bool,
+}
+
+impl Findings {
+    fn of(remark: String) -> Self {
+        Self { remarks: vec![remark], whole: true }
+    }
+}
+
 /// The files of one image.
 struct Files<'a> {
-    looker: &'a Looker<'a>,
+    call: &'a ArchCheck<'a>,
     build: &'a Build,
     name: &'a str,
     context: NamedContext,
@@ -100,44 +144,44 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn check(&self, image: &Image, expected: u16) -> Result<()> {
-        let ui = self.looker.session.ui;
-        let program = image.program();
-        let paths = program.map(|program| image.paths(program)).unwrap_or_default();
-        if program.is_none() && self.build.binaries.is_empty() {
-            ui.note(format!("{}: it starts no program, so no machine code was checked", self.name));
-            return Ok(());
+    fn check(&self, image: &Image, expected: u16) -> Result<Findings> {
+        if image.program().is_none() && self.build.binaries.is_empty() {
+            let remark = "it starts no program, so no machine code was checked";
+            return Ok(Findings::of(remark.to_owned()));
         }
-        if program.is_some() {
-            let wanted = [Wanted::First(paths), Wanted::First(vec![SHELL.to_owned()])];
-            let found = self.extract(&wanted).and_then(|found| match found.as_slice() {
-                [started, shell] => self.program(image, started, shell, 1),
-                _ => Ok(None),
-            });
-            match found {
-                Ok(Some((path, machine))) => self.expect(&path, machine, expected)?,
-                Ok(None) => {
-                    ui.note(format!(
-                        "{}: what it starts is no machine code that could be checked",
-                        self.name
-                    ));
-                }
-                // A strange PATH is no reason to refuse an image.
-                Err(error) => {
-                    self.looker.session.runner.check_interrupted()?;
-                    ui.warn(format!("{}: the machine code could not be checked: {error:#}", self.name));
-                }
-            }
-        }
+        let findings = self.started(image, expected)?;
         // What is named has to be there.
         let wanted: Vec<Wanted> = self.build.binaries.iter().cloned().map(Wanted::All).collect();
-        if wanted.is_empty() {
-            return Ok(());
+        if !wanted.is_empty() {
+            for (pattern, files) in self.build.binaries.iter().zip(self.extract(&wanted)?) {
+                self.named(pattern, &files, expected)?;
+            }
         }
-        for (pattern, files) in self.build.binaries.iter().zip(self.extract(&wanted)?) {
-            self.named(pattern, &files, expected)?;
+        Ok(findings)
+    }
+
+    /// Checks the program that a container starts, if it starts one.
+    fn started(&self, image: &Image, expected: u16) -> Result<Findings> {
+        let fine = Findings { remarks: Vec::new(), whole: true };
+        let Some(program) = image.program() else { return Ok(fine) };
+        let wanted = [Wanted::First(image.paths(program)), Wanted::First(vec![SHELL.to_owned()])];
+        let found = self.extract(&wanted).and_then(|found| match found.as_slice() {
+            [started, shell] => self.program(image, started, shell, 1),
+            _ => Ok(None),
+        });
+        match found {
+            Ok(Some((path, machine))) => self.expect(&path, machine, expected).map(|()| fine),
+            Ok(None) => {
+                Ok(Findings::of("what it starts is no machine code that could be checked".to_owned()))
+            }
+            // A strange PATH is no reason to refuse an image.
+            Err(error) => {
+                let ArchCheck { runner, ui, .. } = self.call;
+                runner.check_interrupted()?;
+                ui.warn(format!("{}: the machine code could not be checked: {error:#}", self.name));
+                Ok(Findings { whole: false, ..fine })
+            }
         }
-        Ok(())
     }
 
     /// The machine of what is started: of the interpreter, if it is a script.
@@ -195,14 +239,14 @@ impl Files<'_> {
         let dockerfile = source.join("Dockerfile");
         crate::base::files::write_atomic(&dockerfile, contents::dockerfile(wanted).as_bytes())?;
         let argv = buildx::extract(
-            self.looker.buildx,
+            self.call.buildx,
             self.name,
             &self.build.platform,
             &self.context,
             &dockerfile,
             &out,
         );
-        retry::check(&self.looker.session.runner, self.looker.session.ui, &argv)?;
+        retry::check(self.call.runner, self.call.ui, &argv)?;
         (0..wanted.len()).map(|number| files_below(&out.join(number.to_string()))).collect()
     }
 }

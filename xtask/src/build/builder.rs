@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::argv::buildx::Buildx;
 use crate::base::error::Fault;
 use crate::base::ids::Platform;
-use crate::local::engine;
+use crate::local::{Local, engine};
 use crate::run::{Output, Runner};
 
 /// A builder.
@@ -20,11 +20,19 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Asks buildx, which starts the builder if it has to.
+    /// What is known of the local stack's builder; of any other one buildx is asked.
     ///
     /// # Errors
     /// If there is no such builder, it does not start, or it cannot push by digest.
-    pub fn inspect(buildx: &Buildx, runner: &Runner) -> Result<Self> {
+    pub fn of(buildx: &Buildx, local: &Local<'_>) -> Result<Self> {
+        match local.inspected(buildx)? {
+            Some(text) => Ok(Self::parse(&text)),
+            None => Self::inspect(buildx, local.runner),
+        }
+    }
+
+    /// Asks buildx, which starts the builder if it has to.
+    fn inspect(buildx: &Buildx, runner: &Runner) -> Result<Self> {
         let argv = buildx.inspect();
         let finished = runner.run(&argv, Output::Capture)?;
         let text = String::from_utf8_lossy(&finished.stdout).into_owned();

@@ -8,3 +8,4 @@ pub mod cache;
 pub mod contexts;
 pub mod metadata;
 pub mod scheduler;
+mod verdicts;

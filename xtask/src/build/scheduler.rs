@@ -4,20 +4,22 @@ use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
+use crate::argv::Argv;
 use crate::argv::bake;
 use crate::argv::buildx::{self, Buildx};
 use crate::base::error::Fault;
 use crate::base::ids::{CellId, Digest, Name};
 use crate::base::parallel;
 use crate::base::record::{self, DigestRecord};
-use crate::build::arch_check::Looker;
+use crate::build::arch_check::ArchCheck;
 use crate::build::build_spec::{Around, Linked, pushed, recorded, spec};
 use crate::build::builder::Builder;
 use crate::build::built_index;
 use crate::build::contexts::Contexts;
 use crate::build::metadata::Metadata;
+use crate::build::verdicts::Verdicts;
 use crate::plan::{Build, Cell, Plan};
 use crate::run::Output;
 use crate::session::Session;
@@ -111,7 +113,7 @@ impl<'a> Run<'a> {
     }
 
     /// The command of a build, and where its metadata goes.
-    pub(crate) fn command(&self, job: Job<'_>, dry: bool) -> Result<(PathBuf, crate::argv::Argv)> {
+    pub(crate) fn command(&self, job: Job<'_>, dry: bool) -> Result<(PathBuf, Argv)> {
         let name = format!("{}.{}", job.cell.id, job.build.arch);
         let metadata = self.session.layout.logs().join(format!("{name}.metadata.json"));
         let linked = if self.push {
@@ -125,7 +127,7 @@ impl<'a> Run<'a> {
             contexts: &self.contexts,
             push: self.push,
             builder: self.job.as_deref(),
-            now: &humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            now: &self.session.context.clock.stamp(),
         };
         let published = self.published.get(&job.cell.id);
         let main = spec(&around, job.cell, job.build, &linked, published)?;
@@ -150,29 +152,11 @@ impl<'a> Run<'a> {
     fn one(&self, job: Job<'_>, alone: bool) -> Result<DigestRecord> {
         let Job { cell, build } = job;
         let (metadata, argv) = self.command(job, false)?;
-        let log = self.session.layout.logs().join(format!("{}.{}.log", cell.id, build.arch));
         // What an earlier build left must not be taken for this one's.
         let _ = fs::remove_file(&metadata);
-        let started = SystemTime::now();
+        let started = self.session.context.clock.stamp();
         self.session.ui.note(format!("building {} {}", cell.id, build.arch));
-        let _group = alone
-            .then(|| self.session.github())
-            .flatten()
-            .map(|job| job.group(&format!("build {} {}", cell.id, build.arch)));
-        let output = if alone { Output::Inherit } else { Output::Log(&log) };
-        let finished = self.session.runner.run(&argv, output)?;
-        if let (Some(job), false) = (self.session.github(), alone) {
-            job.folded(&format!("build {} {}", cell.id, build.arch), &finished.stderr);
-        }
-        if !finished.success() {
-            let fault = finished.fault(&argv);
-            return Err(if alone {
-                fault
-            } else {
-                fault.help(format!("the whole log: {}", self.session.layout.show(&log)))
-            }
-            .into());
-        }
+        self.build(job, &argv, alone)?;
         let metadata = Metadata::read(&metadata)?;
         if let [first, ..] = metadata.foreign_bases.as_slice() {
             return Err(Fault::failed(format!("build {} {}: {first}", cell.id, build.arch))
@@ -188,6 +172,25 @@ impl<'a> Run<'a> {
         Ok(record)
     }
 
+    /// Runs buildx: alone with its progress for all to see, beside others into a log.
+    fn build(&self, job: Job<'_>, argv: &Argv, alone: bool) -> Result<()> {
+        let Job { cell, build } = job;
+        let (name, github) = (format!("build {} {}", cell.id, build.arch), self.session.github());
+        let log = self.session.layout.logs().join(format!("{}.{}.log", cell.id, build.arch));
+        let _group = github.as_ref().filter(|_| alone).map(|job| job.group(&name));
+        let output = if alone { Output::Inherit } else { Output::Log(&log) };
+        let finished = self.session.runner.run(argv, output)?;
+        if let Some(job) = github.as_ref().filter(|_| !alone) {
+            job.folded(&name, &finished.stderr);
+        }
+        if finished.success() {
+            return Ok(());
+        }
+        let fault = finished.fault(argv);
+        let whole = || format!("the whole log: {}", self.session.layout.show(&log));
+        Err(if alone { fault } else { fault.help(whole()) }.into())
+    }
+
     /// Asks every repository for the digest: it has to be there and hold the right platform. Then looks into the image.
     /// Returns its size in bytes.
     fn confirm(&self, cell: &Cell, build: &Build, digest: &Digest) -> Result<u64> {
@@ -200,13 +203,14 @@ impl<'a> Run<'a> {
             found = Some(held);
         }
         let held = found.context("a cell has a repository")?;
-        Looker { session: self.session, buildx: self.buildx, registry }
+        let Session { layout, runner, ui, .. } = self.session;
+        let (scratch, verdicts) = (layout.logs(), Verdicts::of(layout.checked()));
+        ArchCheck { runner, ui: *ui, buildx: self.buildx, scratch, registry, verdicts }
             .check(cell, build, &held)
             .with_context(|| format!("look into {} {}", cell.id, build.arch))
     }
 
-    fn record(&self, cell: &Cell, build: &Build, metadata: Metadata, started: SystemTime) -> DigestRecord {
-        let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+    fn record(&self, cell: &Cell, build: &Build, metadata: Metadata, started: String) -> DigestRecord {
         DigestRecord {
             schema: record::SCHEMA,
             plan: self.plan.id.clone(),
@@ -223,8 +227,8 @@ impl<'a> Run<'a> {
             inputs: None,
             buildx: self.version.clone(),
             buildkit: self.builder.buildkit.clone(),
-            started: time(started),
-            finished: time(SystemTime::now()),
+            started,
+            finished: self.session.context.clock.stamp(),
             size: None,
             pushed: self.push,
         }

@@ -52,7 +52,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         return dry_run(session, &plan, options, push);
     }
     let (buildx, stack) = session.buildx(&plan, options.builder.as_deref())?;
-    let builder = Builder::inspect(&buildx, &session.runner)?;
+    let builder = Builder::of(&buildx, &session.local())?;
     let jobs = chosen(&plan, options, |platform| builder.is_native(platform))?;
     check_files(session, &jobs)?;
     say_left_out(session, &plan, options, &jobs)?;

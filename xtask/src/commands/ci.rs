@@ -1,8 +1,9 @@
 //! `cargo xtask ci`: what CI runs.
 
 use anyhow::Result;
+use xshell::{Shell, cmd};
 
-use crate::argv::{Argv, Program};
+use crate::argv::Argv;
 use crate::base::error::Fault;
 use crate::run::Output;
 use crate::session::Session;
@@ -14,20 +15,19 @@ use crate::tools::checkers;
 /// # Errors
 /// At the first part that fails. A stack that cannot be had is a failure, not a skip.
 pub fn run(session: &Session) -> Result<()> {
-    let clippy = |targets: &[&'static str]| {
-        let deny = ["--locked", "--", "--deny", "warnings"];
-        [&["clippy", "--quiet", "--workspace"], targets, &deny].concat()
-    };
-    let parts = [
-        ("formatting", vec!["fmt", "--all", "--check"]),
-        ("lints", clippy(&["--all-targets"])),
-        // Not among `--all-targets`, since plain `cargo test` must not run them.
-        ("lints of the tests on the real stack", clippy(&["--test", "real", "--bench", "faults"])),
-        ("unit tests", vec!["test", "--workspace", "--locked"]),
-    ];
-    for (name, args) in parts {
-        cargo(session, name, &args)?;
-    }
+    let shell = Shell::new()?;
+    shell.change_dir(&session.layout.workspace);
+    let deny = ["--locked", "--", "--deny", "warnings"];
+    part(session, "formatting", cmd!(shell, "cargo fmt --all --check"))?;
+    part(session, "lints", cmd!(shell, "cargo clippy --quiet --workspace --all-targets {deny...}"))?;
+    // Not among `--all-targets`, since plain `cargo test` and `cargo bench` must not run them.
+    let named = ["--test", "real", "--bench", "faults", "--bench", "overhead"];
+    part(
+        session,
+        "lints of what is run by name",
+        cmd!(shell, "cargo clippy --quiet --workspace {named...} {deny...}"),
+    )?;
+    part(session, "unit tests", cmd!(shell, "cargo test --workspace --locked"))?;
     session.ui.note("\n== tools");
     for tool in Tool::ALL {
         let found = session.tools.get(tool)?;
@@ -35,14 +35,12 @@ pub fn run(session: &Session) -> Result<()> {
     }
     session.ui.note("\n== workflows");
     checkers::run(&session.tools)?;
-    let real = ["test", "--locked", "--package", "xtask", "--test", "real"];
-    cargo(session, "tests on the real stack", &real)
+    part(session, "tests on the real stack", cmd!(shell, "cargo test --locked --package xtask --test real"))
 }
 
-fn cargo(session: &Session, name: &str, args: &[&str]) -> Result<()> {
+fn part(session: &Session, name: &str, command: xshell::Cmd<'_>) -> Result<()> {
     session.ui.note(format!("\n== {name}"));
-    let argv =
-        Argv::new(name, &Program::new("cargo")).args(args.iter().copied()).folder(&session.layout.workspace);
+    let argv = Argv::of(name, command);
     let finished = session.runner.run(&argv, Output::Inherit)?;
     if finished.success() { Ok(()) } else { Err(Fault::failed(format!("{name}: `{argv}` failed")).into()) }
 }

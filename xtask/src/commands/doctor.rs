@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::base::error::Fault;
+use crate::base::parallel;
 use crate::base::ui::columns;
 use crate::local::engine;
 use crate::matrix::{Matrix, Sign};
@@ -23,13 +24,16 @@ struct Finding {
 /// # Errors
 /// If something that every build needs is missing.
 pub fn run(session: &Session) -> Result<()> {
+    let go = session.context.environment.program("go").is_some();
+    let tools: Vec<Tool> = Tool::ALL.into_iter().filter(|tool| !tool.is_rare()).collect();
+    let (found, docker) = parallel::join(
+        || parallel::map(&tools, tools.len(), |tool| tool_finding(session, *tool, go)),
+        || docker(session),
+    );
     let mut findings = vec![matrix(session)];
-    let go = which::which("go").is_ok();
-    for tool in Tool::ALL.into_iter().filter(|tool| !tool.is_rare()) {
-        findings.push(tool_finding(session, tool, go)?);
+    for finding in found.into_iter().chain([docker, local(session)]) {
+        findings.push(finding?);
     }
-    findings.push(docker(session)?);
-    findings.push(local(session)?);
     let rows: Vec<Vec<String>> = findings
         .iter()
         .map(|finding| vec![finding.state.to_owned(), finding.what.clone(), finding.detail.clone()])
@@ -74,6 +78,7 @@ fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {
     if let Some(found) = session.tools.look(tool)? {
         let origin = match found.origin {
             Origin::Path => "on PATH",
+            Origin::Plugin => "as a plugin of docker",
             Origin::Built => "built from tools/",
         };
         let detail = format!("{} {origin} (minimum {}, pinned {pinned})", found.version, tool.minimum());
@@ -81,7 +86,7 @@ fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {
     }
     let old: Vec<String> = session
         .tools
-        .on_path(tool)?
+        .offered(tool)?
         .into_iter()
         .filter_map(|(_, version)| version)
         .map(|v| v.to_string())

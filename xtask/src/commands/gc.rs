@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
@@ -51,8 +51,12 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     {
         return Err(Fault::invalid(format!("no image `{unknown}` in matrix.toml")).into());
     }
-    let limit =
-        SystemTime::now().checked_sub(options.older_than).context("--older-than goes back too far")?;
+    let limit = session
+        .context
+        .clock
+        .now()
+        .checked_sub(options.older_than)
+        .context("--older-than goes back too far")?;
     let limit = humantime::format_rfc3339_seconds(limit).to_string();
     let sign = session.signing(&to)?;
     let stack = if to == To::Local { Some(session.local_up()?) } else { None };

@@ -102,7 +102,7 @@ fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
     };
     let mut outputs = vec![("plan".to_owned(), path.display().to_string())];
     // The jobs of the same run may take this very program.
-    if let Ok(program) = std::env::current_exe() {
+    if let Some(program) = &session.context.program {
         outputs.push(("xtask".to_owned(), program.display().to_string()));
     }
     outputs.extend(jobs::outputs(plan)?);

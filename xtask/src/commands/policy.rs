@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::base::error::Fault;
 use crate::base::files;
 use crate::base::ids::Repository;
-use crate::plan::git::Git;
 use crate::plan::{DestinationKind, Sign};
 use crate::policy::{Key, Policy, PublicKey, Trust, controller, kyverno, name};
 use crate::session::planning::To;
@@ -51,7 +50,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     };
     // One that is for trying out must not take the place of the one in use.
     let source = match destination.kind {
-        DestinationKind::Publish => Git::read(&session.layout.root, &session.context.environment)?.source,
+        DestinationKind::Publish => session.git()?.source,
         DestinationKind::Local | DestinationKind::Repository => None,
     };
     let source = source.or_else(|| destination.repositories.first().map(Repository::to_string));

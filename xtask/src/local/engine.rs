@@ -97,7 +97,7 @@ pub fn usable(
     ui: Ui,
     images: &[String],
 ) -> Result<Result<(), Option<Trouble>>> {
-    if which::which_in("docker", environment.get("PATH"), "/").is_err() {
+    if environment.program("docker").is_none() {
         return Ok(Err(None));
     }
     if environment.get("DOCKER_HOST").is_some_and(|host| !host.starts_with("unix://")) {

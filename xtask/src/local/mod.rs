@@ -3,6 +3,7 @@
 //! All of its data lies under `target/xtask/local`. With a Docker Engine that can
 //! pull, the two services are containers; else they are processes of our own.
 
+mod builder;
 mod containers;
 pub mod engine;
 mod keys;
@@ -18,7 +19,6 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::argv::buildx::Buildx;
 use crate::base::context::{Environment, Layout};
 use crate::base::error::Fault;
 use crate::base::ids::Platform;
@@ -128,6 +128,11 @@ impl Local<'_> {
                 state.registry()
             ));
         }
+        self.start(state, wanted)
+    }
+
+    /// Starts both services of a stack that does not run.
+    fn start(&self, mut state: State, wanted: &Wanted) -> Result<Stack> {
         fs::create_dir_all(self.layout.local())
             .with_context(|| format!("creating {}", self.layout.local().display()))?;
         let keys = keys::ensure(self.layout, self.runner, &self.tools.get(Tool::Cosign)?)?;
@@ -144,6 +149,7 @@ impl Local<'_> {
         if state.offline {
             offline::serve(self, &stack, wanted)?;
         }
+        state.builder = self.inspect(&stack)?;
         state.ready = true;
         state.write(self.layout)?;
         Ok(stack)
@@ -209,28 +215,6 @@ impl Local<'_> {
         }
         let _lock = state::lock(self.layout)?;
         self.state_with_port(State::read(self.layout)?)
-    }
-
-    /// buildx without a builder, with our own configuration.
-    fn buildx(&self) -> Result<Buildx> {
-        Ok(Buildx {
-            program: self.tools.get(Tool::Buildx)?.program,
-            builder: None,
-            config: Some(self.buildx_config()),
-        })
-    }
-
-    fn buildx_config(&self) -> PathBuf {
-        self.layout.local().join("buildx")
-    }
-
-    /// One name per checkout: containers of two checkouts share an engine.
-    fn builder(&self) -> String {
-        let data = self.layout.local();
-        let checkout = data.ancestors().nth(3).unwrap_or(&data);
-        let path = checkout.display().to_string();
-        let hash: String = crate::base::ids::Digest::of(path.as_bytes()).hex().chars().take(10).collect();
-        format!("xtask-{hash}")
     }
 
     fn stack(&self, state: &State) -> Stack {

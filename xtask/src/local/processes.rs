@@ -14,7 +14,6 @@ use crate::local::state::State;
 use crate::local::{Local, registry_answers, wait_for};
 use crate::run::Output;
 use crate::tools::Tool;
-use crate::tools::system::System;
 
 /// How long a service may take to come up.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -98,9 +97,7 @@ fn registry_config(data: &Path, port: u16) -> String {
 
 fn start_buildkitd(local: &Local<'_>, state: &State, socket: &Path) -> Result<Id> {
     let folder = local.layout.local();
-    let system =
-        System { layout: local.layout, environment: local.environment, runner: local.runner, ui: local.ui };
-    let runc = system.runc()?;
+    let runc = local.tools.system().runc()?;
     let root = folder.join("buildkit");
     fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
     // A JSON string is a TOML basic string.
@@ -178,16 +175,12 @@ impl Local<'_> {
     /// # Errors
     /// If the machine cannot be made to run that platform's programs.
     pub fn ensure_emulation(&self, platform: &crate::base::ids::Platform) -> Result<()> {
-        let system =
-            System { layout: self.layout, environment: self.environment, runner: self.runner, ui: self.ui };
-        system.emulator(platform)
+        self.tools.system().emulator(platform)
     }
 
     /// mmdebstrap, for the stand-ins.
     pub(super) fn mmdebstrap(&self) -> Result<Program> {
-        let system =
-            System { layout: self.layout, environment: self.environment, runner: self.runner, ui: self.ui };
-        Ok(Program::new(system.mmdebstrap()?.display().to_string()))
+        Ok(Program::new(self.tools.system().mmdebstrap()?.display().to_string()))
     }
 }
 

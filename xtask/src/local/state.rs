@@ -30,13 +30,24 @@ pub(super) struct State {
     /// `DOCKER_HOST` when the containers were started: they are stopped where they run.
     #[serde(default)]
     pub(super) docker_host: Option<String>,
+    /// What `docker buildx inspect` said of the builder when it had come up: its driver, version and platforms.
+    #[serde(default)]
+    pub(super) builder: Option<String>,
     /// Whether BuildKit looks for Docker Hub's images among our stand-ins first.
     pub(super) offline: bool,
 }
 
 impl State {
     pub(super) fn new(port: u16) -> Self {
-        Self { port, mode: None, ready: false, processes: Vec::new(), docker_host: None, offline: false }
+        Self {
+            port,
+            mode: None,
+            ready: false,
+            processes: Vec::new(),
+            docker_host: None,
+            builder: None,
+            offline: false,
+        }
     }
 
     pub(super) fn registry(&self) -> String {

@@ -1,11 +1,6 @@
-//! The state of this repository, asked of git once.
-
-use anyhow::Result;
-use std::path::Path;
-use xshell::{Shell, cmd};
+//! The state of this repository, out of what git answers. `session/checkout.rs` asks.
 
 use crate::base::context::Environment;
-use crate::base::error::Fault;
 
 /// What a plan wants to know of the checkout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,39 +20,28 @@ pub struct Git {
 }
 
 impl Git {
-    /// Reads the checkout that holds `folder`.
-    ///
-    /// # Errors
-    /// If it is no git checkout, or one without a commit.
-    pub fn read(folder: &Path, environment: &Environment) -> Result<Self> {
-        let shell = Shell::new()?;
-        shell.change_dir(folder);
-        let ask = |command: xshell::Cmd<'_>| {
-            command.quiet().ignore_stderr().read().ok().filter(|text| !text.is_empty())
+    /// Reads git's answers, each without the final newline: `status` in the form of `--porcelain=v2 --branch`, `head` as
+    /// the short name that `refs/remotes/origin/HEAD` stands for, `remote` as the address of `origin`. `None`: there is no
+    /// commit. Source: <https://git-scm.com/docs/git-status>.
+    pub fn parse(
+        status: &str,
+        head: Option<&str>,
+        remote: Option<&str>,
+        environment: &Environment,
+    ) -> Option<Self> {
+        let header = |name: &str| {
+            let mut lines = status.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(name));
+            lines.next().map(str::trim)
         };
-        let commit = ask(cmd!(shell, "git rev-parse --verify HEAD")).ok_or_else(|| {
-            Fault::failed(format!("{} is no git checkout with a commit", folder.display())).help(
-                "images carry the commit that they were built from: `git init && git add . && git commit`",
-            )
-        })?;
-        // Whatever git's configuration says of untracked files: they can be part of a context.
-        let status = cmd!(shell, "git status --porcelain --untracked-files=normal").quiet().ignore_stderr();
-        let dirty = !status
-            .read()
-            .map_err(|error| {
-                Fault::failed(format!("ask git whether {} has changes: {error}", folder.display()))
-                    .help("see what `git status` says there")
-            })?
-            .is_empty();
-        let branch = ask(cmd!(shell, "git symbolic-ref --quiet --short HEAD"));
-        let head = ask(cmd!(shell, "git symbolic-ref --quiet --short refs/remotes/origin/HEAD"));
-        let default = head.as_deref().map(|head| head.trim_start_matches("origin/").to_owned());
+        let commit = header("branch.oid ").filter(|commit| *commit != "(initial)")?.to_owned();
+        let branch = header("branch.head ").filter(|branch| *branch != "(detached)").map(str::to_owned);
+        let dirty = status.lines().any(|line| !line.is_empty() && !line.starts_with("# "));
+        let default = head.map(|head| head.trim_start_matches("origin/").to_owned());
         let usual = branch.clone().filter(|branch| branch == "main" || branch == "master");
         let default_branch = default.or(usual).unwrap_or_else(|| "main".to_owned());
         let on_default_branch = branch.as_ref() == Some(&default_branch);
-        let remote = ask(cmd!(shell, "git remote get-url origin"));
-        let source = github_address(environment).or_else(|| remote.as_deref().and_then(browser_address));
-        Ok(Self { commit, dirty, branch, on_default_branch, default_branch, source })
+        let source = github_address(environment).or_else(|| remote.and_then(browser_address));
+        Some(Self { commit, dirty, branch, on_default_branch, default_branch, source })
     }
 
     /// The commit, marked when the tree differs from it.
@@ -66,7 +50,8 @@ impl Git {
     }
 }
 
-fn github_address(environment: &Environment) -> Option<String> {
+/// The address of the repository, where a job of GitHub Actions tells it.
+pub(crate) fn github_address(environment: &Environment) -> Option<String> {
     Some(format!("{}/{}", environment.get("GITHUB_SERVER_URL")?, environment.get("GITHUB_REPOSITORY")?))
 }
 
@@ -89,6 +74,45 @@ fn browser_address(remote: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(status: &str, head: Option<&str>) -> Option<Git> {
+        let environment = Environment::default();
+        Git::parse(status, head, Some("git@github.com:acme/images.git"), &environment)
+    }
+
+    #[test]
+    fn a_clean_checkout_of_the_default_branch() {
+        let status =
+            "# branch.oid 0123abc\n# branch.head trunk\n# branch.upstream origin/trunk\n# branch.ab +0 -0";
+        let git = parse(status, Some("origin/trunk")).unwrap();
+        assert_eq!((git.revision().as_str(), git.branch.as_deref()), ("0123abc", Some("trunk")));
+        assert!(git.on_default_branch && git.default_branch == "trunk");
+        assert_eq!(git.source.as_deref(), Some("https://github.com/acme/images"));
+    }
+
+    #[test]
+    fn what_is_changed_or_new_makes_it_dirty() {
+        let head = "# branch.oid 0123abc\n# branch.head main\n";
+        for line in [
+            "1 .M N... 100644 100644 100644 1 1 f",
+            "? new",
+            "u UU N... 1 1 1 1 1 1 1 f",
+            "2 R. N... 1 1 1 1 1 R1 a\tb",
+        ] {
+            let git = parse(&format!("{head}{line}"), None).unwrap();
+            assert_eq!(git.revision(), "0123abc-dirty", "{line}");
+            assert!(git.on_default_branch, "main counts as the default where the remote does not tell");
+        }
+        assert!(!parse(head, None).unwrap().dirty);
+    }
+
+    #[test]
+    fn a_detached_head_is_on_no_branch() {
+        let git = parse("# branch.oid 0123abc\n# branch.head (detached)", None).unwrap();
+        assert_eq!((git.branch, git.on_default_branch, git.default_branch.as_str()), (None, false, "main"));
+        assert_eq!(parse("# branch.oid (initial)\n# branch.head main\n? new", None), None, "no commit");
+        assert_eq!(parse("", None), None);
+    }
 
     #[test]
     fn addresses_lose_credentials() {

@@ -38,7 +38,7 @@ impl<'a> Tests<'a> {
         self.contexts.make()?;
         let logs = self.session.layout.logs();
         std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
-        let builder = Builder::inspect(self.buildx, &self.session.runner)?;
+        let builder = Builder::of(self.buildx, &self.session.local())?;
         for platform in platforms.into_iter().filter(|platform| !builder.lists(platform)) {
             if !local {
                 return Err(Fault::failed(format!("test for {platform}: the builder does not have that platform"))

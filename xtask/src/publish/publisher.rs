@@ -90,7 +90,7 @@ impl Merge<'_> {
             children,
             tags: Vec::new(),
             signature: self.signature(),
-            published: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+            published: self.session.context.clock.stamp(),
         };
         let ours = tag_rules::Ours {
             cell: &cell.id,

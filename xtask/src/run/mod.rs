@@ -3,16 +3,16 @@
 //! Every child leads a process group of its own, so that stopping it stops all
 //! that it started. Ctrl-C reaches only us; we pass it on, wait, and insist.
 
+mod reader;
 pub mod retry;
 mod signals;
 
 use anyhow::{Context as _, Result};
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,7 @@ pub use signals::Signals;
 use crate::argv::{Argv, EnvValue};
 use crate::base::error::Fault;
 use crate::base::usage::Usage;
-
-/// The most that is kept of what a command prints on one stream, in bytes.
-const CAPTURE_LIMIT: usize = 16 << 20;
-
-/// How long the output of a command that has ended is waited for.
-const LEFT_BEHIND: Duration = Duration::from_secs(2);
+use reader::Reader;
 
 /// How long a stopped command may take to clean up before it is killed.
 const GRACE: Duration = Duration::from_secs(8);
@@ -234,6 +229,7 @@ pub fn spawn_detached(argv: &Argv, log: &Path) -> Result<u32> {
 }
 
 /// The command as the standard library wants it, secrets read from their files.
+#[expect(clippy::disallowed_methods, reason = "this is where processes are started")]
 fn command(argv: &Argv) -> Result<Command> {
     let mut command = Command::new(&argv.program);
     command.args(&argv.args);
@@ -268,40 +264,6 @@ fn watch_over(signals: &Signals, group: u32, limit: Duration, done: &mpsc::Recei
         signals.kill(group);
     }
     true
-}
-
-/// Reads what a command prints while it runs.
-struct Reader {
-    kept: Arc<Mutex<Vec<u8>>>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Reader {
-    /// Keeps up to [`CAPTURE_LIMIT`] bytes and throws the rest away, so that the writer never blocks.
-    fn start(mut pipe: impl Read + Send + 'static) -> Self {
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        let shared = kept.clone();
-        let thread = thread::spawn(move || {
-            let mut chunk = [0; 1 << 14];
-            // A pipe that breaks ends the text; the exit code tells what happened.
-            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
-                let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = CAPTURE_LIMIT.saturating_sub(kept.len()).min(length);
-                kept.extend_from_slice(chunk.get(..room).unwrap_or_default());
-            }
-        });
-        Self { kept, thread }
-    }
-
-    /// What was printed, once the command has ended. It may have left something behind that keeps the pipe open, as ssh
-    /// does: that is not waited for.
-    fn end(self) -> Vec<u8> {
-        let began = Instant::now();
-        while !self.thread.is_finished() && began.elapsed() < LEFT_BEHIND {
-            thread::sleep(Duration::from_millis(1));
-        }
-        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! One policy for calls that may fail for a while: bounded, with growing pauses and jitter, and never silent.
 
 use anyhow::Result;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::argv::Argv;
 use crate::base::ui::Ui;
@@ -117,11 +118,11 @@ fn sleep(runner: &Runner, pause: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Up to half of the pause: the low bits of the clock are random enough to keep parallel jobs apart.
+/// Up to half of the pause, by chance, so that parallel jobs stay apart.
 fn jitter(pause: Duration) -> Duration {
-    let nanos =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-    pause.mul_f64(f64::from(nanos % 1000) / 2000.0)
+    // The standard library seeds each hasher anew.
+    let random = RandomState::new().build_hasher().finish() % 1000;
+    pause.mul_f64(f64::from(u16::try_from(random).unwrap_or_default()) / 2000.0)
 }
 
 #[cfg(test)]

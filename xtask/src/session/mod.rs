@@ -1,5 +1,6 @@
 //! What the commands share: the checkout, the destination, the plan, the builder, the signer.
 
+pub mod checkout;
 pub mod planning;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use crate::base::ui::Ui;
 use crate::local::offline::Base;
 use crate::local::{Local, Stack, Wanted};
 use crate::matrix::{self, Matrix, Sbom};
+use crate::plan::git::Git;
 use crate::plan::{Plan, Sign};
 use crate::registry::Registry;
 use crate::report::github;
@@ -60,6 +62,14 @@ impl Session {
     /// If it is invalid: every error in it.
     pub fn matrix(&self) -> Result<Matrix> {
         matrix::load(&self.layout.matrix)
+    }
+
+    /// The state of the git checkout.
+    ///
+    /// # Errors
+    /// As [`checkout::read`].
+    pub fn git(&self) -> Result<Git> {
+        checkout::read(&self.layout.root, &self.context.environment, &self.runner)
     }
 
     /// The job of GitHub Actions that we are a step of, if any.

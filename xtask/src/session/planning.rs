@@ -195,7 +195,7 @@ impl Session {
     }
 
     fn surroundings(&self, matrix: &Matrix, to: &To, options: &PlanOptions) -> Result<Surroundings> {
-        let git = Git::read(&self.layout.root, &self.context.environment)?;
+        let git = self.git()?;
         let destination = self.destination(to, matrix)?;
         let event = match &options.event {
             Some(text) => Event::simulate(text, &git.default_branch)?,
@@ -263,7 +263,7 @@ impl Session {
     /// If `matrix.toml` is invalid, or if the identity of a keyless signature cannot be derived.
     pub fn signing(&self, to: &To) -> Result<Sign> {
         let matrix = self.matrix()?;
-        let git = Git::read(&self.layout.root, &self.context.environment)?;
+        let git = self.git()?;
         self.sign(&matrix, &self.destination(to, &matrix)?, &git)
     }
 

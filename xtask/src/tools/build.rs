@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::argv::{Argv, Program};
-use crate::base::context::Layout;
+use crate::base::context::{Environment, Layout};
 use crate::base::error::Fault;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
@@ -19,7 +19,13 @@ use crate::tools::{Tool, binary_path};
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Builds a tool and links it into `target/tools/bin`. Two processes at once build it once.
-pub(super) fn build(tool: Tool, layout: &Layout, runner: &Runner, ui: Ui) -> Result<()> {
+pub(super) fn build(
+    tool: Tool,
+    layout: &Layout,
+    environment: &Environment,
+    runner: &Runner,
+    ui: Ui,
+) -> Result<()> {
     let spec = tool.spec();
     let module = tool.module(layout);
     let missing = || {
@@ -29,7 +35,7 @@ pub(super) fn build(tool: Tool, layout: &Layout, runner: &Runner, ui: Ui) -> Res
     if !module.join("go.mod").is_file() {
         return Err(missing().into());
     }
-    if which::which("go").is_err() {
+    if environment.program("go").is_none() {
         return Err(missing()
             .help("or install Go (https://go.dev/doc/install): it is built from tools/ then")
             .into());

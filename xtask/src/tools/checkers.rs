@@ -16,7 +16,7 @@ use crate::tools::{Tool, Toolbox};
 /// At the first finding, or if a checker cannot be had.
 pub(crate) fn run(tools: &Toolbox) -> Result<()> {
     let bin = checkers(tools)?;
-    let shellcheck = own_or_path(&bin, "shellcheck")?;
+    let shellcheck = own_or_path(tools, &bin, "shellcheck")?;
     let actionlint = tools.get(Tool::Actionlint)?.program;
     let folder = &tools.layout.workspace;
     let commands = [
@@ -57,7 +57,7 @@ fn checkers(tools: &Toolbox) -> Result<PathBuf> {
 }
 
 fn install(tools: &Toolbox, folder: &Path, requirements: &Path) -> Result<()> {
-    if which::which("python3").is_err() {
+    if tools.environment.program("python3").is_none() {
         return Err(Fault::failed("install zizmor: python3 is not on PATH")
             .help("install Python 3 with its module venv, e.g. the packages python3 and python3-venv")
             .into());
@@ -78,12 +78,12 @@ fn install(tools: &Toolbox, folder: &Path, requirements: &Path) -> Result<()> {
 }
 
 /// What was installed, else what is on PATH.
-fn own_or_path(bin: &Path, name: &str) -> Result<PathBuf> {
+fn own_or_path(tools: &Toolbox, bin: &Path, name: &str) -> Result<PathBuf> {
     let own = bin.join(name);
     if own.is_file() {
         return Ok(own);
     }
-    which::which(name).map_err(|_| {
+    tools.environment.program(name).ok_or_else(|| {
         Fault::failed(format!("{name} is not on PATH"))
             .help("install it, e.g. the package shellcheck: there is no wheel of it for this machine")
             .into()

@@ -6,292 +6,27 @@
 //! is built again when they change.
 
 mod build;
+mod catalog;
 pub mod checkers;
+mod memory;
+mod pins;
+mod plugin;
 pub mod system;
 
-use anyhow::{Context as _, Result};
-use semver::{BuildMetadata, Version};
-use sha2::{Digest as _, Sha256};
-use std::fs;
-use std::path::{Path, PathBuf};
+use anyhow::Result;
+use semver::Version;
+use std::path::PathBuf;
 
 use crate::argv::{Argv, Program};
 use crate::base::context::{Environment, Layout};
 use crate::base::error::Fault;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
+use catalog::OURS;
+use memory::Memory;
+use system::System;
 
-/// A tool that is pinned as a Go module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tool {
-    /// `docker buildx`.
-    Buildx,
-    /// BuildKit's daemon.
-    Buildkitd,
-    /// BuildKit's own client.
-    Buildctl,
-    /// The signer.
-    Cosign,
-    /// The CNCF distribution registry.
-    Registry,
-    /// A registry client of another family, for the tests.
-    Crane,
-    /// Sigstore's certificate authority, for the tests.
-    Fulcio,
-    /// Sigstore's timestamp authority, for the tests.
-    TimestampServer,
-    /// Our own servers for the tests: an issuer of identities, a registry, a proxy that spoils requests.
-    Testkit,
-    /// Checks workflows, for the tests.
-    Actionlint,
-    /// Runs workflows on this machine, for the tests.
-    Act,
-    /// What BuildKit runs to list the packages of an image, for where its own image of it cannot be pulled.
-    SbomScanner,
-}
-
-/// The package of a module that holds sources of our own, relative to the module.
-const OURS: &str = ".";
-
-/// What there is to know about a tool.
-struct Spec {
-    /// The folder below `tools/`.
-    folder: &'static str,
-    /// The Go module whose version is the tool's.
-    module: &'static str,
-    /// The package to build.
-    package: &'static str,
-    binary: &'static str,
-    /// The variable that carries the version, for `-ldflags -X`.
-    variable: &'static str,
-    version_args: &'static [&'static str],
-    /// A word that the version command of the real tool prints: `registry` is a common name.
-    mark: &'static str,
-    minimum: Version,
-}
-
-impl Tool {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::Buildx,
-        Self::Buildkitd,
-        Self::Buildctl,
-        Self::Cosign,
-        Self::Registry,
-        Self::Crane,
-        Self::Fulcio,
-        Self::TimestampServer,
-        Self::Testkit,
-        Self::Actionlint,
-        Self::Act,
-        Self::SbomScanner,
-    ];
-
-    fn spec(self) -> Spec {
-        let spec = |folder, module, package, binary, variable, version_args, mark, minimum: [u64; 3]| {
-            let [major, minor, patch] = minimum;
-            Spec {
-                folder,
-                module,
-                package,
-                binary,
-                variable,
-                version_args,
-                mark,
-                minimum: Version::new(major, minor, patch),
-            }
-        };
-        match self {
-            // 0.29 is the oldest that was tried with all that we ask of imagetools.
-            Self::Buildx => spec(
-                "buildx",
-                "github.com/docker/buildx",
-                "github.com/docker/buildx/cmd/buildx",
-                "docker-buildx",
-                "github.com/docker/buildx/version.Version",
-                &["version"],
-                "docker/buildx",
-                [0, 29, 0],
-            ),
-            Self::Buildkitd => spec(
-                "buildkit",
-                "github.com/moby/buildkit",
-                "github.com/moby/buildkit/cmd/buildkitd",
-                "buildkitd",
-                "github.com/moby/buildkit/version.Version",
-                &["--version"],
-                "moby/buildkit",
-                [0, 20, 0],
-            ),
-            Self::Buildctl => spec(
-                "buildkit",
-                "github.com/moby/buildkit",
-                "github.com/moby/buildkit/cmd/buildctl",
-                "buildctl",
-                "github.com/moby/buildkit/version.Version",
-                &["--version"],
-                "moby/buildkit",
-                [0, 20, 0],
-            ),
-            // 2.4 is the oldest with the flags that we use.
-            Self::Cosign => spec(
-                "cosign",
-                "github.com/sigstore/cosign/v3",
-                "github.com/sigstore/cosign/v3/cmd/cosign",
-                "cosign",
-                "sigs.k8s.io/release-utils/version.gitVersion",
-                &["version"],
-                "GitVersion",
-                [2, 4, 0],
-            ),
-            Self::Registry => spec(
-                "registry",
-                "github.com/distribution/distribution/v3",
-                "github.com/distribution/distribution/v3/cmd/registry",
-                "registry",
-                "github.com/distribution/distribution/v3/version.version",
-                &["--version"],
-                "distribution",
-                [2, 8, 0],
-            ),
-            Self::Crane => spec(
-                "crane",
-                "github.com/google/go-containerregistry",
-                "github.com/google/go-containerregistry/cmd/crane",
-                "crane",
-                "github.com/google/go-containerregistry/cmd/crane/cmd.Version",
-                &["version"],
-                "",
-                [0, 19, 0],
-            ),
-            Self::Fulcio => spec(
-                "fulcio",
-                "github.com/sigstore/fulcio",
-                "github.com/sigstore/fulcio",
-                "fulcio",
-                "sigs.k8s.io/release-utils/version.gitVersion",
-                &["version"],
-                "GitVersion",
-                [1, 8, 8],
-            ),
-            Self::TimestampServer => spec(
-                "timestamp-authority",
-                "github.com/sigstore/timestamp-authority",
-                OURS,
-                "timestamp-server",
-                "main.version",
-                &[],
-                "",
-                [1, 2, 9],
-            ),
-            Self::Testkit => spec(
-                "testkit",
-                "github.com/google/go-containerregistry",
-                OURS,
-                "testkit",
-                "main.version",
-                &[],
-                "",
-                [0, 22, 1],
-            ),
-            Self::Actionlint => spec(
-                "actionlint",
-                "github.com/rhysd/actionlint",
-                "github.com/rhysd/actionlint/cmd/actionlint",
-                "actionlint",
-                "github.com/rhysd/actionlint.version",
-                &["-version"],
-                "installed by",
-                [1, 7, 12],
-            ),
-            Self::Act => spec(
-                "act",
-                "github.com/nektos/act",
-                "github.com/nektos/act",
-                "act",
-                "main.version",
-                &["--version"],
-                "act version",
-                [0, 2, 89],
-            ),
-            Self::SbomScanner => spec(
-                "sbom-scanner",
-                "github.com/anchore/syft",
-                OURS,
-                "syft-scanner",
-                "main.version",
-                &[],
-                "",
-                [1, 54, 1],
-            ),
-        }
-    }
-
-    /// Whether a build or a merge hardly ever calls it: it is for the tests, for `gc`, or for what few ask for.
-    pub fn is_rare(self) -> bool {
-        !matches!(self, Self::Buildx | Self::Buildkitd | Self::Buildctl | Self::Cosign | Self::Registry)
-    }
-
-    /// The folder of its module.
-    pub fn module(self, layout: &Layout) -> PathBuf {
-        layout.tool_modules().join(self.spec().folder)
-    }
-
-    /// The name of the binary.
-    pub fn binary(self) -> &'static str {
-        self.spec().binary
-    }
-
-    /// The oldest version that is good enough.
-    pub fn minimum(self) -> Version {
-        self.spec().minimum
-    }
-
-    /// The version that `tools/<name>/go.mod` pins, with a hash of the sources there if they are ours.
-    ///
-    /// # Errors
-    /// If that file is missing or does not require the module.
-    pub fn pinned(self, layout: &Layout) -> Result<Version> {
-        let spec = self.spec();
-        let folder = self.module(layout);
-        let reading = || format!("reading the pinned version of {}", spec.binary);
-        let path = folder.join("go.mod");
-        let text = fs::read_to_string(&path).with_context(reading)?;
-        let mut version = required_version(&text, spec.module)
-            .ok_or_else(|| Fault::failed(format!("{} does not require {}", path.display(), spec.module)))?;
-        if spec.package == OURS {
-            version.build = sources(&folder).with_context(reading)?;
-        }
-        Ok(version)
-    }
-}
-
-/// A short hash over the files of a folder.
-fn sources(folder: &Path) -> Result<BuildMetadata> {
-    let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-    let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    files.sort();
-    let mut hash = Sha256::new();
-    for file in files.iter().filter(|file| file.is_file()) {
-        let bytes = fs::read(file)?;
-        let name = file.file_name().unwrap_or_default().as_encoded_bytes();
-        // With lengths, so that no two folders look alike.
-        for part in [name, &bytes] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-    }
-    let hex: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    Ok(BuildMetadata::new(&hex)?)
-}
-
-/// The version that a `go.mod` requires of a module.
-fn required_version(go_mod: &str, module: &str) -> Option<Version> {
-    let words = go_mod.lines().map(|line| line.trim().trim_start_matches("require ").split_whitespace());
-    let version =
-        words.filter_map(|mut words| (words.next()? == module).then(|| words.next()).flatten()).next()?;
-    Version::parse(version.trim_start_matches('v')).ok()
-}
+pub use catalog::Tool;
 
 /// The first thing in a text that looks like a version, e.g. in `github.com/docker/buildx v0.37.2 abcdef`.
 fn version_in(text: &str) -> Option<Version> {
@@ -312,6 +47,8 @@ fn good_enough(version: &Version, minimum: &Version) -> bool {
 pub enum Origin {
     /// It was on PATH.
     Path,
+    /// It is a plugin of the docker CLI.
+    Plugin,
     /// We built it.
     Built,
 }
@@ -327,6 +64,17 @@ pub struct Found {
     pub origin: Origin,
 }
 
+/// A program that may be a tool.
+struct Candidate {
+    /// How to call it.
+    program: Program,
+    /// The file that this starts.
+    file: PathBuf,
+    /// Whether it is the tool. Else it looks for the tool itself, so that its answer holds for this time only.
+    itself: bool,
+    origin: Origin,
+}
+
 /// Finds tools, and builds those that are missing.
 #[derive(Debug, Clone)]
 pub struct Toolbox {
@@ -334,12 +82,21 @@ pub struct Toolbox {
     environment: Environment,
     runner: Runner,
     ui: Ui,
+    memory: Memory,
 }
 
 impl Toolbox {
-    /// A toolbox of one checkout.
+    /// A toolbox of one checkout. It keeps what it learns beside the records of that checkout, if there is a checkout.
     pub fn new(layout: &Layout, environment: &Environment, runner: &Runner, ui: Ui) -> Self {
-        Self { layout: layout.clone(), environment: environment.clone(), runner: runner.clone(), ui }
+        let file = layout.state().join("tools.json");
+        let memory = if layout.matrix.is_file() { Memory::of(file) } else { Memory::default() };
+        Self { layout: layout.clone(), environment: environment.clone(), runner: runner.clone(), ui, memory }
+    }
+
+    /// What only the system can give.
+    pub fn system(&self) -> System<'_> {
+        let Self { layout, environment, runner, ui, memory } = self;
+        System { layout, environment, runner, ui: *ui, memory }
     }
 
     /// Finds a tool, or builds it.
@@ -350,7 +107,7 @@ impl Toolbox {
         if let Some(found) = self.look(tool)? {
             return Ok(found);
         }
-        build::build(tool, &self.layout, &self.runner, self.ui)?;
+        build::build(tool, &self.layout, &self.environment, &self.runner, self.ui)?;
         self.built(tool)?
             .ok_or_else(|| Fault::failed(format!("building {} left no binary", tool.binary())).into())
     }
@@ -360,53 +117,85 @@ impl Toolbox {
     /// # Errors
     /// If the pinned version cannot be read, or if we were asked to stop.
     pub fn look(&self, tool: Tool) -> Result<Option<Found>> {
-        for program in self.candidates(tool) {
-            if let Some(version) = self.version(tool, &program)?
-                && good_enough(&version, &tool.minimum())
-            {
-                return Ok(Some(Found { program, version, origin: Origin::Path }));
+        let good = |candidate: Candidate| {
+            let version = self.version(tool, &candidate)?.filter(|found| good_enough(found, &tool.minimum()));
+            let Candidate { program, origin, .. } = candidate;
+            Ok(version.map(|version| Found { program, version, origin }))
+        };
+        for candidate in self.candidates(tool) {
+            if let Some(found) = good(candidate)? {
+                return Ok(Some(found));
             }
         }
-        self.built(tool)
+        match self.built(tool)? {
+            Some(found) => Ok(Some(found)),
+            None => self.through_docker(tool).map_or(Ok(None), good),
+        }
     }
 
-    /// What PATH offers, good enough or not, with its version if it tells one.
+    /// What this machine offers, good enough or not, with its version if it tells one.
     ///
     /// # Errors
     /// If we were asked to stop.
-    pub fn on_path(&self, tool: Tool) -> Result<Vec<(Program, Option<Version>)>> {
-        self.candidates(tool)
-            .into_iter()
-            .map(|program| Ok((program.clone(), self.version(tool, &program)?)))
-            .collect()
+    pub fn offered(&self, tool: Tool) -> Result<Vec<(Program, Option<Version>)>> {
+        let all = self.candidates(tool).into_iter().chain(self.through_docker(tool));
+        all.map(|candidate| {
+            let version = self.version(tool, &candidate)?;
+            Ok((candidate.program, version))
+        })
+        .collect()
     }
 
-    fn candidates(&self, tool: Tool) -> Vec<Program> {
+    /// The files that may be the tool: docker's plugin, which is what everybody's `docker buildx` is, then PATH.
+    fn candidates(&self, tool: Tool) -> Vec<Candidate> {
         // What bears the name of one of ours is something else, or an old one.
         if tool.spec().package == OURS {
             return Vec::new();
         }
-        let path = |name: &str| which::which_in(name, self.environment.get("PATH"), "/").ok();
-        let mut candidates = Vec::new();
-        // Through the docker CLI, as everybody types it; the name is enough, it is on PATH.
-        if tool == Tool::Buildx && path("docker").is_some() {
-            candidates.push(Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] });
-        }
-        if path(tool.binary()).is_some() {
-            candidates.push(Program::new(tool.binary()));
-        }
-        candidates
+        let name = tool.binary();
+        let plugin = self.docker(tool).and_then(|_| plugin::find(name, &self.environment));
+        let plugin = plugin.map(|file| Candidate {
+            program: Program::new(file.display().to_string()),
+            file,
+            itself: true,
+            origin: Origin::Plugin,
+        });
+        let on_path = self.environment.program(name).map(|file| Candidate {
+            program: Program::new(name),
+            file,
+            itself: true,
+            origin: Origin::Path,
+        });
+        plugin.into_iter().chain(on_path).collect()
     }
 
-    fn version(&self, tool: Tool, program: &Program) -> Result<Option<Version>> {
+    /// buildx by way of a docker CLI that keeps its plugins where we do not know to look.
+    fn through_docker(&self, tool: Tool) -> Option<Candidate> {
+        let program = Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] };
+        let file = self.docker(tool)?;
+        Some(Candidate { program, file, itself: false, origin: Origin::Plugin })
+    }
+
+    /// The docker CLI, if it may have the tool.
+    fn docker(&self, tool: Tool) -> Option<PathBuf> {
+        (tool == Tool::Buildx).then(|| self.environment.program("docker")).flatten()
+    }
+
+    fn version(&self, tool: Tool, candidate: &Candidate) -> Result<Option<Version>> {
         let spec = tool.spec();
-        let argv = Argv::new(format!("ask {} for its version", spec.binary), program)
+        let Candidate { program: Program { prefix, .. }, file, itself, .. } = candidate;
+        let program = Program { path: file.display().to_string(), prefix: prefix.clone() };
+        let argv = Argv::new(format!("ask {} for its version", spec.binary), &program)
             .args(spec.version_args.iter().copied())
             .limit(20);
-        self.runner.check_interrupted()?;
-        let Ok(finished) = self.runner.run(&argv, Output::Capture) else { return Ok(None) };
-        let text = String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr;
-        Ok((finished.success() && text.contains(spec.mark)).then(|| version_in(&text)).flatten())
+        let ask = || {
+            self.runner.check_interrupted()?;
+            let Ok(finished) = self.runner.run(&argv, Output::Capture) else { return Ok(None) };
+            let text = String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr;
+            Ok::<_, anyhow::Error>((finished.success() && text.contains(spec.mark)).then_some(text))
+        };
+        let text = if *itself { self.memory.ask(file, spec.version_args, ask)? } else { ask()? };
+        Ok(text.as_deref().and_then(version_in))
     }
 
     /// The one that we have built from the present pin: its folder bears the version.
@@ -444,37 +233,66 @@ mod tests {
         assert_eq!(version_in("docker: unknown command: docker buildx"), None);
     }
 
-    #[test]
-    fn every_tool_is_pinned_at_or_above_its_minimum() {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        let layout = Layout::without_matrix(&root);
-        for tool in Tool::ALL {
-            assert!(tool.pinned(&layout).unwrap() >= tool.minimum(), "{tool:?}");
+    /// Scripts in place of docker and buildx.
+    struct Machine(PathBuf);
+
+    impl Machine {
+        fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("xtask-tools-{}", std::process::id()));
+            std::fs::create_dir_all(folder.join("bin")).unwrap();
+            std::fs::create_dir_all(folder.join("config/cli-plugins")).unwrap();
+            Self(folder)
+        }
+
+        fn runner() -> Runner {
+            Runner::new(crate::run::Signals::default())
+        }
+
+        /// By another process: a file that this one writes may still be open in a child of another test.
+        fn script(&self, path: &str, text: &str) {
+            let write = Argv::new("write a script", &Program::new("sh"))
+                .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod +x \"$1\"", "sh"])
+                .path(&self.0.join(path))
+                .arg(text);
+            Self::runner().check(&write, Output::Capture).unwrap();
+        }
+
+        fn buildx(&self) -> Option<(String, String, Origin)> {
+            let text = |path: &str| self.0.join(path).display().to_string();
+            // The plugins of the machine that runs the test come after those of the configuration.
+            let (path, config) = (text("bin"), text("config"));
+            let environment = Environment::from([("PATH", path.as_str()), ("DOCKER_CONFIG", &config)]);
+            let layout = Layout::without_matrix(&self.0);
+            let found =
+                Toolbox::new(&layout, &environment, &Self::runner(), Ui).look(Tool::Buildx).unwrap()?;
+            let program = found.program.path.replace(&text(""), "");
+            Some((program, found.version.to_string(), found.origin))
         }
     }
 
     #[test]
-    fn a_change_of_our_sources_is_another_version() {
-        let folder = std::env::temp_dir().join(format!("xtask-sources-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let hash = |name: &str, text: &str| {
-            fs::write(folder.join(name), text).unwrap();
-            sources(&folder).unwrap()
-        };
-        let [one, same] = [hash("a.go", "x"), hash("a.go", "x")];
-        let [two, three] = [hash("a.go", "y"), hash("b.go", "")];
-        fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(one, same);
-        assert!(one != two && two != three, "{one} {two} {three}");
-    }
-
-    #[test]
-    fn a_pin_is_read_from_a_block_or_a_line() {
-        assert_eq!(required_version("require a/b v1.2.3\n", "a/b"), Some(Version::new(1, 2, 3)));
-        assert_eq!(
-            required_version("require (\n\ta/c v0.1.0\n\ta/b v1.2.3 // indirect\n)\n", "a/b"),
-            Some(Version::new(1, 2, 3))
+    fn the_plugin_comes_before_path_and_both_before_the_docker_cli() {
+        let machine = Machine::new();
+        let version = |version: &str| format!("echo github.com/docker/buildx v{version} abc");
+        let found = |path: &str, version: &str, origin| Some((path.to_owned(), version.to_owned(), origin));
+        machine.script("config/cli-plugins/docker-buildx", &version("0.31.0"));
+        assert_eq!(machine.buildx(), None, "without docker nobody calls its plugins");
+        machine.script(
+            "bin/docker",
+            "[ \"$1 $2\" = 'buildx version' ] && echo github.com/docker/buildx v0.33.0",
         );
-        assert_eq!(required_version("tool a/b\n", "a/b"), None);
+        let plugin = "config/cli-plugins/docker-buildx";
+        assert_eq!(machine.buildx(), found(plugin, "0.31.0", Origin::Plugin));
+        machine.script("bin/docker-buildx", &version("0.32.0"));
+        assert_eq!(machine.buildx(), found(plugin, "0.31.0", Origin::Plugin));
+        machine.script(plugin, &version("0.13.0"));
+        assert_eq!(machine.buildx(), found("docker-buildx", "0.32.0", Origin::Path), "the plugin is too old");
+        std::fs::remove_file(machine.0.join("bin/docker-buildx")).unwrap();
+        assert_eq!(
+            machine.buildx(),
+            found("docker", "0.33.0", Origin::Plugin),
+            "the CLI knows another place"
+        );
+        std::fs::remove_dir_all(&machine.0).unwrap();
     }
 }

@@ -13,6 +13,7 @@ use crate::base::error::Fault;
 use crate::base::ids::Platform;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
+use crate::tools::memory::Memory;
 
 /// Where the kernel keeps its interpreters.
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -27,6 +28,8 @@ pub struct System<'a> {
     pub runner: &'a Runner,
     /// For remarks.
     pub ui: Ui,
+    /// What programs have said before.
+    pub(super) memory: &'a Memory,
 }
 
 impl System<'_> {
@@ -52,8 +55,10 @@ impl System<'_> {
 
     fn has_seccomp(&self, runc: &Path) -> Result<bool> {
         let program = Program::new(runc.display().to_string());
-        let argv = Argv::new("ask runc for its version", &program).arg("--version").limit(20);
-        Ok(self.runner.text(&argv)?.contains("libseccomp"))
+        let question = ["--version"];
+        let argv = Argv::new("ask runc for its version", &program).args(question).limit(20);
+        let text = self.memory.ask(runc, &question, || self.runner.text(&argv).map(Some))?;
+        Ok(text.is_some_and(|text| text.contains("libseccomp")))
     }
 
     /// mmdebstrap, which makes a root file system out of Debian packages.
@@ -71,55 +76,51 @@ impl System<'_> {
     pub fn emulator(&self, platform: &Platform) -> Result<()> {
         let name = qemu_name(platform);
         let entry = Path::new(BINFMT).join(format!("qemu-{name}"));
-        let cannot = |why: String| {
-            Fault::failed(format!("set up the emulation of {platform}: {why}"))
-                .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
-                .help("on Debian or Ubuntu, as root: apt-get install qemu-user-static")
-        };
         match fs::read_to_string(&entry) {
             // F: the interpreter is opened when it is registered, so that it works inside builds.
             Ok(text)
                 if text.starts_with("enabled")
                     && text.lines().any(|l| l.starts_with("flags:") && l.contains('F')) =>
             {
-                return Ok(());
+                Ok(())
             }
             Ok(_) => {
                 let why = format!("{} is disabled, or lacks the flag F", entry.display());
-                return Err(cannot(why)
+                Err(no_emulation(platform, &why)
                     .help(format!("remove it and try again: echo -1 > {}", entry.display()))
-                    .into());
+                    .into())
             }
             Err(_) if !rustix::process::geteuid().is_root() => {
-                return Err(cannot("only root may register an emulator with the kernel".to_owned()).into());
+                let why = "only root may register an emulator with the kernel";
+                Err(no_emulation(platform, why).into())
             }
-            Err(_) => {}
+            Err(_) => {
+                self.register(name).map_err(|error| no_emulation(platform, &format!("{error:#}")))?;
+                self.ui.note(format!(
+                    "registered the emulator of {platform} with the kernel; to undo it: echo -1 > {}",
+                    entry.display()
+                ));
+                Ok(())
+            }
         }
-        let inside = format!("usr/bin/qemu-{name}-static");
-        let program =
-            self.program("qemu-user-static", &[&inside]).map_err(|error| cannot(format!("{error:#}")))?;
+    }
+
+    /// Makes an emulator known to the kernel, which opens it now (flag F): its path need not exist inside a build.
+    fn register(&self, name: &str) -> Result<()> {
+        let program = self.program("qemu-user-static", &[&format!("usr/bin/qemu-{name}-static")])?;
         let root = program.ancestors().nth(3).context("an unpacked package has a root")?.to_owned();
-        let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf")))
-            .map_err(|error| cannot(error.to_string()))?;
+        let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf")))?;
         if !Path::new(BINFMT).join("register").exists() {
-            let mount = Argv::new("mount binfmt_misc", &Program::new("mount")).args([
-                "-t",
-                "binfmt_misc",
-                "binfmt_misc",
-                BINFMT,
-            ]);
-            self.runner.check(&mount, Output::Capture).map_err(|error| cannot(format!("{error:#}")))?;
+            let mount = Argv::new("mount binfmt_misc", &Program::new("mount"));
+            let mount = mount.args(["-t", "binfmt_misc", "binfmt_misc", BINFMT]);
+            self.runner.check(&mount, Output::Capture)?;
         }
-        // The kernel opens the interpreter now (flag F), so its path need not exist inside a build.
         let line = if root == Path::new("/") {
             line
         } else {
             line.trim().replacen(":/usr/", &format!(":{}/usr/", root.display()), 1)
         };
-        fs::write(Path::new(BINFMT).join("register"), line.trim())
-            .map_err(|error| cannot(error.to_string()))?;
-        self.ui.note(format!("registered the emulator of {platform} with the kernel; to undo it: echo -1 > {BINFMT}/qemu-{name}"));
-        Ok(())
+        Ok(fs::write(Path::new(BINFMT).join("register"), line.trim())?)
     }
 
     /// A program from PATH, or from the package of the same name.
@@ -154,7 +155,7 @@ impl System<'_> {
                 "install it: apt-get install {package}, dnf install {package}, apk add {package}"
             ))
         };
-        if which::which("apt-get").is_err() || which::which("dpkg").is_err() {
+        if ["apt-get", "dpkg"].iter().any(|name| self.environment.program(name).is_none()) {
             return Err(missing("").into());
         }
         self.ui.note(format!("unpacking the package {package} under target/tools (it is not installed)"));
@@ -207,6 +208,12 @@ impl System<'_> {
             .find(|path| path.extension().is_some_and(|e| e == "deb"))
             .context("apt-get wrote no package")
     }
+}
+
+fn no_emulation(platform: &Platform, why: &str) -> Fault {
+    Fault::failed(format!("set up the emulation of {platform}: {why}"))
+        .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
+        .help("on Debian or Ubuntu, as root: apt-get install qemu-user-static")
 }
 
 /// QEMU's name for an architecture.

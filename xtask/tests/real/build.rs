@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use crate::checkout::{Checkout, run, wait};
+use crate::checkout::{Checkout, Done, run, wait};
 use crate::registry;
 
 pub const CELLS: [&str; 3] = ["php-base", "hello-php.release.pinned", "hello-php.release.rolling"];
@@ -213,6 +213,32 @@ pub fn no_push(checkout: &Checkout) {
     let record: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!(record["pushed"], false);
     checkout.xtask(&["merge", "--digests", "target/unpushed"]).fails(2, &["without being pushed"]);
+}
+
+/// A cached build starts the build itself and what git has to say: no version, no builder, no second look into the image,
+/// also where a commit has changed its labels.
+pub fn nothing_twice(checkout: &Checkout) {
+    let build = ["build", "--cell", "php-base", "--arch", "amd64", "--timings"];
+    let count = |done: &Done, name: &str| -> usize {
+        let rows = done.stderr.lines().filter_map(|line| line.strip_prefix("process ")?.strip_prefix(name));
+        rows.map(|row| row.split_whitespace().find_map(|word| word.parse::<usize>().ok()).unwrap()).sum()
+    };
+    checkout.xtask(&build).ok();
+    for round in ["as it was", "after an empty commit"] {
+        let done = checkout.xtask(&build).ok();
+        assert_eq!(count(&done, "docker-buildx build "), 1, "{round}: {}", done.all());
+        assert_eq!(count(&done, "git "), 3, "{round}: {}", done.all());
+        assert!(done.stderr.contains("all processes"), "{round}: {}", done.all());
+        for asked in ["docker-buildx version", "docker-buildx inspect", "docker "] {
+            assert_eq!(count(&done, asked), 0, "{round}: {asked}: {}", done.all());
+        }
+        checkout.commit();
+    }
+    // What is known of another image is of no use.
+    with_image(checkout, "other", "RUN echo other >/other", |checkout| {
+        let done = checkout.xtask(&["build", "--cell", "other", "--arch", "amd64", "--timings"]).ok();
+        assert_eq!(count(&done, "docker-buildx build "), 2, "{}", done.all());
+    });
 }
 
 /// An interrupted build: no record, no process, exit code 1.

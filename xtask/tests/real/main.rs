@@ -9,10 +9,11 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     missing_docs,
     unreachable_pub,
-    reason = "tests may panic and print"
+    reason = "tests may panic, print, and start what they test"
 )]
 
 mod build;
@@ -50,6 +51,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_failing_build_stops_no_other", build::failing_build),
     ("nothing_is_pushed_with_no_push", build::no_push),
     ("contexts_of_one_name_are_not_mixed_up", build::same_names),
+    ("nothing_is_asked_twice", build::nothing_twice),
     ("ctrl_c_leaves_nothing", build::ctrl_c),
     ("a_foreign_arch_has_to_be_asked_for", build::foreign_arch),
     ("images_are_what_their_platform_says", contents::machines),

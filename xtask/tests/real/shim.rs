@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::checkout::Checkout;
@@ -23,10 +24,7 @@ impl Shims {
                 .unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        // A docker CLI with a buildx of its own would be found first.
-        let docker = folder.join("docker");
-        fs::write(&docker, "#!/bin/sh\necho \"docker: unknown command: docker $1\" >&2\nexit 1\n").unwrap();
-        fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+        as_plugin(&folder);
         Self { folder }
     }
 
@@ -35,13 +33,20 @@ impl Shims {
         let path = format!("{}:{}", self.folder.display(), std::env::var("PATH").unwrap());
         let _ = fs::remove_file(self.folder.join("count"));
         let _ = fs::remove_dir(self.folder.join("killed"));
-        command.env("PATH", path).env("SHIM_KILL_AFTER", n.to_string());
+        command.env("PATH", path).env("DOCKER_CONFIG", &self.folder).env("SHIM_KILL_AFTER", n.to_string());
     }
 
     /// How many calls were made.
     pub fn calls(&self) -> usize {
         fs::read_to_string(self.folder.join("count")).map_or(0, |text| text.lines().count())
     }
+}
+
+/// Where there is a docker CLI its plugin is found first: with this folder as `DOCKER_CONFIG`, that is the stand-in.
+pub fn as_plugin(folder: &Path) {
+    let plugins = folder.join("cli-plugins");
+    fs::create_dir_all(&plugins).unwrap();
+    let _ = symlink("../docker-buildx", plugins.join("docker-buildx"));
 }
 
 fn script(folder: &str, real: &str) -> String {

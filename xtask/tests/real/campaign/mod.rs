@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::checkout::{Checkout, Done, run};
 use crate::kit::{Fault, Proxy};
 use crate::registry;
+use crate::shim::as_plugin;
 use crate::sigstore::{PUBLISHER, Sigstore};
 pub use watch::{Violations, Watch};
 
@@ -243,18 +244,17 @@ impl Campaign {
         let script = format!(
             "#!/bin/sh\n\
              case \"$*\" in\n  *'imagetools create'*'--progress plain --tag '*':'[1l]*)\n    echo x >>'{0}/count'\n    \
-             [ \"$(wc -l <'{0}/count')\" -eq {nth} ] && PATH='{1}' {2} >'{0}/newer.log' 2>&1 ;;\nesac\nexec '{3}' \"$@\"\n",
+             [ \"$(wc -l <'{0}/count')\" -eq {nth} ] && PATH='{1}' DOCKER_CONFIG= {2} >'{0}/newer.log' 2>&1 ;;\nesac\nexec '{3}' \"$@\"\n",
             folder.display(),
             std::env::var("PATH").unwrap(),
             words.join(" "),
             real.display()
         );
         shim(&folder, "docker-buildx", &script);
-        // A docker CLI with a buildx of its own would be found first.
-        shim(&folder, "docker", "#!/bin/sh\nexit 1\n");
+        as_plugin(&folder);
         self.watch.lenient();
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-        let done = run(self.merge(&older).env("PATH", path));
+        let done = run(self.merge(&older).env("PATH", path).env("DOCKER_CONFIG", &folder));
         assert!(std::fs::read_to_string(folder.join("newer.log")).is_ok(), "nobody overtook: {}", done.all());
         done.ok();
         self.counts.runs += 2;
