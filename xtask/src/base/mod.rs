@@ -1,11 +1,11 @@
 //! What everything stands on: names that parse once, errors, files, the outside as values.
 
-pub mod contents;
 pub mod context;
 pub mod error;
 pub mod files;
 pub mod ids;
 pub mod parallel;
+pub mod patterns;
 pub mod record;
 pub mod suggest;
 pub mod template;

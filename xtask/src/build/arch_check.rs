@@ -6,12 +6,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::argv::buildx::{self, Buildx, NamedContext};
-use crate::base::contents::{self, File, Image, Wanted};
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Repository};
+use crate::build::machine_code::{self, File, Wanted};
 use crate::matrix::Sbom;
 use crate::plan::{Build, Cell};
 use crate::registry::attestations::Description;
+use crate::registry::image_config::ImageConfig;
 use crate::registry::{Held, Registry};
 use crate::run::retry;
 use crate::session::Session;
@@ -69,10 +70,10 @@ impl Looker<'_> {
         build: &Build,
         repository: &Repository,
         digest: &Digest,
-        image: &Image,
+        image: &ImageConfig,
     ) -> Result<()> {
         let name = format!("{} {}", cell.id, build.arch);
-        let Some(expected) = contents::machine_of(&build.platform) else {
+        let Some(expected) = machine_code::machine_of(&build.platform) else {
             self.session.ui.note(format!("{name}: the machine code for {} is not checked", build.platform));
             return Ok(());
         };
@@ -100,7 +101,7 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn check(&self, image: &Image, expected: u16) -> Result<()> {
+    fn check(&self, image: &ImageConfig, expected: u16) -> Result<()> {
         let ui = self.looker.session.ui;
         let program = image.program();
         let paths = program.map(|program| image.paths(program)).unwrap_or_default();
@@ -143,7 +144,7 @@ impl Files<'_> {
     /// The machine of what is started: of the interpreter, if it is a script.
     fn program(
         &self,
-        image: &Image,
+        image: &ImageConfig,
         started: &[PathBuf],
         shell: &[PathBuf],
         hops: usize,
@@ -176,13 +177,13 @@ impl Files<'_> {
     }
 
     fn expect(&self, file: &str, machine: u16, expected: u16) -> Result<()> {
-        if machine == expected || contents::runs(machine, expected) {
+        if machine == expected || machine_code::runs(machine, expected) {
             return Ok(());
         }
         Err(Fault::failed(format!(
             "it is called an image for {}, and {file} in it is a program for {}",
             self.build.platform,
-            contents::machine_name(machine)
+            machine_code::machine_name(machine)
         ))
         .help("is a base image pinned to a digest of one platform, or a file downloaded for another? Pin the digest of the index; in a Dockerfile use $TARGETARCH")
         .into())
@@ -193,7 +194,7 @@ impl Files<'_> {
         let _ = fs::remove_dir_all(self.folder);
         let (source, out) = (self.folder.join("source"), self.folder.join("out"));
         let dockerfile = source.join("Dockerfile");
-        crate::base::files::write_atomic(&dockerfile, contents::dockerfile(wanted).as_bytes())?;
+        crate::base::files::write_atomic(&dockerfile, machine_code::dockerfile(wanted).as_bytes())?;
         let argv = buildx::extract(
             self.looker.buildx,
             self.name,

@@ -5,5 +5,6 @@ pub mod build_spec;
 pub mod builder;
 pub mod cache;
 pub mod contexts;
+pub mod machine_code;
 pub mod metadata;
 pub mod scheduler;

@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::base::contents::Image;
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Platform};
 use crate::base::record::BaseImage;
+use crate::registry::image_config::ImageConfig;
 use crate::registry::manifest::Manifest;
 
 /// What is asked of `imagetools inspect --format`.
@@ -55,7 +55,7 @@ impl Description {
     ///
     /// # Errors
     /// If there is none.
-    pub fn image(&self, platform: &Platform) -> Result<Image> {
+    pub fn image(&self, platform: &Platform) -> Result<ImageConfig> {
         let part = self
             .part("image", platform, "architecture")
             .with_context(|| format!("no image for {platform}"))?;

@@ -1,6 +1,7 @@
 //! What registries hold, read through `imagetools`.
 
 pub mod attestations;
+pub mod image_config;
 pub mod manifest;
 
 use anyhow::Result;
