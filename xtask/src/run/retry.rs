@@ -14,7 +14,7 @@ const ATTEMPTS: u32 = 4;
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// After this time no further try is begun: a limit for all of them together, however long each may take.
+/// After this time no further try begins: a limit for all of them together, however long each may take.
 const TOTAL: Duration = Duration::from_secs(600);
 
 /// What registries, git and the network say when it is worth asking again. Matched in lower case.
@@ -67,6 +67,40 @@ fn is_telling(text: &str) -> bool {
         || ["returned ", "response: ", "]["].into_iter().any(status)
 }
 
+/// The tries of one call: how many are left, and how long to wait before the next.
+#[derive(Debug)]
+pub struct Tries<'a> {
+    runner: &'a Runner,
+    ui: Ui,
+    made: u32,
+    pause: Duration,
+    began: Instant,
+}
+
+impl<'a> Tries<'a> {
+    /// The first try begins now.
+    pub fn new(runner: &'a Runner, ui: Ui) -> Self {
+        Self { runner, ui, made: 1, pause: FIRST_PAUSE, began: Instant::now() }
+    }
+
+    /// Says why there is another try and waits for it, at least as long as the other side has asked for. `false`: there
+    /// is none.
+    ///
+    /// # Errors
+    /// If we were asked to stop meanwhile.
+    pub fn again(&mut self, purpose: &str, reason: &str, asked: Option<Duration>) -> Result<bool> {
+        let pause = (self.pause + jitter(self.pause)).max(asked.unwrap_or_default());
+        if self.made >= ATTEMPTS || self.began.elapsed() + pause >= TOTAL {
+            return Ok(false);
+        }
+        self.ui.note(format!("{purpose}: {reason}; trying again ({} of {})", self.made, ATTEMPTS - 1));
+        sleep(self.runner, pause)?;
+        self.pause *= 2;
+        self.made += 1;
+        Ok(true)
+    }
+}
+
 /// Runs a command until it succeeds, fails for good, or has been tried often enough. Returns the last result.
 ///
 /// `again` says whether a failure deserves another try; [`is_temporary`] is what most callers want.
@@ -74,18 +108,13 @@ fn is_telling(text: &str) -> bool {
 /// # Errors
 /// As [`Runner::run`].
 pub fn run(runner: &Runner, ui: Ui, argv: &Argv, again: impl Fn(&Finished) -> bool) -> Result<Finished> {
-    let (mut pause, began) = (FIRST_PAUSE, Instant::now());
-    for attempt in 1.. {
+    let mut tries = Tries::new(runner, ui);
+    loop {
         let finished = runner.run(argv, Output::Capture)?;
-        if finished.success() || attempt >= ATTEMPTS || began.elapsed() >= TOTAL || !again(&finished) {
+        if finished.success() || !again(&finished) || !tries.again(&argv.purpose, reason(&finished), None)? {
             return Ok(finished);
         }
-        let reason = reason(&finished);
-        ui.note(format!("{}: {reason}; trying again ({attempt} of {})", argv.purpose, ATTEMPTS - 1));
-        sleep(runner, pause + jitter(pause))?;
-        pause *= 2;
     }
-    runner.run(argv, Output::Capture)
 }
 
 /// The line that says why it was worth another try, else the last one.
