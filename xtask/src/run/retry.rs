@@ -17,7 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// After this time no further try begins: a limit for all of them together, however long each may take.
 const TOTAL: Duration = Duration::from_secs(600);
 
-/// What registries, git and the network say when it is worth asking again. Matched in lower case.
+/// What registries, the servers before and behind them, git and the network say when it is worth asking again. Matched in lower case.
 const TEMPORARY: &[&str] = &[
     "connection refused",
     "connection reset",
@@ -33,6 +33,9 @@ const TEMPORARY: &[&str] = &[
     "500 internal server error",
     "502 bad gateway",
     "503 service unavailable",
+    "503 service temporarily unavailable",
+    "503 slow down",
+    "slowdown",
     "504 gateway timeout",
     "temporary failure in name resolution",
     "could not resolve host",
@@ -44,7 +47,10 @@ const TEMPORARY: &[&str] = &[
     "server misbehaving",
     "no route to host",
     "network is unreachable",
+    "no such host",
     "stream error",
+    "goaway",
+    "secondary rate limit",
 ];
 
 /// Whether a failure may be gone the next time.
@@ -52,8 +58,9 @@ pub fn is_temporary(finished: &Finished) -> bool {
     finished.timed_out.is_some() || is_telling(&finished.stderr)
 }
 
-/// Whether a text says that something may pass: by one of the phrases, or by the status of a service of Sigstore,
-/// `Fulcio returned 503`, `unexpected response: 500` or `[POST /api/v1/log/entries][502]`.
+/// Whether a text says that something may pass: by one of the phrases, by the status of a service of Sigstore, `Fulcio
+/// returned 503`, `unexpected response: 500` or `[POST /api/v1/log/entries][502]`, or by that of a registry, whatever it
+/// is called: `unexpected status code 520`, `unexpected status from GET request to …: 520 Origin Error`.
 fn is_telling(text: &str) -> bool {
     let text = text.to_lowercase();
     let status = |before: &str| {
@@ -64,7 +71,8 @@ fn is_telling(text: &str) -> bool {
         })
     };
     TEMPORARY.iter().any(|part| text.contains(part))
-        || ["returned ", "response: ", "]["].into_iter().any(status)
+        || ["returned ", "response: ", "][", "status code "].into_iter().any(status)
+        || text.lines().any(|line| line.contains("unexpected status")) && status(": ")
 }
 
 /// The tries of one call: how many are left, and how long to wait before the next.
@@ -186,6 +194,13 @@ mod tests {
             "Get \"http://x/v2/\": EOF",
             "Fulcio returned 503: overloaded",
             "[POST /api/v1/log/entries][502] createLogEntryDefault",
+            "unexpected status from PUT request to https://r/v2/a/manifests/1: 503 Service Temporarily Unavailable",
+            "unexpected status from HEAD request to https://r/v2/a/manifests/1: 520 Origin Error",
+            "GET https://r/v2/a/manifests/1: unexpected status code 520 : <!DOCTYPE html>",
+            "unexpected status code 503 Slow Down",
+            "dial tcp: lookup ghcr.io: no such host",
+            "http2: server sent GOAWAY and closed the connection",
+            "denied: You have exceeded a secondary rate limit",
         ] {
             assert!(is_temporary(&finished(text)), "{text}");
         }
@@ -195,6 +210,8 @@ mod tests {
             "denied: permission_denied",
             "manifest unknown",
             "not found",
+            "unexpected status from GET request to https://r/v2/a/manifests/1: 404 Not Found",
+            "unexpected status code 403 Forbidden",
             "invalid reference format",
         ] {
             assert!(!is_temporary(&finished(text)), "{text}");
