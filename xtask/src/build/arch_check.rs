@@ -11,9 +11,8 @@ use crate::base::ids::{Digest, Repository};
 use crate::build::machine_code::{self, File, Wanted};
 use crate::matrix::Sbom;
 use crate::plan::{Build, Cell};
-use crate::registry::attestations::Description;
 use crate::registry::image_config::ImageConfig;
-use crate::registry::{Held, Registry};
+use crate::registry::{FetchedManifest, Registry};
 use crate::run::retry;
 use crate::session::Session;
 
@@ -33,7 +32,7 @@ impl Looker<'_> {
     ///
     /// # Errors
     /// If one of them is for another platform, or if something declared is missing.
-    pub(crate) fn check(&self, cell: &Cell, build: &Build, held: &Held) -> Result<u64> {
+    pub(crate) fn check(&self, cell: &Cell, build: &Build, held: &FetchedManifest) -> Result<u64> {
         let (repository, digest) =
             (cell.repositories.first().context("a cell has a repository")?, &held.digest);
         let entry = held.manifest.images().find(|entry| entry.is_for(&build.platform));
@@ -41,9 +40,8 @@ impl Looker<'_> {
         if build.options.attest.sbom != Sbom::Off {
             self.sbom(repository, held, &entry.digest)?;
         }
-        let size = self.registry.expect(repository, &entry.digest)?.manifest.size();
-        let described = self.registry.describe(&repository.at(digest), r#"{"image":{{json .Image}}}"#)?;
-        let image = Description::parse(&described)?.image(&build.platform)?;
+        let manifest = self.registry.require(repository, &entry.digest)?.manifest;
+        let image = self.registry.image_config(repository, &manifest)?;
         if !image.is_for(&build.platform) {
             let text = format!(
                 "its configuration says {}/{}, expected {}",
@@ -52,10 +50,10 @@ impl Looker<'_> {
             return Err(Fault::failed(text).into());
         }
         self.machine_code(cell, build, repository, digest, &image)?;
-        Ok(size)
+        Ok(manifest.size())
     }
 
-    fn sbom(&self, repository: &Repository, held: &Held, image: &Digest) -> Result<()> {
+    fn sbom(&self, repository: &Repository, held: &FetchedManifest, image: &Digest) -> Result<()> {
         if self.registry.statements(repository, &held.manifest, image)?.sbom() {
             return Ok(());
         }

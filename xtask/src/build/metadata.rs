@@ -10,6 +10,7 @@ use crate::base::error::Fault;
 use crate::base::files;
 use crate::base::ids::Digest;
 use crate::base::record::BaseImage;
+use crate::registry::attestations::base_image;
 
 /// The parts of the metadata that go into a record.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Metadata {
         Ok(Self {
             digest,
             media_type,
-            bases: materials.into_iter().flatten().filter_map(base).collect(),
+            bases: materials.into_iter().flatten().filter_map(base_image).collect(),
             foreign_bases: warnings.into_iter().flatten().filter_map(foreign_base).collect(),
         })
     }
@@ -66,16 +67,6 @@ fn foreign_base(warning: &Value) -> Option<String> {
 }
 
 const DIGEST: &str = "containerimage.digest";
-
-/// A material of the SLSA 0.2 shape, if it is an image.
-pub(crate) fn base(material: &Value) -> Option<BaseImage> {
-    let image = material
-        .get("uri")?
-        .as_str()
-        .filter(|uri| uri.starts_with("pkg:docker/") || uri.starts_with("pkg:oci/"))?;
-    let digest = format!("sha256:{}", material.pointer("/digest/sha256")?.as_str()?).parse().ok()?;
-    Some(BaseImage { image: image.to_owned(), digest })
-}
 
 #[cfg(test)]
 mod tests {
