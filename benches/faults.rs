@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p xtask --bench faults --profile dev -- [--every N] [--first N] [--merges N] [--only NAME]`
 //!
-//! Each request of a merge is spoiled in each of nine ways (`--every 10`: each tenth request), the merge is killed at
+//! Each request of a merge is spoiled in each of twelve ways (`--every 10`: each tenth request), the merge is killed at
 //! each of them, cosign misbehaves, the disk is full, and 20 plans are merged at once (`--merges` times). All of it with a
 //! registry without the referrers API and with one that has it (`--only fallback-tags` or `--only referrers`). docs/reliability.md has the counts. Needs what the
 //! tests on the real stack need: run `cargo xtask ci` first.

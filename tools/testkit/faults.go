@@ -32,6 +32,10 @@ var kinds = map[string]act{
 	"429":               refusal(http.StatusTooManyRequests, "TOOMANYREQUESTS"),
 	"500":               refusal(http.StatusInternalServerError, "UNKNOWN"),
 	"503":               refusal(http.StatusServiceUnavailable, "UNAVAILABLE"),
+	"nginx-503":         page("503 Service Temporarily Unavailable", "text/html", nginx503),
+	"cloudflare-520":    page("520 Origin Error", "text/html; charset=UTF-8", cloudflare520),
+	"s3-slow-down":      page("503 Slow Down", "application/xml", s3SlowDown),
+	"hold":              (*proxy).hold,
 	"lie-digest":        (*proxy).lieDigest,
 	"stale-tag":         (*proxy).staleTag,
 	"drop-after-commit": (*proxy).dropAfterCommit,
@@ -97,6 +101,45 @@ func refusal(status int, code string) act {
 			"errors": []map[string]string{{"code": code, "message": "injected by the test"}},
 		})
 		return outcome{text: strconv.Itoa(status) + " (injected)", fired: true}
+	}
+}
+
+// What stands before and behind registries says in its own words: none of it
+// is the JSON of a registry.
+const (
+	nginx503 = "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n" +
+		"<center><h1>503 Service Temporarily Unavailable</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+	cloudflare520 = "<!DOCTYPE html>\n<html lang=\"en-US\">\n<head>\n" +
+		"<title>registry.example | 520: Web server is returning an unknown error</title>\n</head>\n<body></body>\n</html>\n"
+	s3SlowDown = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" +
+		"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
+
+// page answers with a status line and a body of another server.
+func page(status, kind, body string) act {
+	return func(_ *proxy, w http.ResponseWriter, r *http.Request, _ *fault) outcome {
+		text := body
+		if r.Method == http.MethodHead {
+			text = ""
+		}
+		connection := hijack(w)
+		answer := fmt.Sprintf("HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+			status, kind, len(body), text)
+		if _, err := io.WriteString(connection, answer); err != nil {
+			log.Printf("%s: %v", status, err)
+		}
+		return outcome{text: status + " (injected)", fired: true, end: func() { connection.Close() }}
+	}
+}
+
+// hold keeps a request back until it is released.
+func (p *proxy) hold(w http.ResponseWriter, r *http.Request, f *fault) outcome {
+	f.held.Add(1)
+	select {
+	case <-f.released:
+		return outcome{text: "hold (" + p.pass(w, r) + ")", fired: true}
+	case <-r.Context().Done():
+		return outcome{text: "hold (the client left)", fired: true}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -60,6 +61,8 @@ func (i *issuer) handler() http.Handler {
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
 	mux.HandleFunc("GET /.well-known/jwks", i.jwks)
 	mux.HandleFunc("GET /token", i.token)
+	mux.HandleFunc("GET /registry", i.registry)
+	mux.HandleFunc("POST /registry", i.registry)
 	return mux
 }
 
@@ -89,7 +92,7 @@ func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusUnauthorized, map[string]string{"message": "no bearer token"})
 		return
 	}
-	token, err := i.sign(r.URL.Query().Get("audience"), time.Now())
+	token, err := i.sign(r.URL.Query().Get("audience"), time.Now(), nil)
 	if err != nil {
 		writeJSON(w, http.StatusInternalServerError, map[string]string{"message": err.Error()})
 		return
@@ -97,13 +100,49 @@ func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"value": token})
 }
 
+// registry gives tokens for a registry (distribution, docs/spec/auth): to
+// "someone" with the password or the refresh token "something" what is asked
+// for, to nobody leave to read, to anybody else nothing.
+func (i *issuer) registry(w http.ResponseWriter, r *http.Request) {
+	user, password, known := r.BasicAuth()
+	allowed := "pull"
+	if r.Method == http.MethodPost {
+		user, password, known = "someone", r.FormValue("refresh_token"), true
+	}
+	if known {
+		if user != "someone" || password != "something" {
+			writeJSON(w, http.StatusUnauthorized, map[string]string{"details": "incorrect username or password"})
+			return
+		}
+		allowed = "pull,push,delete"
+	}
+	access := []map[string]any{}
+	for _, scope := range strings.Fields(r.FormValue("scope")) {
+		parts := strings.SplitN(scope, ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		actions := slices.DeleteFunc(strings.Split(parts[2], ","), func(action string) bool {
+			return !strings.Contains(allowed, action)
+		})
+		access = append(access, map[string]any{"type": parts[0], "name": parts[1], "actions": actions})
+	}
+	token, err := i.sign(r.FormValue("service"), time.Now(), map[string]any{"sub": user, "access": access})
+	if err != nil {
+		writeJSON(w, http.StatusInternalServerError, map[string]string{"message": err.Error()})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"access_token": token, "expires_in": 300})
+}
+
 // sign makes a token. What the file says wins over the flags, and both over
 // what every token has.
-func (i *issuer) sign(audience string, now time.Time) (string, error) {
+func (i *issuer) sign(audience string, now time.Time, more map[string]any) (string, error) {
 	claims := map[string]any{
 		"iss": i.url, "aud": audience, "jti": rand.Text(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(tokenLife).Unix(),
 	}
+	maps.Copy(claims, more)
 	maps.Copy(claims, i.claims)
 	if i.file != "" {
 		text, err := os.ReadFile(i.file)

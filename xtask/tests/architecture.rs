@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The longest file, in lines, its unit tests included.
-const LONGEST: usize = 480;
+const LONGEST: usize = 400;
 
 /// The lines of all commands together.
 const COMMANDS: usize = 2200;
@@ -61,7 +61,7 @@ fn files() -> Vec<File> {
         for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
                 open.push(path);
-            } else {
+            } else if !path.to_str().unwrap().ends_with("_tests.rs") {
                 let name = path.strip_prefix(&source).unwrap().to_str().unwrap().to_owned();
                 files.push(File { path: name, text: fs::read_to_string(&path).unwrap() });
             }

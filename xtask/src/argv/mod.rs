@@ -6,7 +6,6 @@
 pub mod bake;
 pub mod buildx;
 pub mod cosign;
-pub mod crane;
 pub mod git;
 pub mod imagetools;
 pub mod options;

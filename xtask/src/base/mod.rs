@@ -1,6 +1,5 @@
 //! What everything stands on: names that parse once, errors, files, the outside as values.
 
-pub mod contents;
 pub mod context;
 pub mod error;
 pub mod files;

@@ -1,4 +1,14 @@
-//! Texts that must have a form, because other programs read them.
+//! Texts that must have a form, because other programs read them: paths in an image, patterns, regular expressions.
+
+/// Whether a path of a file means itself, and nothing else, in a Dockerfile and in a pattern.
+pub fn plain(path: &str) -> bool {
+    path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@:,~=%".contains(c)) && !path.ends_with('/')
+}
+
+/// Whether a text is the absolute path of a file, or a pattern of such paths with `*` in it.
+pub fn pattern(text: &str) -> bool {
+    text.starts_with('/') && plain(&text.replace('*', "x"))
+}
 
 /// Whether a regular expression (RE2) says how the text begins and how it ends: `^…$`, where the last `$` is not escaped,
 /// no alternative stands outside of parentheses, and no flag changes what `^` and `$` mean.

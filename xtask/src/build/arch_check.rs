@@ -6,15 +6,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::argv::buildx::{self, Buildx, NamedContext};
-use crate::base::contents::{self, File, Image, Wanted};
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Repository};
 use crate::base::ui::Ui;
+use crate::build::machine_code::{self, File, Wanted};
 use crate::build::verdicts::{Question, Verdicts};
 use crate::matrix::Sbom;
 use crate::plan::{Build, Cell};
-use crate::registry::attestations::Description;
-use crate::registry::{Held, Registry};
+use crate::registry::image_config::ImageConfig;
+use crate::registry::{FetchedManifest, Registry};
 use crate::run::{Runner, retry};
 
 /// The shell, which reads most scripts: it is taken along with the first look.
@@ -38,7 +38,7 @@ impl ArchCheck<'_> {
     ///
     /// # Errors
     /// If one of them is for another platform, or if something declared is missing.
-    pub(crate) fn check(&self, cell: &Cell, build: &Build, held: &Held) -> Result<u64> {
+    pub(crate) fn check(&self, cell: &Cell, build: &Build, held: &FetchedManifest) -> Result<u64> {
         let (repository, digest) =
             (cell.repositories.first().context("a cell has a repository")?, &held.digest);
         let entry = held.manifest.images().find(|entry| entry.is_for(&build.platform));
@@ -47,7 +47,7 @@ impl ArchCheck<'_> {
             self.sbom(repository, held, &entry.digest)?;
         }
         let name = format!("{} {}", cell.id, build.arch);
-        let found = self.registry.expect(repository, &entry.digest)?;
+        let found = self.registry.require(repository, &entry.digest)?;
         let question = Question::image(&entry.digest, build);
         let remarks = match self.verdicts.recall(&question) {
             Some(remarks) => remarks,
@@ -66,11 +66,10 @@ impl ArchCheck<'_> {
         build: &Build,
         repository: &Repository,
         digest: &Digest,
-        held: &Held,
+        held: &FetchedManifest,
         question: &Question,
     ) -> Result<Vec<String>> {
-        let described = self.registry.describe(&repository.at(digest), r#"{"image":{{json .Image}}}"#)?;
-        let image = Description::parse(&described)?.image(&build.platform)?;
+        let image = self.registry.image_config(repository, &held.manifest)?;
         if !image.is_for(&build.platform) {
             let text = format!(
                 "its configuration says {}/{}, expected {}",
@@ -90,7 +89,7 @@ impl ArchCheck<'_> {
         Ok(remarks)
     }
 
-    fn sbom(&self, repository: &Repository, held: &Held, image: &Digest) -> Result<()> {
+    fn sbom(&self, repository: &Repository, held: &FetchedManifest, image: &Digest) -> Result<()> {
         if self.registry.statements(repository, &held.manifest, image)?.sbom() {
             return Ok(());
         }
@@ -105,9 +104,9 @@ impl ArchCheck<'_> {
         build: &Build,
         repository: &Repository,
         digest: &Digest,
-        image: &Image,
+        image: &ImageConfig,
     ) -> Result<Findings> {
-        let Some(expected) = contents::machine_of(&build.platform) else {
+        let Some(expected) = machine_code::machine_of(&build.platform) else {
             return Ok(Findings::of(format!("the machine code for {} is not checked", build.platform)));
         };
         let folder = format!("{}.{}.files", name.replace(' ', "."), std::process::id());
@@ -144,7 +143,7 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn check(&self, image: &Image, expected: u16) -> Result<Findings> {
+    fn check(&self, image: &ImageConfig, expected: u16) -> Result<Findings> {
         if image.program().is_none() && self.build.binaries.is_empty() {
             let remark = "it starts no program, so no machine code was checked";
             return Ok(Findings::of(remark.to_owned()));
@@ -161,7 +160,7 @@ impl Files<'_> {
     }
 
     /// Checks the program that a container starts, if it starts one.
-    fn started(&self, image: &Image, expected: u16) -> Result<Findings> {
+    fn started(&self, image: &ImageConfig, expected: u16) -> Result<Findings> {
         let fine = Findings { remarks: Vec::new(), whole: true };
         let Some(program) = image.program() else { return Ok(fine) };
         let wanted = [Wanted::First(image.paths(program)), Wanted::First(vec![SHELL.to_owned()])];
@@ -187,7 +186,7 @@ impl Files<'_> {
     /// The machine of what is started: of the interpreter, if it is a script.
     fn program(
         &self,
-        image: &Image,
+        image: &ImageConfig,
         started: &[PathBuf],
         shell: &[PathBuf],
         hops: usize,
@@ -220,13 +219,13 @@ impl Files<'_> {
     }
 
     fn expect(&self, file: &str, machine: u16, expected: u16) -> Result<()> {
-        if machine == expected || contents::runs(machine, expected) {
+        if machine == expected || machine_code::runs(machine, expected) {
             return Ok(());
         }
         Err(Fault::failed(format!(
             "it is called an image for {}, and {file} in it is a program for {}",
             self.build.platform,
-            contents::machine_name(machine)
+            machine_code::machine_name(machine)
         ))
         .help("is a base image pinned to a digest of one platform, or a file downloaded for another? Pin the digest of the index; in a Dockerfile use $TARGETARCH")
         .into())
@@ -237,7 +236,7 @@ impl Files<'_> {
         let _ = fs::remove_dir_all(self.folder);
         let (source, out) = (self.folder.join("source"), self.folder.join("out"));
         let dockerfile = source.join("Dockerfile");
-        crate::base::files::write_atomic(&dockerfile, contents::dockerfile(wanted).as_bytes())?;
+        crate::base::files::write_atomic(&dockerfile, machine_code::dockerfile(wanted).as_bytes())?;
         let argv = buildx::extract(
             self.call.buildx,
             self.name,

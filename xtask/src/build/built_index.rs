@@ -5,14 +5,14 @@ use anyhow::Result;
 use crate::base::error::Fault;
 use crate::base::ids::{CellId, Platform};
 use crate::plan::resolve::ANNOTATION_CELL;
-use crate::registry::Held;
+use crate::registry::FetchedManifest;
 use crate::registry::manifest::Descriptor;
 
 /// Checks one build's result: an index of one image for the platform, with one attestation, made for this cell.
 ///
 /// # Errors
 /// If it is anything else.
-pub fn check<'h>(held: &'h Held, cell: &CellId, platform: &Platform) -> Result<&'h Descriptor> {
+pub fn check<'h>(held: &'h FetchedManifest, cell: &CellId, platform: &Platform) -> Result<&'h Descriptor> {
     let refuse = |why: String| Err(Fault::failed(why).into());
     if !held.manifest.is_index() {
         return refuse(format!(

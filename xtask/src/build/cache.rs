@@ -3,7 +3,6 @@
 use anyhow::Result;
 use std::collections::BTreeMap;
 
-use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::parallel;
@@ -20,7 +19,6 @@ use crate::session::Session;
 pub(crate) fn published(
     session: &Session,
     plan: &Plan,
-    buildx: &Buildx,
     stack: Option<&Stack>,
     mut cells: Vec<&Cell>,
 ) -> Result<BTreeMap<CellId, Digest>> {
@@ -31,7 +29,7 @@ pub(crate) fn published(
     }
     let signer = session.signer(&plan.sign, stack)?;
     let trust = signer.map(|signer| Ok::<_, anyhow::Error>((session.cosign()?, signer))).transpose()?;
-    let published = Published { session, buildx, trust };
+    let published = Published { session, trust };
     let found = parallel::map(&cells, parallel::default_jobs(), |cell| published.verified(cell));
     let pairs = cells.iter().zip(found).filter_map(|(cell, digest)| Some((cell.id.clone(), digest?)));
     Ok(pairs.collect())
@@ -40,7 +38,6 @@ pub(crate) fn published(
 /// What is needed to look at published images.
 struct Published<'a> {
     session: &'a Session,
-    buildx: &'a Buildx,
     /// `None`: this matrix does not sign.
     trust: Option<(Cosign, Signer)>,
 }
@@ -52,7 +49,7 @@ impl Published<'_> {
         let repository = cell.repositories.first()?;
         // The last tag is the most general one: it holds what was published before.
         let reference = repository.tagged(&cell.tags.last()?.name);
-        let held = match self.session.registry(self.buildx).read(&reference) {
+        let held = match self.session.registry().read(&reference) {
             Ok(held) => held?,
             Err(error) => {
                 self.session

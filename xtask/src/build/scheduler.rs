@@ -194,10 +194,10 @@ impl<'a> Run<'a> {
     /// Asks every repository for the digest: it has to be there and hold the right platform. Then looks into the image.
     /// Returns its size in bytes.
     fn confirm(&self, cell: &Cell, build: &Build, digest: &Digest) -> Result<u64> {
-        let registry = self.session.registry(self.buildx);
+        let registry = self.session.registry();
         let mut found = None;
         for repository in &cell.repositories {
-            let held = registry.expect(repository, digest)?;
+            let held = registry.require(repository, digest)?;
             built_index::check(&held, &cell.id, &build.platform)
                 .with_context(|| format!("check {}", repository.at(digest)))?;
             found = Some(held);

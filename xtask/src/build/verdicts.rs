@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-use crate::base::contents::Image;
 use crate::base::files;
 use crate::base::ids::{Digest, Platform};
 use crate::plan::Build;
+use crate::registry::image_config::ImageConfig;
 
 /// Raised when a change of the check makes earlier answers worthless.
 const RULES: u32 = 1;
@@ -49,7 +49,7 @@ impl Question {
     ///
     /// # Errors
     /// If `manifest` is not that of an image.
-    pub(crate) fn contents(manifest: &[u8], image: &Image, build: &Build) -> Result<Self> {
+    pub(crate) fn contents(manifest: &[u8], image: &ImageConfig, build: &Build) -> Result<Self> {
         let layers: Layers = serde_json::from_slice(manifest).context("reading the layers of an image")?;
         Ok(Self::new(subject(&layers, image)?, &build.platform, &build.binaries))
     }
@@ -59,7 +59,7 @@ impl Question {
     }
 }
 
-fn subject(layers: &Layers, image: &Image) -> Result<Digest> {
+fn subject(layers: &Layers, image: &ImageConfig) -> Result<Digest> {
     Ok(Digest::of(&serde_json::to_vec(&(layers, image))?))
 }
 
@@ -144,14 +144,14 @@ mod tests {
             });
             text.to_string().into_bytes()
         };
-        let image = |program: &str, label: &str| -> Image {
+        let image = |program: &str, label: &str| -> ImageConfig {
             let text = serde_json::json!({
                 "architecture": "amd64", "os": "linux", "created": label,
                 "config": { "Entrypoint": [program], "Labels": { "x": label } },
             });
             serde_json::from_value(text).unwrap()
         };
-        let subject = |manifest: &[u8], image: &Image| {
+        let subject = |manifest: &[u8], image: &ImageConfig| {
             let layers: Layers = serde_json::from_slice(manifest).unwrap();
             subject(&layers, image).unwrap()
         };

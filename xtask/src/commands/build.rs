@@ -72,7 +72,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     };
     let jobs = run.with_needs(jobs);
     let cells = jobs.iter().map(|job| job.cell).collect();
-    run.published = cache::published(session, &plan, &buildx, stack.as_ref(), cells)?;
+    run.published = cache::published(session, &plan, stack.as_ref(), cells)?;
     if stack.is_some() {
         for job in jobs.iter().filter(|job| !builder.lists(&job.build.platform)) {
             session.local().ensure_emulation(&job.build.platform)?;

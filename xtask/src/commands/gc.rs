@@ -5,22 +5,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::argv::{Program, crane};
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Name, Repository};
 use crate::base::parallel;
 use crate::base::record::{self, DigestRecord, Publication};
 use crate::base::ui::columns;
 use crate::plan::resolve::{ANNOTATION_BUILT, ANNOTATION_CELL, ANNOTATION_PLANNED};
-use crate::publish::attestation_store::Attached;
+use crate::publish::attestation_store::AttestationStore;
 use crate::publish::garbage::{Dead, Known, Node, subject};
-use crate::registry::Registry;
-use crate::run::retry;
+use crate::registry::{Registry, Tags};
 use crate::session::Session;
 use crate::session::planning::To;
-use crate::tools::Tool;
 
 /// How many manifests are read side by side.
 const READERS: usize = 4;
@@ -60,11 +56,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let limit = humantime::format_rfc3339_seconds(limit).to_string();
     let sign = session.signing(&to)?;
     let stack = if to == To::Local { Some(session.local_up()?) } else { None };
-    let buildx = Buildx { program: session.tools.get(Tool::Buildx)?.program, builder: None, config: None };
     let walker = Walker {
         session,
-        registry: session.registry(&buildx),
-        crane: session.tools.get(Tool::Crane)?.program,
+        registry: session.registry(),
         cosign: session.cosign()?,
         signer: session.signer(&sign, stack.as_ref())?,
     };
@@ -118,7 +112,6 @@ struct Recorded {
 struct Walker<'a> {
     session: &'a Session,
     registry: Registry,
-    crane: Program,
     cosign: Cosign,
     signer: Option<Signer>,
 }
@@ -166,24 +159,23 @@ impl Walker<'_> {
         Ok((known, tags))
     }
 
-    /// The tags of a repository and what they hold; none if there is no such repository.
+    /// The tags of a repository and what they hold; none if there is no such repository, or if it is not shown to us:
+    /// then nothing can be deleted there either.
     fn tags(&self, repository: &Repository) -> Result<Vec<Tagged>> {
-        let argv = crane::tags(&self.crane, repository);
-        let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
-        if !finished.success() {
-            // A repository that nobody has pushed to.
-            if finished.stderr.contains("NAME_UNKNOWN") {
+        let names = match self.registry.tags(repository)? {
+            Tags::Listed(names) => names,
+            Tags::Missing => return Ok(Vec::new()),
+            Tags::Refused(fault) => {
+                let report = crate::base::error::report(&fault.into());
+                self.session.ui.warn(format!("{repository} is left out; it may not exist yet: {report}"));
                 return Ok(Vec::new());
             }
-            return Err(finished.fault(&argv).into());
-        }
-        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
-        let names: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        };
         let held = parallel::map(&names, READERS, |name| self.registry.read(&format!("{repository}:{name}")));
         let mut tags = Vec::new();
         for (name, held) in names.into_iter().zip(held) {
             if let Some(held) = held? {
-                tags.push(Tagged { name: name.to_owned(), about: subject(name), digest: held.digest });
+                tags.push(Tagged { about: subject(&name), name, digest: held.digest });
             }
         }
         Ok(tags)
@@ -203,8 +195,8 @@ impl Walker<'_> {
     /// What the tags of a publication held before it, as its records say.
     fn replaced(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Digest>> {
         let Some(signer) = &self.signer else { return Ok(Vec::new()) };
-        let attached = Attached { session: self.session, cosign: &self.cosign, signer };
-        let records = attached.read(repository, digest)?;
+        let (session, registry, cosign) = (self.session, &self.registry, &self.cosign);
+        let records = AttestationStore { session, registry, cosign, signer }.read(repository, digest)?;
         let tags = records.iter().flat_map(|record| record.tags_in(repository));
         Ok(tags.filter_map(|tag| tag.moved_from.clone()).collect())
     }
@@ -243,30 +235,15 @@ impl Walker<'_> {
                     .help("run it again, when nothing is published at the same time: what could still go was not deleted")
                     .into());
             }
-            self.remove(repository, &one.digest)?;
+            self.registry.delete(repository, &one.digest)?;
             for tag in before.iter().filter(|tag| tag.about.as_ref() == Some(&one.digest)) {
                 let parts = self.node(repository, &tag.digest)?.map(|node| node.children).unwrap_or_default();
                 for digest in std::iter::once(&tag.digest).chain(&parts) {
-                    self.remove(repository, digest)?;
+                    self.registry.delete(repository, digest)?;
                 }
             }
         }
         Ok(())
-    }
-
-    fn remove(&self, repository: &Repository, digest: &Digest) -> Result<()> {
-        let argv = crane::delete(&self.crane, repository, digest);
-        let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
-        if finished.success() || finished.stderr.contains("MANIFEST_UNKNOWN") {
-            return Ok(());
-        }
-        let fault = finished.fault(&argv);
-        Err(if ["UNSUPPORTED", "405"].iter().any(|word| finished.stderr.contains(word)) {
-            fault.help("this registry does not let its clients delete: delete the versions above on its own pages, or set a retention there")
-        } else {
-            fault
-        }
-        .into())
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::argv::Program;
 use crate::argv::cosign::Cosign;
-use crate::argv::imagetools::{self, Source};
 use crate::base::error::Fault;
 use crate::base::ids::Digest;
 use crate::base::parallel;
@@ -16,6 +15,7 @@ use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store;
 use crate::publish::image_tests::Tests;
+use crate::publish::pinned_index;
 use crate::publish::publisher::{Merge, join};
 use crate::publish::records;
 use crate::publish::statements::KIND;
@@ -75,7 +75,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         session,
         plan: &plan,
         tests: &tests,
-        registry: session.registry(&buildx),
+        registry: session.registry(),
         buildx: &buildx,
         cosign: session.cosign()?,
         signer,
@@ -149,7 +149,7 @@ fn dry_run(
         || Cosign { program: Program::new("cosign"), version: Tool::Cosign.minimum() },
         |found| Cosign { program: found.program, version: found.version },
     );
-    session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides; tags are set from its descriptors, which are not known either");
+    session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides");
     let digest = Digest::unknown();
     let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
     contexts.make()?;
@@ -172,9 +172,7 @@ fn dry_run(
                 session.ui.out(cosign.attest(signer, repository, &digest, KIND, &file).to_string());
             }
             for tag in &cell.tags {
-                session.ui.out(
-                    imagetools::tag(&buildx, repository, &digest, &tag.name, &Source::Registry).to_string(),
-                );
+                session.ui.out(pinned_index::dry_run(repository, &digest, &tag.name));
             }
         }
     }

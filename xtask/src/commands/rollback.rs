@@ -3,9 +3,7 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
-use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::argv::imagetools::{self, Source};
 use crate::base::error::Fault;
 use crate::base::ids::{CellId, Digest, Repository, Tag};
 use crate::base::record::{self, Publication};
@@ -13,9 +11,9 @@ use crate::base::ui::columns;
 use crate::plan::Cell;
 use crate::plan::filter::Filter;
 use crate::plan::resolve::ANNOTATION_CELL;
-use crate::publish::attestation_store::Attached;
+use crate::publish::attestation_store::AttestationStore;
 use crate::publish::index::all_digests;
-use crate::publish::pinned_index::Exact;
+use crate::publish::pinned_index::{self, PinnedIndex};
 use crate::publish::tagging::read_back;
 use crate::registry::Registry;
 use crate::run::retry;
@@ -43,14 +41,13 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
     let filter = Filter { cells: vec![options.cell.clone()], ..Filter::default() };
     let cell = filter.cells(&plan)?.into_iter().next().context("the plan lacks the cell")?;
-    let (buildx, stack) = session.buildx(&plan, None)?;
+    let stack = session.stack(&plan)?;
     let folder = options.publications.as_ref();
     let folder = folder.map_or_else(|| session.layout.publications(), |path| session.typed(path));
     let rollback = Rollback {
         session,
         cell,
-        registry: session.registry(&buildx),
-        buildx,
+        registry: session.registry(),
         cosign: session.cosign()?,
         signer: session.signer(&plan.sign, stack.as_ref())?,
         local: record::publication_path(&folder, &cell.id),
@@ -63,9 +60,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if options.dry_run {
         for (repository, back) in &steps {
             for (tag, digest) in &back.moves {
-                session.ui.out(
-                    imagetools::tag(&rollback.buildx, repository, digest, tag, &Source::Registry).to_string(),
-                );
+                session.ui.out(pinned_index::dry_run(repository, digest, tag));
             }
         }
         return Ok(());
@@ -92,7 +87,6 @@ struct Rollback<'a> {
     session: &'a Session,
     cell: &'a Cell,
     registry: Registry,
-    buildx: Buildx,
     cosign: Cosign,
     signer: Option<Signer>,
     local: PathBuf,
@@ -153,8 +147,13 @@ impl Rollback<'_> {
             }
             seen.push(held.digest.clone());
             if let Some(signer) = &self.signer {
-                let attached = Attached { session: self.session, cosign: &self.cosign, signer };
-                found.extend(attached.read(repository, &held.digest)?);
+                let store = AttestationStore {
+                    session: self.session,
+                    registry: &self.registry,
+                    cosign: &self.cosign,
+                    signer,
+                };
+                found.extend(store.read(repository, &held.digest)?);
             }
         }
         let local = record::read::<Publication>(&self.local)?.filter(|record| seen.contains(&record.digest));
@@ -169,7 +168,7 @@ impl Rollback<'_> {
 
     /// What tags go back to must be there, and signed like everything else.
     fn check(&self, repository: &Repository, digest: &Digest) -> Result<()> {
-        let held = self.registry.expect(repository, digest)?;
+        let held = self.registry.require(repository, digest)?;
         let Some(signer) = &self.signer else { return Ok(()) };
         let argv = self.cosign.verify(signer, repository, &all_digests(digest, &held.manifest));
         retry::check(&self.session.runner, self.session.ui, &argv).map(drop)
@@ -186,8 +185,8 @@ impl Rollback<'_> {
                     .help("run it again to see what it would do now; the tags before it have gone back")
                     .into());
             }
-            let target = self.registry.expect(repository, digest)?;
-            Exact::of_any(self.session, &self.buildx, repository, &target)?.tag(tag)?;
+            let target = self.registry.require(repository, digest)?;
+            PinnedIndex::new(&self.registry, repository, target).tag(tag)?;
             read_back(&self.registry, repository, tag, digest)?;
         }
         Ok(())

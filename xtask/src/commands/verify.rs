@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
-use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Repository, Tag};
@@ -15,11 +14,10 @@ use crate::plan::filter::Filter;
 use crate::plan::{Cell, Sign};
 use crate::publish::attested::{self, Checked};
 use crate::publish::index;
-use crate::registry::{Held, Registry};
+use crate::registry::{FetchedManifest, Registry};
 use crate::run::retry;
 use crate::session::Session;
 use crate::session::planning::PlanOptions;
-use crate::tools::Tool;
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -94,7 +92,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     }
 }
 
-struct Verify {
+struct Verify<'a> {
+    session: &'a Session,
     registry: Registry,
     cosign: Cosign,
     signer: Option<Signer>,
@@ -104,9 +103,10 @@ struct Verify {
 fn all(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
     let cells = options.filter.cells(&plan)?;
-    let (buildx, stack) = session.buildx(&plan, None)?;
+    let stack = session.stack(&plan)?;
     let verify = Verify {
-        registry: session.registry(&buildx),
+        session,
+        registry: session.registry(),
         cosign: session.cosign()?,
         signer: session.signer(&plan.sign, stack.as_ref())?,
         publications: options
@@ -169,7 +169,7 @@ impl Report {
     }
 }
 
-impl Verify {
+impl Verify<'_> {
     /// Every tag of a cell, in every repository: one index, complete, signed.
     fn cell(&self, cell: &Cell, plan: &Digest) -> Result<Vec<Verified>> {
         let path = record::publication_path(&self.publications, &cell.id);
@@ -225,11 +225,11 @@ impl Verify {
         Ok(found)
     }
 
-    fn signatures(&self, repository: &Repository, held: &Held) -> Result<()> {
+    fn signatures(&self, repository: &Repository, held: &FetchedManifest) -> Result<()> {
         let Some(signer) = &self.signer else { return Ok(()) };
         let all = index::all_digests(&held.digest, &held.manifest);
         let argv = self.cosign.verify(signer, repository, &all);
-        retry::check(&self.registry.runner, self.registry.ui, &argv).map(drop)
+        retry::check(&self.session.runner, self.session.ui, &argv).map(drop)
     }
 }
 
@@ -239,13 +239,17 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     if repository.host() == session.local().address()? {
         session.local_up()?;
     }
-    let buildx = Buildx { program: session.tools.get(Tool::Buildx)?.program, builder: None, config: None };
-    let registry = session.registry(&buildx);
+    let registry = session.registry();
     let held =
         registry.read(reference)?.ok_or_else(|| Fault::failed(format!("{reference} does not exist")))?;
     let signer = signer_for(session, options, &repository)?;
-    let verify =
-        Verify { registry, cosign: session.cosign()?, signer, publications: session.layout.publications() };
+    let verify = Verify {
+        session,
+        registry,
+        cosign: session.cosign()?,
+        signer,
+        publications: session.layout.publications(),
+    };
     verify.signatures(&repository, &held)?;
     let platforms = if held.manifest.is_index() {
         attested::images(&verify.registry, &repository, &held)?

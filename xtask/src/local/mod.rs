@@ -23,6 +23,7 @@ use crate::base::context::{Environment, Layout};
 use crate::base::error::Fault;
 use crate::base::ids::Platform;
 use crate::base::ui::Ui;
+use crate::registry::Registry;
 use crate::run::Runner;
 use crate::tools::{Tool, Toolbox};
 use offline::Base;
@@ -76,6 +77,8 @@ pub struct Local<'a> {
     pub runner: &'a Runner,
     /// Finds the tools.
     pub tools: &'a Toolbox,
+    /// Asks registries what they have.
+    pub registry: &'a Registry,
     /// For remarks.
     pub ui: Ui,
 }
@@ -136,8 +139,8 @@ impl Local<'_> {
         fs::create_dir_all(self.layout.local())
             .with_context(|| format!("creating {}", self.layout.local().display()))?;
         let keys = keys::ensure(self.layout, self.runner, &self.tools.get(Tool::Cosign)?)?;
-        state.offline = (wanted.scanner || !wanted.bases.is_empty())
-            && offline::needed(wanted, &self.buildx()?, self.runner)?;
+        state.offline =
+            (wanted.scanner || !wanted.bases.is_empty()) && offline::needed(wanted, self.registry)?;
         state.mode = Some(self.choose_mode()?);
         state.ready = false;
         // What is started is written down first: a killed `up` leaves nothing that `down` cannot find.

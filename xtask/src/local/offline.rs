@@ -10,17 +10,22 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::argv::Argv;
 use crate::argv::buildx::Buildx;
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Platform};
 use crate::local::{Local, Stack, Wanted};
-use crate::run::{Output, Runner};
+use crate::registry::Registry;
+use crate::run::Output;
 use crate::tools::Tool;
 
 /// Where the local registry keeps the stand-ins.
 pub(super) const NAMESPACE: &str = "offline";
+
+/// How long a hub may take to answer before it counts as out of reach.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What BuildKit runs for an SBOM, see `defaultSBOMGenerator` in its `frontend/attestations/parse.go`.
 const SCANNER: &str = "docker.io/docker/buildkit-syft-scanner:stable-1";
@@ -85,14 +90,10 @@ fn names(platforms: &[Platform]) -> String {
 }
 
 /// Whether stand-ins are needed: one of the official images does not answer from here.
-pub(super) fn needed(wanted: &Wanted, buildx: &Buildx, runner: &Runner) -> Result<bool> {
+pub(super) fn needed(wanted: &Wanted, registry: &Registry) -> Result<bool> {
     let bases = wanted.bases.iter().flat_map(|base| base.recipe.replaces.first()).map(String::as_str);
     for reference in bases.chain(wanted.scanner.then_some(SCANNER)) {
-        let argv = buildx
-            .argv(format!("look for {reference}"))
-            .args(["imagetools", "inspect", "--raw", reference])
-            .limit(10);
-        if !runner.run(&argv, Output::Capture)?.success() {
+        if !registry.answers(reference, PATIENCE)? {
             return Ok(true);
         }
     }
@@ -107,7 +108,7 @@ pub(super) fn serve(local: &Local<'_>, stack: &Stack, wanted: &Wanted) -> Result
         let folder = home.join(Digest::of(base.folder.display().to_string().as_bytes()).hex());
         let tags: Vec<String> =
             base.recipe.replaces.iter().map(|reference| stand_in(&stack.registry, reference)).collect();
-        unless_made(local, &buildx, &folder, &base.stamp(&wanted.platforms)?, &tags, || {
+        unless_made(local, &folder, &base.stamp(&wanted.platforms)?, &tags, || {
             local.ui.note(format!(
                 "Docker Hub cannot be reached: {} made from Debian packages, for the local stack only",
                 base.recipe
@@ -124,7 +125,7 @@ pub(super) fn serve(local: &Local<'_>, stack: &Stack, wanted: &Wanted) -> Result
         let tool = Tool::SbomScanner;
         let version = tool.pinned(local.layout)?.to_string();
         let tags = [stand_in(&stack.registry, SCANNER)];
-        unless_made(local, &buildx, &home.join(tool.binary()), &version, &tags, || {
+        unless_made(local, &home.join(tool.binary()), &version, &tags, || {
             let binary = PathBuf::from(local.tools.get(tool)?.program.path);
             let folder = binary.parent().context("a binary has a folder")?;
             let dockerfile = tool.module(local.layout).join("Dockerfile");
@@ -137,7 +138,6 @@ pub(super) fn serve(local: &Local<'_>, stack: &Stack, wanted: &Wanted) -> Result
 /// Calls `make`, unless that was done for this stamp and the registry still has the result.
 fn unless_made(
     local: &Local<'_>,
-    buildx: &Buildx,
     folder: &Path,
     stamp: &str,
     tags: &[String],
@@ -145,7 +145,7 @@ fn unless_made(
 ) -> Result<()> {
     let made = folder.join("stamp");
     let same = crate::base::files::read_optional(&made)?.is_some_and(|old| old == stamp.as_bytes());
-    if same && all_there(buildx, local.runner, tags)? {
+    if same && all_there(local.registry, tags)? {
         return Ok(());
     }
     make()?;
@@ -156,10 +156,9 @@ fn stand_in(registry: &str, reference: &str) -> String {
     format!("{registry}/{NAMESPACE}/{}", reference.trim_start_matches("docker.io/"))
 }
 
-fn all_there(buildx: &Buildx, runner: &Runner, references: &[String]) -> Result<bool> {
+fn all_there(registry: &Registry, references: &[String]) -> Result<bool> {
     for reference in references {
-        let argv = crate::argv::imagetools::raw(buildx, reference);
-        if !runner.run(&argv, Output::Capture)?.success() {
+        if !registry.exists(reference)? {
             return Ok(false);
         }
     }

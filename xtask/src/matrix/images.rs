@@ -139,7 +139,7 @@ fn overrides(table: &Table<'_>, errors: &Errors<'_>, names: &NameTable) -> Vec<O
 fn binaries(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Located<String>> {
     let paths = table.strings("binaries").unwrap_or_default();
     for path in &paths {
-        if !crate::base::contents::pattern(&path.value) {
+        if !crate::base::patterns::pattern(&path.value) {
             let message = format!("`{}` is no absolute path of a file", path.value);
             let help =
                 "begin with /, end with a name; `*` is allowed, spaces and other special characters are not";

@@ -1,4 +1,10 @@
 //! Reads and writes the publication records that are attached to an index.
+//!
+//! Whether there is a record is told by the registry, never by what cosign prints. `cosign verify-attestation` says the
+//! same of an index without a record and of one whose records are signed by somebody else (3.1.3: "none of the
+//! attestations matched the predicate type"), so it is asked only where something is attached that can hold a record:
+//! a bundle whose annotation `dev.sigstore.bundle.predicateType` names our type, or one (of cosign 2, or of another
+//! tool) that does not say. Then it has to verify one, and anything else is an error.
 
 use anyhow::Result;
 use std::path::PathBuf;
@@ -9,6 +15,7 @@ use crate::base::error::Fault;
 use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::record::Publication;
 use crate::publish::statements::{KIND, parse};
+use crate::registry::Registry;
 use crate::run::retry;
 use crate::session::Session;
 
@@ -16,28 +23,41 @@ use crate::session::Session;
 const ATTEMPTS: usize = 3;
 
 /// Who reads and writes.
-pub(crate) struct Attached<'a> {
+pub(crate) struct AttestationStore<'a> {
     pub(crate) session: &'a Session,
+    pub(crate) registry: &'a Registry,
     pub(crate) cosign: &'a Cosign,
     pub(crate) signer: &'a Signer,
 }
 
-impl Attached<'_> {
+impl AttestationStore<'_> {
     /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
     ///
     /// # Errors
-    /// If cosign cannot tell: then there may be some.
+    /// If the registry or cosign cannot tell, or if what is attached was not signed by whom we trust.
     pub(crate) fn read(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Publication>> {
+        if !self.may_have(repository, digest)? {
+            return Ok(Vec::new());
+        }
         let argv = self.cosign.attestations(self.signer, repository, digest, KIND);
         let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
         if !finished.success() {
-            return if is_none(&finished.stderr) {
-                Ok(Vec::new())
-            } else {
-                Err(finished.fault(&argv).into())
-            };
+            let fault = finished.fault(&argv);
+            return Err(fault
+                .help("the registry holds a record of this index, and none that is signed as [sign] of matrix.toml says: see who else publishes there")
+                .into());
         }
         Ok(parse(&finished.stdout).into_iter().filter(|record| record.digest == *digest).collect())
+    }
+
+    /// Whether anything is attached to an index that can be a record.
+    fn may_have(&self, repository: &Repository, digest: &Digest) -> Result<bool> {
+        for attachment in self.registry.attached(repository, digest)? {
+            if self.registry.may_state(repository, &attachment, KIND)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Attaches a record to its index.
@@ -72,13 +92,6 @@ impl Attached<'_> {
         ))
         .into())
     }
-}
-
-/// Whether cosign found no statement of ours: none at all, none of this type, or none signed by whom we trust.
-fn is_none(stderr: &str) -> bool {
-    ["no matching attestations", "none of the attestations matched", "no signatures found", "no attestations"]
-        .iter()
-        .any(|words| stderr.to_lowercase().contains(words))
 }
 
 /// The file that `cosign attest` reads a record from.

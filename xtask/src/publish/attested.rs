@@ -8,9 +8,8 @@ use crate::base::ids::{Digest, Platform, Repository};
 use crate::base::record::{BaseImage, Child};
 use crate::matrix::Sbom;
 use crate::plan::Cell;
-use crate::registry::attestations::{self, Description};
 use crate::registry::manifest::Descriptor;
-use crate::registry::{Held, Registry};
+use crate::registry::{FetchedManifest, Registry};
 
 /// The image of one platform, and what is attested about it.
 #[derive(Debug, Clone, Serialize)]
@@ -46,18 +45,19 @@ impl Checked {
 }
 
 /// The image of each platform in an index, with what is attested about it. All of it has to fit together.
-pub(crate) fn images(registry: &Registry, repository: &Repository, held: &Held) -> Result<Vec<Checked>> {
-    let described = registry.describe(&repository.at(&held.digest), attestations::DESCRIPTION)?;
-    let description = Description::parse(&described)?;
-    held.manifest.images().map(|entry| image(registry, repository, held, entry, &description)).collect()
+pub(crate) fn images(
+    registry: &Registry,
+    repository: &Repository,
+    held: &FetchedManifest,
+) -> Result<Vec<Checked>> {
+    held.manifest.images().map(|entry| image(registry, repository, held, entry)).collect()
 }
 
 fn image(
     registry: &Registry,
     repository: &Repository,
-    held: &Held,
+    held: &FetchedManifest,
     entry: &Descriptor,
-    description: &Description,
 ) -> Result<Checked> {
     let text = entry.platform_text();
     let refuse =
@@ -72,7 +72,8 @@ fn image(
     };
     // What another tool published may have any platform, and nothing attested.
     let Ok(platform) = text.parse::<Platform>() else { return Ok(checked) };
-    let image = description.image(&platform)?;
+    let manifest = registry.require(repository, &entry.digest)?.manifest;
+    let image = registry.image_config(repository, &manifest)?;
     if !image.is_for(&platform) {
         return refuse(format!("its configuration says {}/{}", image.os, image.architecture));
     }
@@ -80,12 +81,12 @@ fn image(
         return Ok(checked);
     }
     let statements = registry.statements(repository, &held.manifest, &entry.digest)?;
-    checked.provenance = statements.provenance().map(str::to_owned);
+    checked.provenance = statements.provenance_type().map(str::to_owned);
     checked.sbom = statements.sbom();
-    match description.provenance(&platform) {
+    match statements.provenance() {
         Some(found) => {
-            checked.builder = Some(found.builder);
-            checked.materials = found.materials;
+            checked.builder = Some(found.builder.clone());
+            checked.materials = found.materials.clone();
         }
         None if checked.provenance.is_some() => {
             return refuse("its provenance cannot be read".to_owned());

@@ -10,14 +10,14 @@ use crate::base::ids::{Digest, Repository};
 use crate::base::record::{self, DigestRecord, Publication, Signature};
 use crate::build::built_index;
 use crate::plan::{Cell, Pair, Plan, Sign};
-use crate::publish::attestation_store::Attached;
+use crate::publish::attestation_store::AttestationStore;
 use crate::publish::image_tests::Tests;
 use crate::publish::index;
-use crate::publish::pinned_index::Exact;
+use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_rules;
 use crate::publish::tagging::Tagging;
 use crate::registry::manifest::Manifest;
-use crate::registry::{Held, Registry};
+use crate::registry::{FetchedManifest, Registry};
 use crate::run::retry;
 use crate::session::Session;
 
@@ -35,7 +35,7 @@ pub(crate) struct Merge<'a> {
 
 /// An index that its repository holds, tagged or not.
 struct Pushed {
-    held: Held,
+    held: FetchedManifest,
     /// It was not there before.
     new: bool,
 }
@@ -102,17 +102,17 @@ impl Merge<'_> {
                 .filter(|version| tag_rules::is_version(version, &self.plan.revision)),
             allow_downgrade: self.allow_downgrade,
         };
-        let (session, cosign) = (self.session, &self.cosign);
-        let attached = self.signer.as_ref().map(|signer| Attached { session, cosign, signer });
-        let (buildx, registry) = (self.buildx, &self.registry);
-        let exact = Exact::of(session, buildx, repository, &held)?;
-        Tagging { session, buildx, registry, cell, repository, ours, exact, attached }.run(publication, new)
+        let (session, cosign, registry) = (self.session, &self.cosign, &self.registry);
+        let store = |signer| AttestationStore { session, registry, cosign, signer };
+        let attached = self.signer.as_ref().map(store);
+        let exact = PinnedIndex::new(registry, repository, held);
+        Tagging { session, registry, cell, repository, ours, exact, attached }.run(publication, new)
     }
 
     /// Step 2.
     fn check_sources(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
         for record in records {
-            let held = self.registry.expect(repository, &record.digest)?;
+            let held = self.registry.require(repository, &record.digest)?;
             built_index::check(&held, &cell.id, &record.platform)
                 .with_context(|| format!("check the record of {}", record.arch))?;
         }
@@ -133,7 +133,7 @@ impl Merge<'_> {
         }
         self.retry(&join.push_untagged(self.buildx, &digest))?;
         // imagetools ignores a wrong digest in the place of a tag: only what can be read back is true.
-        let held = self.registry.expect(&join.repository, &digest)?;
+        let held = self.registry.require(&join.repository, &digest)?;
         self.session.ui.note(format!("{}: pushed the index {} untagged", cell.id, digest.short()));
         Ok(Pushed { held, new: true })
     }

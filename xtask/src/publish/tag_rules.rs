@@ -8,7 +8,7 @@ use crate::base::record::PublishedTag;
 use crate::base::version;
 use crate::plan::PlannedTag;
 use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED, ANNOTATION_REVISION, ANNOTATION_VERSION};
-use crate::registry::Held;
+use crate::registry::FetchedManifest;
 
 /// What a tag holds now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct TagState {
     pub version: Option<String>,
 }
 
-impl From<&Held> for TagState {
-    fn from(held: &Held) -> Self {
+impl From<&FetchedManifest> for TagState {
+    fn from(held: &FetchedManifest) -> Self {
         let annotation = |key: &str| held.manifest.annotations.get(key).cloned();
         let revision = annotation(ANNOTATION_REVISION).unwrap_or_default();
         Self {

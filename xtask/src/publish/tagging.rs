@@ -6,14 +6,13 @@
 
 use anyhow::Result;
 
-use crate::argv::buildx::Buildx;
 use crate::base::error::Fault;
 use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::parallel;
 use crate::base::record::Publication;
 use crate::plan::Cell;
-use crate::publish::attestation_store::Attached;
-use crate::publish::pinned_index::Exact;
+use crate::publish::attestation_store::AttestationStore;
+use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_rules::{self, Later, Moves, Ours, TagState};
 use crate::registry::Registry;
 use crate::session::Session;
@@ -27,15 +26,14 @@ const READERS: usize = 4;
 /// The tags of one cell in one repository.
 pub(crate) struct Tagging<'a> {
     pub(crate) session: &'a Session,
-    pub(crate) buildx: &'a Buildx,
     pub(crate) registry: &'a Registry,
     pub(crate) cell: &'a Cell,
     pub(crate) repository: &'a Repository,
     pub(crate) ours: Ours<'a>,
     /// Its index, to set tags to.
-    pub(crate) exact: Exact<'a>,
+    pub(crate) exact: PinnedIndex<'a>,
     /// Where records are attached; nowhere if nothing is signed.
-    pub(crate) attached: Option<Attached<'a>>,
+    pub(crate) attached: Option<AttestationStore<'a>>,
 }
 
 /// What the tags hold after they were set.
@@ -144,8 +142,8 @@ impl Tagging<'_> {
                 continue;
             };
             let Some(record) = attached.read(self.repository, &newer.digest)?.pop() else { continue };
-            let held = self.registry.expect(self.repository, &newer.digest)?;
-            let theirs = Exact::of_any(self.session, self.buildx, self.repository, &held)?;
+            let held = self.registry.require(self.repository, &newer.digest)?;
+            let theirs = PinnedIndex::new(self.registry, self.repository, held);
             for planned in self.cell.tags.iter().filter(|tag| !tag.immutable) {
                 let tag = &planned.name;
                 let claimed = record.tags_in(self.repository).any(|theirs| theirs.name == *tag);

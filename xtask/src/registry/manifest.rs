@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::base::ids::{Digest, Platform};
 
 /// The largest manifest that a registry has to accept (OCI distribution spec: 4 MiB).
-const LIMIT: usize = 4 << 20;
+pub const LIMIT: usize = 4 << 20;
 
 /// A manifest, as far as it lists other things.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,15 +27,21 @@ pub struct Manifest {
     pub annotations: BTreeMap<String, String>,
     /// What an image or attestation manifest holds. An index has none.
     #[serde(default)]
-    pub layers: Vec<Layer>,
+    pub layers: Vec<BlobDescriptor>,
+    /// The configuration of an image. An index has none.
+    #[serde(default)]
+    pub config: Option<BlobDescriptor>,
     /// What it is about, where it refers to something (OCI 1.1).
     #[serde(default)]
     pub subject: Option<Subject>,
 }
 
-/// A part of a manifest.
+/// A blob that a manifest names.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Layer {
+pub struct BlobDescriptor {
+    /// Its digest, by any algorithm.
+    #[serde(default)]
+    pub digest: String,
     /// Its size as the registry holds it, in bytes.
     #[serde(default)]
     pub size: u64,
@@ -53,9 +59,13 @@ pub struct Subject {
 
 /// An entry of an index.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// What it points to.
     pub digest: Digest,
+    /// The type of what refers to something, in a list of referrers.
+    #[serde(default)]
+    pub artifact_type: String,
     /// The platform; `unknown/unknown` for attestations.
     pub platform: Option<DescribedPlatform>,
     /// Its annotations.

@@ -9,6 +9,7 @@ mod signals;
 
 use anyhow::{Context as _, Result};
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -128,6 +129,11 @@ impl Runner {
         Self { limit, ..self }
     }
 
+    /// The time limit of a call that has `usual` by itself.
+    pub fn limit(&self, usual: Duration) -> Duration {
+        self.limit.unwrap_or(usual)
+    }
+
     /// What was run so far. The clients of registries count with it, too.
     pub fn usage(&self) -> &Usage {
         &self.usage
@@ -186,13 +192,33 @@ impl Runner {
         Ok(String::from_utf8_lossy(&finished.stdout).trim_end().to_owned())
     }
 
+    /// Runs a command that reads `input`, which is short, to its end, and captures what it prints.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn feed(&self, argv: &Argv, input: &[u8]) -> Result<Finished> {
+        self.check_interrupted()?;
+        let mut command = command(argv)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let began = Instant::now();
+        let mut child = command.spawn().map_err(|error| cannot_start(argv, &error))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Who does not want to read it says so by its exit code.
+            let _ = stdin.write_all(input);
+        }
+        let finished = self.supervise(child, argv)?;
+        self.usage.process(&name(argv), began.elapsed());
+        self.check_interrupted()?;
+        Ok(finished)
+    }
+
     fn supervise(&self, mut child: Child, argv: &Argv) -> Result<Finished> {
         let group = child.id();
         self.signals.register(group);
         let stdout = child.stdout.take().map(Reader::start);
         let stderr = child.stderr.take().map(Reader::start);
         let (done, watch) = mpsc::channel::<()>();
-        let limit = argv.time_limit.map(|limit| self.limit.unwrap_or(limit));
+        let limit = argv.time_limit.map(|limit| self.limit(limit));
         let watchdog = limit.map(|limit| {
             let signals = self.signals.clone();
             thread::spawn(move || watch_over(&signals, group, limit, &watch))
@@ -285,6 +311,13 @@ mod tests {
         assert_eq!((finished.code, &*finished.stdout, &*finished.stderr), (Some(3), &b"out\n"[..], "err\n"));
         let text = finished.fault(&sh("")).to_string();
         assert_eq!(text, "try the shell: `sh` failed: exit code 3\n    err");
+    }
+
+    #[test]
+    fn a_command_reads_what_it_is_fed() {
+        let finished = runner().feed(&sh("read line; echo \"<$line>\""), b"ghcr.io").unwrap();
+        assert_eq!(&*finished.stdout, b"<ghcr.io>\n");
+        assert_eq!(runner().feed(&sh("exit 3"), &[0; 1 << 20]).unwrap().code, Some(3));
     }
 
     #[test]

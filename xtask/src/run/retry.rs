@@ -15,10 +15,10 @@ const ATTEMPTS: u32 = 4;
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// After this time no further try is begun: a limit for all of them together, however long each may take.
+/// After this time no further try begins: a limit for all of them together, however long each may take.
 const TOTAL: Duration = Duration::from_secs(600);
 
-/// What registries, git and the network say when it is worth asking again. Matched in lower case.
+/// What registries, the servers before and behind them, git and the network say when it is worth asking again. Matched in lower case.
 const TEMPORARY: &[&str] = &[
     "connection refused",
     "connection reset",
@@ -34,6 +34,9 @@ const TEMPORARY: &[&str] = &[
     "500 internal server error",
     "502 bad gateway",
     "503 service unavailable",
+    "503 service temporarily unavailable",
+    "503 slow down",
+    "slowdown",
     "504 gateway timeout",
     "temporary failure in name resolution",
     "could not resolve host",
@@ -45,7 +48,10 @@ const TEMPORARY: &[&str] = &[
     "server misbehaving",
     "no route to host",
     "network is unreachable",
+    "no such host",
     "stream error",
+    "goaway",
+    "secondary rate limit",
 ];
 
 /// Whether a failure may be gone the next time.
@@ -53,8 +59,9 @@ pub fn is_temporary(finished: &Finished) -> bool {
     finished.timed_out.is_some() || is_telling(&finished.stderr)
 }
 
-/// Whether a text says that something may pass: by one of the phrases, or by the status of a service of Sigstore,
-/// `Fulcio returned 503`, `unexpected response: 500` or `[POST /api/v1/log/entries][502]`.
+/// Whether a text says that something may pass: by one of the phrases, by the status of a service of Sigstore, `Fulcio
+/// returned 503`, `unexpected response: 500` or `[POST /api/v1/log/entries][502]`, or by that of a registry, whatever it
+/// is called: `unexpected status code 520`, `unexpected status from GET request to …: 520 Origin Error`.
 fn is_telling(text: &str) -> bool {
     let text = text.to_lowercase();
     let status = |before: &str| {
@@ -65,7 +72,42 @@ fn is_telling(text: &str) -> bool {
         })
     };
     TEMPORARY.iter().any(|part| text.contains(part))
-        || ["returned ", "response: ", "]["].into_iter().any(status)
+        || ["returned ", "response: ", "][", "status code "].into_iter().any(status)
+        || text.lines().any(|line| line.contains("unexpected status")) && status(": ")
+}
+
+/// The tries of one call: how many are left, and how long to wait before the next.
+#[derive(Debug)]
+pub struct Tries<'a> {
+    runner: &'a Runner,
+    ui: Ui,
+    made: u32,
+    pause: Duration,
+    began: Instant,
+}
+
+impl<'a> Tries<'a> {
+    /// The first try begins now.
+    pub fn new(runner: &'a Runner, ui: Ui) -> Self {
+        Self { runner, ui, made: 1, pause: FIRST_PAUSE, began: Instant::now() }
+    }
+
+    /// Says why there is another try and waits for it, at least as long as the other side has asked for. `false`: there
+    /// is none.
+    ///
+    /// # Errors
+    /// If we were asked to stop meanwhile.
+    pub fn again(&mut self, purpose: &str, reason: &str, asked: Option<Duration>) -> Result<bool> {
+        let pause = (self.pause + jitter(self.pause)).max(asked.unwrap_or_default());
+        if self.made >= ATTEMPTS || self.began.elapsed() + pause >= TOTAL {
+            return Ok(false);
+        }
+        self.ui.note(format!("{purpose}: {reason}; trying again ({} of {})", self.made, ATTEMPTS - 1));
+        sleep(self.runner, pause)?;
+        self.pause *= 2;
+        self.made += 1;
+        Ok(true)
+    }
 }
 
 /// Runs a command until it succeeds, fails for good, or has been tried often enough. Returns the last result.
@@ -75,18 +117,13 @@ fn is_telling(text: &str) -> bool {
 /// # Errors
 /// As [`Runner::run`].
 pub fn run(runner: &Runner, ui: Ui, argv: &Argv, again: impl Fn(&Finished) -> bool) -> Result<Finished> {
-    let (mut pause, began) = (FIRST_PAUSE, Instant::now());
-    for attempt in 1.. {
+    let mut tries = Tries::new(runner, ui);
+    loop {
         let finished = runner.run(argv, Output::Capture)?;
-        if finished.success() || attempt >= ATTEMPTS || began.elapsed() >= TOTAL || !again(&finished) {
+        if finished.success() || !again(&finished) || !tries.again(&argv.purpose, reason(&finished), None)? {
             return Ok(finished);
         }
-        let reason = reason(&finished);
-        ui.note(format!("{}: {reason}; trying again ({attempt} of {})", argv.purpose, ATTEMPTS - 1));
-        sleep(runner, pause + jitter(pause))?;
-        pause *= 2;
     }
-    runner.run(argv, Output::Capture)
 }
 
 /// The line that says why it was worth another try, else the last one.
@@ -158,6 +195,13 @@ mod tests {
             "Get \"http://x/v2/\": EOF",
             "Fulcio returned 503: overloaded",
             "[POST /api/v1/log/entries][502] createLogEntryDefault",
+            "unexpected status from PUT request to https://r/v2/a/manifests/1: 503 Service Temporarily Unavailable",
+            "unexpected status from HEAD request to https://r/v2/a/manifests/1: 520 Origin Error",
+            "GET https://r/v2/a/manifests/1: unexpected status code 520 : <!DOCTYPE html>",
+            "unexpected status code 503 Slow Down",
+            "dial tcp: lookup ghcr.io: no such host",
+            "http2: server sent GOAWAY and closed the connection",
+            "denied: You have exceeded a secondary rate limit",
         ] {
             assert!(is_temporary(&finished(text)), "{text}");
         }
@@ -167,6 +211,8 @@ mod tests {
             "denied: permission_denied",
             "manifest unknown",
             "not found",
+            "unexpected status from GET request to https://r/v2/a/manifests/1: 404 Not Found",
+            "unexpected status code 403 Forbidden",
             "invalid reference format",
         ] {
             assert!(!is_temporary(&finished(text)), "{text}");

@@ -36,13 +36,16 @@ pub struct Session {
     pub ui: Ui,
     /// Finds the tools.
     pub tools: Toolbox,
+    /// Reads from registries and writes to them.
+    registry: Registry,
 }
 
 impl Session {
     /// Puts the parts together.
     pub fn new(context: Context, layout: Layout, runner: Runner, ui: Ui) -> Self {
         let tools = Toolbox::new(&layout, &context.environment, &runner, ui);
-        Self { context, layout, runner, ui, tools }
+        let registry = Registry::new(&context.environment, &runner, ui);
+        Self { context, layout, runner, ui, tools, registry }
     }
 
     /// The local stack of this checkout.
@@ -52,6 +55,7 @@ impl Session {
             environment: &self.context.environment,
             runner: &self.runner,
             tools: &self.tools,
+            registry: &self.registry,
             ui: self.ui,
         }
     }
@@ -115,11 +119,18 @@ impl Session {
     /// # Errors
     /// If buildx is missing, or if the local stack does not start.
     pub fn buildx(&self, plan: &Plan, named: Option<&str>) -> Result<(Buildx, Option<Stack>)> {
-        let local = plan.sign == Sign::Local;
-        let stack = if local { Some(self.local_up()?) } else { None };
+        let stack = self.stack(plan)?;
         let program = self.tools.get(Tool::Buildx)?.program;
         let buildx = chosen_builder(program, stack.as_ref(), named);
         Ok((buildx, stack))
+    }
+
+    /// The local stack, started, if a plan is for it.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn stack(&self, plan: &Plan) -> Result<Option<Stack>> {
+        (plan.sign == Sign::Local).then(|| self.local_up()).transpose()
     }
 
     /// cosign.
@@ -190,9 +201,9 @@ impl Session {
         Ok((chosen_builder(program, stack.as_ref(), named), stack))
     }
 
-    /// Reads from registries with the credentials of `buildx`.
-    pub fn registry(&self, buildx: &Buildx) -> Registry {
-        Registry { buildx: buildx.clone(), runner: self.runner.clone(), ui: self.ui }
+    /// The client of registries: what it has learnt of one serves the whole session.
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
     }
 }
 

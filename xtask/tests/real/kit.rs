@@ -80,9 +80,10 @@ pub fn registry(checkout: &Checkout) -> Service {
 
 /// What the proxy does to which request.
 pub struct Fault<'a> {
-    /// `refuse`, `reset`, `delay`, `429`, `500`, `503`, `lie-digest`, `stale-tag` or `drop-after-commit`.
+    /// `refuse`, `reset`, `delay`, `429`, `500`, `503`, `nginx-503`, `cloudflare-520`, `s3-slow-down`, `hold`,
+    /// `lie-digest`, `stale-tag` or `drop-after-commit`.
     pub kind: &'a str,
-    /// Only requests with this in `METHOD path` count.
+    /// Only requests count whose `METHOD path` this regular expression matches.
     pub matching: &'a str,
     /// The first that is hit, from 1.
     pub n: usize,
@@ -106,6 +107,8 @@ pub struct Seen {
     pub requests: usize,
     /// Whether the fault did any harm.
     pub fired: bool,
+    /// How many requests were held back.
+    pub held: usize,
     /// `METHOD path -> STATUS` of each request, whether it counted or not.
     pub log: Vec<String>,
 }
@@ -138,8 +141,14 @@ impl Proxy {
         Seen {
             requests: usize::try_from(seen["requests"].as_u64().unwrap()).unwrap(),
             fired: seen["fired"].as_bool().unwrap(),
+            held: usize::try_from(seen["held"].as_u64().unwrap()).unwrap(),
             log: log.map(|line| line.as_str().unwrap().to_owned()).collect(),
         }
+    }
+
+    /// Lets go on what was held back.
+    pub fn release(&self) {
+        self.control("POST", "/release", "");
     }
 
     /// No more faults; what was seen stays.
@@ -221,6 +230,26 @@ pub fn faults(checkout: &Checkout) {
         let seen = proxy.seen();
         assert!(seen.fired && seen.requests == 3 && seen.log.len() == 3, "{kind}: {seen:?}");
     }
+    // The words of nginx, Cloudflare and S3, in the status and in the body.
+    for (kind, line, body) in [
+        ("nginx-503", "503 Service Temporarily Unavailable", "<center>nginx</center>"),
+        ("cloudflare-520", "520 Origin Error", "Web server is returning an unknown error"),
+        ("s3-slow-down", "503 Slow Down", "<Code>SlowDown</Code>"),
+    ] {
+        proxy.arm(&Fault::at(kind, 1));
+        let (_, head, text) = get().unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {line}\r\n")) && text.contains(body), "{head}\n{text}");
+    }
+    // What is held back goes on when it may.
+    proxy.arm(&Fault { matching: "^GET /v2/kit/manifests/[no]", ..Fault::at("hold", 1) });
+    std::thread::scope(|scope| {
+        let held = scope.spawn(status);
+        wait("a request is held back", || proxy.seen().held == 1);
+        assert_eq!(http(address, "HEAD", path).unwrap().0, 200, "it does not match");
+        assert!(!held.is_finished());
+        proxy.release();
+        assert_eq!(held.join().unwrap(), Some(200));
+    });
     // Half of the body arrives, or half of the headers.
     proxy.arm(&Fault { times: 2, ..Fault::at("reset", 1) });
     assert_eq!((get(), http(address, "HEAD", path)), (None, None));

@@ -29,6 +29,7 @@ mod policy;
 mod readme;
 mod registries;
 mod registry;
+mod registry_client;
 mod shim;
 mod sigstore;
 mod stack;
@@ -81,6 +82,10 @@ const SCENARIOS: &[Scenario] = &[
     ("the_workflow_survives_failures", workflow::failures),
     ("every_command_of_the_readme_works", readme::commands),
     ("the_proxy_spoils_what_it_is_told_to", kit::faults),
+    ("registries_are_asked_and_answer", registry_client::requests),
+    ("referrers_are_found_by_the_api", registry_client::referrers),
+    ("tokens_are_got_for_whom_they_are_for", registry_client::tokens),
+    ("passwords_and_authorities_are_found_where_docker_has_them", registry_client::helpers),
     ("keyless_signatures_bear_an_identity", sigstore::identities),
     ("the_same_on_a_docker_engine", engine::quickstart),
 ];

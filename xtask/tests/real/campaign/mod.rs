@@ -12,10 +12,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::checkout::{Checkout, Done, run};
+use crate::checkout::{Checkout, Done, run, wait};
 use crate::kit::{Fault, Proxy};
 use crate::registry;
-use crate::shim::as_plugin;
 use crate::sigstore::{PUBLISHER, Sigstore};
 pub use watch::{Violations, Watch};
 
@@ -23,8 +22,23 @@ pub use watch::{Violations, Watch};
 const CELL: &str = "app.main";
 
 /// Every way in which the proxy can spoil a request.
-pub const FAULTS: [&str; 9] =
-    ["refuse", "reset", "delay", "429", "500", "503", "lie-digest", "stale-tag", "drop-after-commit"];
+pub const FAULTS: [&str; 12] = [
+    "refuse",
+    "reset",
+    "delay",
+    "429",
+    "500",
+    "503",
+    "nginx-503",
+    "cloudflare-520",
+    "s3-slow-down",
+    "lie-digest",
+    "stale-tag",
+    "drop-after-commit",
+];
+
+/// The requests that set tags for people: those of the matrix begin with these.
+const SET_TAG: &str = "^PUT /v2/faults/app/manifests/[1l]";
 
 /// The clock of the first plan; each further one is a second later. 2026-11-21T00:00:00Z.
 const CLOCK: u64 = 1_795_219_200;
@@ -170,8 +184,17 @@ impl Campaign {
     /// One merge that is killed while the proxy holds its `n`-th request back. Its children are not killed: what they
     /// have begun goes on.
     pub fn kill(&mut self, n: usize) {
+        self.kill_at("", n);
+    }
+
+    /// One merge that is killed while it sets its `n`-th tag.
+    pub fn kill_at_tag(&mut self, n: usize) {
+        self.kill_at(SET_TAG, n);
+    }
+
+    fn kill_at(&mut self, matching: &str, n: usize) {
         let name = self.prepare();
-        self.proxy.arm(&Fault { milliseconds: 400, ..Fault::at("delay", n) });
+        self.proxy.arm(&Fault { milliseconds: 400, matching, ..Fault::at("delay", n) });
         let mut child = self
             .merge(&name)
             .stdout(std::process::Stdio::null())
@@ -191,7 +214,7 @@ impl Campaign {
         self.proxy.disarm();
         self.counts.faults += usize::from(code.is_none());
         let done = Done { code, stdout: String::new(), stderr: "killed".to_owned() };
-        self.after(&name, &done, &format!("killed at request {n}"));
+        self.after(&name, &done, &format!("killed at request {n} {matching}"));
     }
 
     /// cosign that fails, hangs, or says that all is well and does nothing; buildx that dies half way.
@@ -235,28 +258,18 @@ impl Campaign {
     /// older one has to find out, and to give way.
     pub fn overtaken(&mut self, nth: usize) {
         let (older, newer) = (self.prepare(), self.prepare());
-        let folder = self.checkout.root.join(format!("{older}/shims"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let real = self.checkout.root.join("target/tools/bin/docker-buildx");
-        let command = self.merge(&newer);
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
-        let script = format!(
-            "#!/bin/sh\n\
-             case \"$*\" in\n  *'imagetools create'*'--progress plain --tag '*':'[1l]*)\n    echo x >>'{0}/count'\n    \
-             [ \"$(wc -l <'{0}/count')\" -eq {nth} ] && PATH='{1}' DOCKER_CONFIG= {2} >'{0}/newer.log' 2>&1 ;;\nesac\nexec '{3}' \"$@\"\n",
-            folder.display(),
-            std::env::var("PATH").unwrap(),
-            words.join(" "),
-            real.display()
-        );
-        shim(&folder, "docker-buildx", &script);
-        as_plugin(&folder);
         self.watch.lenient();
-        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-        let done = run(self.merge(&older).env("PATH", path).env("DOCKER_CONFIG", &folder));
-        assert!(std::fs::read_to_string(folder.join("newer.log")).is_ok(), "nobody overtook: {}", done.all());
-        done.ok();
+        self.proxy.arm(&Fault { matching: SET_TAG, ..Fault::at("hold", nth) });
+        let log = std::fs::File::create(self.checkout.root.join(&older).join("log")).unwrap();
+        let mut command = self.merge(&older);
+        let mut late = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        wait("the older merge sets a tag", || self.proxy.seen().held == 1);
+        run(&mut self.merge(&newer)).ok();
+        self.proxy.release();
+        let status = late.wait().unwrap();
+        self.proxy.disarm();
+        let said = std::fs::read_to_string(self.checkout.root.join(&older).join("log")).unwrap();
+        assert!(status.success(), "{status}: {said}");
         self.counts.runs += 2;
         self.counts.faults += 1;
         self.counts.survived += 2;
@@ -430,6 +443,9 @@ pub fn sample(_: &Checkout) {
     campaign.spoil(&Fault { matching: "PUT /v2/faults/app/manifests/1", times: 50, ..Fault::at("503", 2) });
     for part in [1, 2, 3] {
         campaign.kill(requests * part / 4);
+    }
+    for nth in 1..=5 {
+        campaign.kill_at_tag(nth);
     }
     campaign.shims();
     campaign.full_disk();

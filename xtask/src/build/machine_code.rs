@@ -1,83 +1,11 @@
-//! What an image holds, as far as it tells for which machine it was made. Pure.
+//! For which machine the files of an image were made, and how they are taken out of it. Pure.
 //!
 //! BuildKit writes the architecture that was asked for into the configuration, whatever the files are: an image for
 //! arm64 that stands on a base pinned to amd64 says "arm64". Only the programs themselves do not lie.
 //!
-//! Sources: the OCI image configuration; ELF's header (`e_ident`, `e_machine`) as in `elf(5)`.
-
-use serde::{Deserialize, Serialize};
+//! Source: ELF's header (`e_ident`, `e_machine`) as in `elf(5)`.
 
 use crate::base::ids::Platform;
-
-/// The configuration of one platform's image, as `imagetools inspect --format '{{json .Image}}'` prints it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image {
-    /// E.g. `arm64`.
-    pub architecture: String,
-    /// E.g. `linux`.
-    pub os: String,
-    /// E.g. `v7`.
-    #[serde(default)]
-    pub variant: Option<String>,
-    /// How it is started.
-    #[serde(default)]
-    config: Config,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Config {
-    entrypoint: Option<Vec<String>>,
-    cmd: Option<Vec<String>>,
-    env: Option<Vec<String>>,
-    working_dir: Option<String>,
-}
-
-/// Debian's, and Docker's where an image sets none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-impl Image {
-    /// Whether the configuration says that it is for a platform.
-    pub fn is_for(&self, platform: &Platform) -> bool {
-        platform.matches(&self.os, &self.architecture, self.variant.as_deref())
-    }
-
-    /// The program that a container starts: the first word of the entrypoint, else of the command.
-    pub fn program(&self) -> Option<&str> {
-        let first = |words: &Option<Vec<String>>| words.as_ref().and_then(|words| words.first().cloned());
-        let none = first(&self.config.entrypoint).is_none();
-        let words = if none { &self.config.cmd } else { &self.config.entrypoint };
-        words.as_ref()?.first().map(String::as_str).filter(|word| !word.is_empty())
-    }
-
-    /// The paths at which a program can be, the first one that exists is it. None if its name cannot be written down
-    /// in a Dockerfile.
-    pub fn paths(&self, program: &str) -> Vec<String> {
-        let absolute =
-            |folder: &str, name: &str| format!("/{}/{name}", folder.trim_matches('/')).replace("//", "/");
-        let working = self.config.working_dir.as_deref().unwrap_or("/");
-        let paths = if program.starts_with('/') {
-            vec![program.to_owned()]
-        } else if program.contains('/') {
-            vec![absolute(working, program.trim_start_matches("./"))]
-        } else {
-            let path = self.config.env.iter().flatten().find_map(|entry| entry.strip_prefix("PATH="));
-            let folders = path.unwrap_or(DEFAULT_PATH).split(':').filter(|folder| folder.starts_with('/'));
-            folders.map(|folder| absolute(folder, program)).collect()
-        };
-        if paths.iter().all(|path| plain(path)) { paths } else { Vec::new() }
-    }
-}
-
-/// Whether a path of a file means itself, and nothing else, in a Dockerfile and in a pattern.
-pub fn plain(path: &str) -> bool {
-    path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@:,~=%".contains(c)) && !path.ends_with('/')
-}
-
-/// Whether a text is the absolute path of a file, or a pattern of such paths with `*` in it.
-pub fn pattern(text: &str) -> bool {
-    text.starts_with('/') && plain(&text.replace('*', "x"))
-}
 
 /// Files to be taken out of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,24 +128,6 @@ pub fn machine_name(machine: u16) -> String {
 mod tests {
     use super::*;
     use expect_test::expect;
-
-    fn image(config: &str) -> Image {
-        serde_json::from_str(&format!(r#"{{"architecture":"arm64","os":"linux","config":{config}}}"#))
-            .unwrap()
-    }
-
-    #[test]
-    fn programs_are_found_as_a_container_finds_them() {
-        let php = image(r#"{"Entrypoint":["php","x"],"Cmd":["y"],"Env":["PATH=/usr/local/bin:bad:/bin/"]}"#);
-        assert_eq!(php.program(), Some("php"));
-        assert_eq!(php.paths("php"), ["/usr/local/bin/php", "/bin/php"]);
-        assert_eq!(php.paths("/usr/bin/x"), ["/usr/bin/x"]);
-        assert_eq!(image(r#"{"Cmd":["./run"],"WorkingDir":"/app"}"#).paths("./run"), ["/app/run"]);
-        assert_eq!(image(r#"{"Entrypoint":[],"Cmd":["x"]}"#).program(), Some("x"));
-        assert_eq!(image("{}").program(), None);
-        assert!(image("{}").paths("a b").is_empty() && image("{}").paths("/x/$HOME").is_empty());
-        assert!(php.is_for(&"linux/arm64".parse().unwrap()) && !php.is_for(&"linux/amd64".parse().unwrap()));
-    }
 
     #[test]
     fn the_first_on_the_path_wins_and_none_has_to_be_there() {
