@@ -123,6 +123,46 @@ pub struct Publication {
     pub published: String,
 }
 
+/// What is attached to an index, signed, before its first tag moves: it says who claims which tags of one repository, and
+/// what they held. [`Publication`] is what became of it, as far as this machine knows.
+///
+/// Its JSON form has the fields of a [`Publication`] of one repository, as earlier versions of this tool wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicationClaim {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The plan.
+    pub plan: Digest,
+    /// The cell.
+    pub cell: CellId,
+    /// The upstream version.
+    pub version: Option<String>,
+    /// The upstream commit.
+    pub commit: Option<String>,
+    /// The commit of this repository.
+    pub revision: String,
+    /// The repository: a list of one.
+    pub repositories: Vec<Repository>,
+    /// Always empty, and not written any more.
+    #[serde(default, skip_serializing)]
+    pub unfinished: Vec<Unfinished>,
+    /// The digest of the index.
+    pub digest: Digest,
+    /// The image of each platform.
+    pub children: Vec<Child>,
+    /// The tags that move, in the order in which they are set, and those that hold the index already.
+    pub tags: Vec<PublishedTag>,
+    /// The tags of the plan that a newer publication holds. They are claimed all the same: should something older be
+    /// written over the newer publication, this one has the better right.
+    #[serde(default)]
+    pub skipped: Vec<Tag>,
+    /// How it is signed.
+    pub signature: Signature,
+    /// RFC 3339, UTC.
+    pub published: String,
+}
+
 /// One platform of an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,10 +212,8 @@ impl Publication {
     /// run again finds its tags set already, and would forget where they came from.
     #[must_use]
     pub fn remember(mut self, earlier: Option<&Self>) -> Self {
-        let Some(earlier) = earlier.filter(|earlier| earlier.digest == self.digest) else { return self };
-        for tag in self.tags.iter_mut().filter(|tag| tag.moved_from.is_none()) {
-            let same = |other: &&PublishedTag| other.name == tag.name && other.repository == tag.repository;
-            tag.moved_from = earlier.tags.iter().find(same).and_then(|other| other.moved_from.clone());
+        if let Some(earlier) = earlier.filter(|earlier| earlier.digest == self.digest) {
+            remember(&mut self.tags, &earlier.tags);
         }
         self
     }
@@ -186,6 +224,75 @@ impl Publication {
         repository: &'a Repository,
     ) -> impl DoubleEndedIterator<Item = &'a PublishedTag> {
         self.tags.iter().filter(move |tag| tag.repository == *repository)
+    }
+
+    /// What stopped it in a repository, if it is not done there.
+    pub fn unfinished_in(&self, repository: &Repository) -> Option<&Unfinished> {
+        self.unfinished.iter().find(|one| one.repository == *repository)
+    }
+
+    /// What it says about one repository, as if it had been attached there. Where nothing is signed nothing is attached.
+    pub fn claim(self, repository: &Repository) -> PublicationClaim {
+        let tags = self.tags_in(repository).cloned().collect();
+        PublicationClaim {
+            schema: self.schema,
+            plan: self.plan,
+            cell: self.cell,
+            version: self.version,
+            commit: self.commit,
+            revision: self.revision,
+            repositories: vec![repository.clone()],
+            unfinished: Vec::new(),
+            digest: self.digest,
+            children: self.children,
+            tags,
+            skipped: Vec::new(),
+            signature: self.signature,
+            published: self.published,
+        }
+    }
+}
+
+impl PublicationClaim {
+    /// As [`Publication::remember`].
+    #[must_use]
+    pub fn remember(mut self, earlier: Option<&Self>) -> Self {
+        if let Some(earlier) = earlier.filter(|earlier| earlier.digest == self.digest) {
+            remember(&mut self.tags, &earlier.tags);
+        }
+        self
+    }
+
+    /// Whether it claims a tag.
+    pub fn claims(&self, tag: &Tag) -> bool {
+        self.tags.iter().any(|own| own.name == *tag) || self.skipped.contains(tag)
+    }
+
+    /// What became of it: the tags that hold its index.
+    pub fn published(self, tags: Vec<PublishedTag>) -> Publication {
+        Publication {
+            schema: self.schema,
+            plan: self.plan,
+            cell: self.cell,
+            version: self.version,
+            commit: self.commit,
+            revision: self.revision,
+            repositories: self.repositories,
+            unfinished: Vec::new(),
+            digest: self.digest,
+            children: self.children,
+            tags,
+            signature: self.signature,
+            published: self.published,
+        }
+    }
+}
+
+/// Fills in what tags held before, where an earlier record knows it.
+fn remember(tags: &mut [PublishedTag], earlier: &[PublishedTag]) {
+    for tag in tags.iter_mut().filter(|tag| tag.moved_from.is_none()) {
+        let same = |other: &&PublishedTag| other.name == tag.name && other.repository == tag.repository;
+        tag.moved_from = earlier.iter().find(same).and_then(|other| other.moved_from.clone());
     }
 }
 

@@ -123,7 +123,7 @@ fn say_left_out(session: &Session, plan: &Plan, options: &Options, jobs: &[Job<'
 
 /// Where the records go.
 fn folder(session: &Session, options: &Options) -> PathBuf {
-    options.digests.as_ref().map_or_else(|| session.layout.digests(), |path| session.typed(path))
+    session.digests(options.digests.as_deref())
 }
 
 /// The builds that were asked for: with `--arch` those, else what the builder has natively.

@@ -1,24 +1,23 @@
 //! `cargo xtask merge`: records to one signed, verified, tagged index per cell, in that order.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use std::path::PathBuf;
 
 use crate::argv::Program;
 use crate::argv::cosign::Cosign;
 use crate::base::error::Fault;
-use crate::base::ids::Digest;
 use crate::base::parallel;
-use crate::base::record::{self, DigestRecord, Publication};
+use crate::base::record::{DigestRecord, Publication};
 use crate::base::ui::columns;
 use crate::build::contexts::Contexts;
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
-use crate::publish::attestation_store;
+use crate::publish::attestation_store::AttestationStore;
 use crate::publish::image_tests::Tests;
-use crate::publish::pinned_index;
-use crate::publish::publisher::{Merge, join};
+use crate::publish::preview::Preview;
+use crate::publish::publisher::Publisher;
 use crate::publish::records;
-use crate::publish::statements::KIND;
+use crate::publish::signing::Signing;
 use crate::session::Session;
 use crate::session::planning::PlanOptions;
 use crate::tools::Tool;
@@ -56,8 +55,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             .help("a pull request never publishes; for other events see `when` of [publish] in matrix.toml")
             .into());
     }
-    let digests =
-        options.digests.as_ref().map_or_else(|| session.layout.digests(), |path| session.typed(path));
+    let digests = session.digests(options.digests.as_deref());
     let cells = options.filter.cells(&plan)?;
     // Every cell's records are looked at before any cell is published.
     let read: Vec<Result<Vec<DigestRecord>>> =
@@ -66,45 +64,45 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         return dry_run(session, &plan, options, &cells, read);
     }
     refuse_incomplete(session, &cells, &read)?;
-    let (buildx, stack) = session.buildx(&plan, options.builder.as_deref())?;
-    let signer = session.signer(&plan.sign, stack.as_ref())?;
-    let contexts = Contexts::of(&plan, &session.layout.root, &session.layout.contexts());
-    let tests = Tests { session, plan: &plan, buildx: &buildx, contexts };
-    tests.prepare(&cells, stack.is_some())?;
-    let merge = Merge {
-        session,
-        plan: &plan,
-        tests: &tests,
-        registry: session.registry(),
-        buildx: &buildx,
-        cosign: session.cosign()?,
-        signer,
-        allow_downgrade: options.allow_downgrade,
-    };
-    let work: Vec<(&Cell, Result<Vec<DigestRecord>>)> = cells.into_iter().zip(read).collect();
-    let publications = options
-        .publications
-        .as_ref()
-        .map_or_else(|| session.layout.publications(), |path| session.typed(path));
-    let results =
-        parallel::map(&work, options.jobs.unwrap_or_else(parallel::default_jobs), |(cell, records)| {
-            let records = records.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-            let path = record::publication_path(&publications, &cell.id);
-            let published = merge.cell(cell, records)?.remember(record::read(&path).ok().flatten().as_ref());
-            crate::base::files::write_json(&path, &published)
-                .with_context(|| format!("record the publication of {}", cell.id))?;
-            match published.unfinished.as_slice() {
-                [] => Ok(published),
-                unfinished => {
-                    let errors: Vec<&str> = unfinished.iter().map(|one| one.error.as_str()).collect();
-                    Err(Fault::failed(errors.join("\n")).into())
-                }
-            }
-        });
+    let results = publish(session, &plan, options, &cells, read)?;
     session.runner.check_interrupted()?;
-    let cells: Vec<&Cell> = work.iter().map(|(cell, _)| *cell).collect();
     outputs(session, &results)?;
     summary(session, &plan, &cells, &results)
+}
+
+/// Publishes the cells side by side.
+fn publish(
+    session: &Session,
+    plan: &Plan,
+    options: &Options,
+    cells: &[&Cell],
+    read: Vec<Result<Vec<DigestRecord>>>,
+) -> Result<Vec<Result<Publication>>> {
+    let (buildx, stack) = session.buildx(plan, options.builder.as_deref())?;
+    let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
+    let tests = Tests { session, plan, buildx: &buildx, contexts };
+    tests.prepare(cells, stack.is_some())?;
+    let registry = session.registry();
+    let signing = Signing::of(session, &plan.sign, stack.as_ref())?;
+    let publisher = Publisher {
+        plan,
+        tests: &tests,
+        buildx: &buildx,
+        public_key: signing.as_ref().and_then(|signing| signing.public_key(&session.layout)),
+        records: signing.map(|signing| AttestationStore::new(signing, registry.clone(), &session.layout)),
+        registry,
+        runner: session.runner.clone(),
+        ui: session.ui,
+        clock: session.context.clock,
+        publications: session.publications(options.publications.as_deref()),
+        allow_downgrade: options.allow_downgrade,
+    };
+    let work: Vec<(&Cell, Result<Vec<DigestRecord>>)> = cells.iter().copied().zip(read).collect();
+    let jobs = options.jobs.unwrap_or_else(parallel::default_jobs);
+    Ok(parallel::map(&work, jobs, |(cell, records)| {
+        let records = records.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        publisher.cell(cell, records)
+    }))
 }
 
 /// Records that are wrong stop everything, unless only cells that may fail are concerned.
@@ -150,30 +148,17 @@ fn dry_run(
         |found| Cosign { program: found.program, version: found.version },
     );
     session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides");
-    let digest = Digest::unknown();
     let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
     contexts.make()?;
-    let tests = Tests { session, plan, buildx: &buildx, contexts };
+    let preview = Preview {
+        buildx: &buildx,
+        signing: signer.as_ref().map(|signer| (&cosign, signer)),
+        tests: &Tests { session, plan, buildx: &buildx, contexts },
+        scratch: session.layout.logs(),
+    };
     for (cell, records) in cells.iter().zip(read) {
-        let records = records?;
-        for repository in &cell.repositories {
-            let join = join(cell, &records, repository);
-            session.ui.out(join.dry_run(&buildx).to_string());
-            session.ui.out(join.push_untagged(&buildx, &digest).to_string());
-            for test in tests.commands(cell, &records, repository)? {
-                session.ui.out(test.to_string());
-            }
-            if let Some(signer) = &signer {
-                session.ui.out(cosign.sign(signer, repository, &digest).to_string());
-                session.ui.out(cosign.verify(signer, repository, std::slice::from_ref(&digest)).to_string());
-            }
-            if let Some(signer) = &signer {
-                let file = attestation_store::file(session, &cell.id, "merge");
-                session.ui.out(cosign.attest(signer, repository, &digest, KIND, &file).to_string());
-            }
-            for tag in &cell.tags {
-                session.ui.out(pinned_index::dry_run(repository, &digest, &tag.name));
-            }
+        for line in preview.lines(cell, &records?)? {
+            session.ui.out(line);
         }
     }
     Ok(())

@@ -28,12 +28,8 @@ pub struct Options {
 /// If the plan cannot be had, or if a cell that may not fail is not there.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
-    let digests =
-        options.digests.as_ref().map_or_else(|| session.layout.digests(), |path| session.typed(path));
-    let publications = options
-        .publications
-        .as_ref()
-        .map_or_else(|| session.layout.publications(), |path| session.typed(path));
+    let digests = session.digests(options.digests.as_deref());
+    let publications = session.publications(options.publications.as_deref());
     let mut records = Vec::new();
     let mut done: Vec<(&Cell, Result<Publication, String>, Option<String>)> = Vec::new();
     for cell in &plan.cells {

@@ -4,20 +4,20 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
+use crate::argv::Argv;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::base::error::Fault;
-use crate::base::ids::{Digest, Repository, Tag};
+use crate::base::error::{self, Fault};
+use crate::base::ids::Repository;
 use crate::base::parallel;
-use crate::base::record::{self, Publication};
 use crate::base::ui::columns;
+use crate::plan::Sign;
 use crate::plan::filter::Filter;
-use crate::plan::{Cell, Sign};
-use crate::publish::attested::{self, Checked};
-use crate::publish::index;
-use crate::registry::{FetchedManifest, Registry};
+use crate::publish::attested::Checked;
+use crate::publish::signing::Signing;
+use crate::publish::verification::{Verification, Verified};
 use crate::run::retry;
 use crate::session::Session;
-use crate::session::planning::PlanOptions;
+use crate::session::planning::{PlanOptions, To};
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]
@@ -66,15 +66,6 @@ struct Report {
 }
 
 #[derive(Debug, Serialize)]
-struct Verified {
-    reference: String,
-    digest: Digest,
-    /// `false` where `matrix.toml` says that images are not signed.
-    signed: bool,
-    platforms: Vec<Checked>,
-}
-
-#[derive(Debug, Serialize)]
 struct Failure {
     /// The cell, or the reference that was asked for.
     subject: String,
@@ -92,27 +83,14 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     }
 }
 
-struct Verify<'a> {
-    session: &'a Session,
-    registry: Registry,
-    cosign: Cosign,
-    signer: Option<Signer>,
-    publications: PathBuf,
-}
-
 fn all(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
     let cells = options.filter.cells(&plan)?;
     let stack = session.stack(&plan)?;
-    let verify = Verify {
-        session,
+    let verify = Verification {
         registry: session.registry(),
-        cosign: session.cosign()?,
-        signer: session.signer(&plan.sign, stack.as_ref())?,
-        publications: options
-            .publications
-            .as_ref()
-            .map_or_else(|| session.layout.publications(), |path| session.typed(path)),
+        signing: Signing::of(session, &plan.sign, stack.as_ref())?,
+        publications: session.publications(options.publications.as_deref()),
     };
     let results = parallel::map(&cells, parallel::default_jobs(), |cell| verify.cell(cell, &plan.id));
     session.runner.check_interrupted()?;
@@ -123,7 +101,7 @@ fn all(session: &Session, options: &Options) -> Result<()> {
             Err(error) => report.add_failure(session, cell.id.to_string(), &error),
         }
     }
-    report.name_command(verify.signer.as_ref());
+    report.name_command(verify.signing.as_ref());
     report.print(session, options.json)?;
     match report.failed.len() {
         0 => Ok(()),
@@ -133,15 +111,15 @@ fn all(session: &Session, options: &Options) -> Result<()> {
 
 impl Report {
     fn add_failure(&mut self, session: &Session, subject: String, error: &anyhow::Error) {
-        let error = crate::base::error::report(error);
+        let error = error::report(error);
         session.ui.note(format!("{subject}: {error}"));
         self.failed.push(Failure { subject, error });
     }
 
-    fn name_command(&mut self, signer: Option<&Signer>) {
-        let first = self.verified.first().zip(signer);
+    fn name_command(&mut self, signing: Option<&Signing>) {
+        let first = self.verified.first().zip(signing);
         self.command =
-            first.map(|(found, signer)| Cosign::verify_plain(signer, &found.reference).to_string());
+            first.map(|(found, signing)| Cosign::verify_plain(&signing.signer, &found.reference).to_string());
     }
 
     fn print(&self, session: &Session, json: bool) -> Result<()> {
@@ -169,106 +147,28 @@ impl Report {
     }
 }
 
-impl Verify<'_> {
-    /// Every tag of a cell, in every repository: one index, complete, signed.
-    fn cell(&self, cell: &Cell, plan: &Digest) -> Result<Vec<Verified>> {
-        let path = record::publication_path(&self.publications, &cell.id);
-        // The record of another plan says nothing about this one's tags.
-        let record = record::read::<Publication>(&path)?.filter(|record| record.plan == *plan);
-        let mut found = Vec::new();
-        for repository in &cell.repositories {
-            let unfinished = record
-                .as_ref()
-                .and_then(|record| record.unfinished.iter().find(|one| one.repository == *repository));
-            if let Some(unfinished) = unfinished {
-                return Err(Fault::failed(format!("{repository} is not done: {}", unfinished.error))
-                    .help("publish the rest: cargo xtask merge")
-                    .into());
-            }
-            let tags: Vec<&Tag> = match &record {
-                // Tags that a newer publication holds are not this one's.
-                Some(record) => record.tags_in(repository).map(|tag| &tag.name).collect(),
-                None => cell.tags.iter().map(|tag| &tag.name).collect(),
-            };
-            let mut checked: Option<Digest> = record.as_ref().map(|record| record.digest.clone());
-            let mut platforms: Option<Vec<Checked>> = None;
-            for tag in tags {
-                let reference = repository.tagged(tag);
-                let held = self.registry.read(&reference)?.ok_or_else(|| {
-                    Fault::failed(format!("{reference} does not exist")).help("publish it: cargo xtask merge")
-                })?;
-                match &checked {
-                    Some(digest) if *digest != held.digest => {
-                        return Err(Fault::failed(format!(
-                            "{reference} holds {}, the publication is {digest}",
-                            held.digest
-                        ))
-                        .into());
-                    }
-                    _ => checked = Some(held.digest.clone()),
-                }
-                let platforms = match &platforms {
-                    Some(known) => known.clone(),
-                    None => {
-                        let children =
-                            index::children(&held.manifest, cell).with_context(|| reference.clone())?;
-                        self.signatures(repository, &held)?;
-                        let images = attested::images(&self.registry, repository, &held)?;
-                        attested::declared(cell, &children, &images).with_context(|| reference.clone())?;
-                        platforms.insert(images).clone()
-                    }
-                };
-                let signed = self.signer.is_some();
-                found.push(Verified { reference, digest: held.digest, signed, platforms });
-            }
-        }
-        Ok(found)
-    }
-
-    fn signatures(&self, repository: &Repository, held: &FetchedManifest) -> Result<()> {
-        let Some(signer) = &self.signer else { return Ok(()) };
-        let all = index::all_digests(&held.digest, &held.manifest);
-        let argv = self.cosign.verify(signer, repository, &all);
-        retry::check(&self.session.runner, self.session.ui, &argv).map(drop)
-    }
-}
-
 /// One reference, with nothing but `matrix.toml` and, if given, who must have signed it.
 fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     let repository = repository_of(reference)?;
     if repository.host() == session.local().address()? {
         session.local_up()?;
     }
-    let registry = session.registry();
-    let held =
-        registry.read(reference)?.ok_or_else(|| Fault::failed(format!("{reference} does not exist")))?;
     let signer = signer_for(session, options, &repository)?;
-    let verify = Verify {
-        session,
-        registry,
-        cosign: session.cosign()?,
-        signer,
-        publications: session.layout.publications(),
-    };
-    verify.signatures(&repository, &held)?;
-    let platforms = if held.manifest.is_index() {
-        attested::images(&verify.registry, &repository, &held)?
-    } else {
-        Vec::new()
-    };
-    let found = Verified {
-        reference: reference.to_owned(),
-        digest: held.digest.clone(),
-        signed: verify.signer.is_some(),
-        platforms,
-    };
+    let cosign = session.cosign()?;
+    let signing = signer.map(|signer| {
+        let (cosign, runner) = (cosign.clone(), session.runner.clone());
+        Signing { cosign, signer, runner, ui: session.ui }
+    });
+    let publications = session.publications(None);
+    let verify = Verification { registry: session.registry(), signing, publications };
+    let found = verify.reference(&repository, reference)?;
     let mut report = Report { schema: 1, verified: vec![found], failed: Vec::new(), command: None };
-    report.name_command(verify.signer.as_ref());
+    report.name_command(verify.signing.as_ref());
     report.print(session, options.json)?;
-    if let Some(signer) = &verify.signer {
-        let argv = Cosign::verify_plain(signer, reference);
-        let program = verify.cosign.program.path.clone();
-        retry::check(&session.runner, session.ui, &crate::argv::Argv { program, ..argv })?;
+    if let Some(signing) = &verify.signing {
+        let argv = Cosign::verify_plain(&signing.signer, reference);
+        let program = cosign.program.path;
+        retry::check(&session.runner, session.ui, &Argv { program, ..argv })?;
     }
     Ok(())
 }
@@ -287,11 +187,7 @@ fn signer_for(session: &Session, options: &Options, repository: &Repository) -> 
         }
         None => {}
     }
-    let to = if repository.host() == session.local().address()? {
-        crate::session::planning::To::Local
-    } else {
-        crate::session::planning::To::Publish
-    };
+    let to = if repository.host() == session.local().address()? { To::Local } else { To::Publish };
     let sign = session.signing(&to)?;
     if let Sign::None { reason } = &sign {
         session.ui.warn(format!("matrix.toml says that images are not signed: {reason}"));

@@ -7,40 +7,49 @@
 //! tool) that does not say. Then it has to verify one, and anything else is an error.
 
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::argv::Argv;
-use crate::argv::cosign::{Cosign, Signer};
+use crate::base::context::Layout;
 use crate::base::error::Fault;
+use crate::base::files;
 use crate::base::ids::{CellId, Digest, Repository};
-use crate::base::record::Publication;
+use crate::base::record::PublicationClaim;
+use crate::publish::signing::Signing;
 use crate::publish::statements::{KIND, parse};
 use crate::registry::Registry;
 use crate::run::retry;
-use crate::session::Session;
 
 /// How often a record is attached before we say that it cannot be.
 const ATTEMPTS: usize = 3;
 
-/// Who reads and writes.
-pub(crate) struct AttestationStore<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) registry: &'a Registry,
-    pub(crate) cosign: &'a Cosign,
-    pub(crate) signer: &'a Signer,
+/// The records of the indexes of any repository.
+#[derive(Debug, Clone)]
+pub struct AttestationStore {
+    /// Who signs records, and who must have signed them.
+    pub signing: Signing,
+    registry: Registry,
+    /// Where cosign finds the records that it attaches.
+    scratch: PathBuf,
 }
 
-impl AttestationStore<'_> {
+impl AttestationStore {
+    /// Of what a registry holds.
+    pub fn new(signing: Signing, registry: Registry, layout: &Layout) -> Self {
+        Self { signing, registry, scratch: layout.logs() }
+    }
+
     /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
     ///
     /// # Errors
     /// If the registry or cosign cannot tell, or if what is attached was not signed by whom we trust.
-    pub(crate) fn read(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Publication>> {
+    pub fn read(&self, repository: &Repository, digest: &Digest) -> Result<Vec<PublicationClaim>> {
         if !self.may_have(repository, digest)? {
             return Ok(Vec::new());
         }
-        let argv = self.cosign.attestations(self.signer, repository, digest, KIND);
-        let finished = retry::run(&self.session.runner, self.session.ui, &argv, retry::is_temporary)?;
+        let Signing { cosign, signer, runner, ui } = &self.signing;
+        let argv = cosign.attestations(signer, repository, digest, KIND);
+        let finished = retry::run(runner, *ui, &argv, retry::is_temporary)?;
         if !finished.success() {
             let fault = finished.fault(&argv);
             return Err(fault
@@ -48,6 +57,22 @@ impl AttestationStore<'_> {
                 .into());
         }
         Ok(parse(&finished.stdout).into_iter().filter(|record| record.digest == *digest).collect())
+    }
+
+    /// The newest record of an index that a plan has attached: it knows what the tags held before, since they may be set
+    /// already.
+    ///
+    /// # Errors
+    /// As [`AttestationStore::read`].
+    pub fn of_plan(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        plan: &Digest,
+    ) -> Result<Option<PublicationClaim>> {
+        let mut earlier = self.read(repository, digest)?;
+        earlier.retain(|record| record.plan == *plan);
+        Ok(earlier.pop())
     }
 
     /// Whether anything is attached to an index that can be a record.
@@ -64,13 +89,14 @@ impl AttestationStore<'_> {
     ///
     /// # Errors
     /// If it cannot be written or signed.
-    pub(crate) fn write(&self, repository: &Repository, publication: &Publication) -> Result<()> {
+    pub fn write(&self, repository: &Repository, claim: &PublicationClaim) -> Result<()> {
         // Of this process and repository alone: another merge of the cell may be at work in the same checkout.
         let name = Digest::of(format!("{repository} {}", std::process::id()).as_bytes());
-        let file = file(self.session, &publication.cell, name.short().trim_start_matches("sha256:"));
-        crate::base::files::write_json(&file, publication)?;
-        let argv = self.cosign.attest(self.signer, repository, &publication.digest, KIND, &file);
-        let done = self.insist(repository, publication, &argv);
+        let file = file(&self.scratch, &claim.cell, name.short().trim_start_matches("sha256:"));
+        files::write_json(&file, claim)?;
+        let Signing { cosign, signer, .. } = &self.signing;
+        let argv = cosign.attest(signer, repository, &claim.digest, KIND, &file);
+        let done = self.insist(repository, claim, &argv);
         // What remains of it is in the registry, or will be written anew.
         let _ = std::fs::remove_file(&file);
         done
@@ -78,13 +104,14 @@ impl AttestationStore<'_> {
 
     /// Attaches until it can be read. Where the registry has no referrers API, all that is attached to a digest is one
     /// list that is read, changed and written: of two writers at once one is lost.
-    fn insist(&self, repository: &Repository, publication: &Publication, argv: &Argv) -> Result<()> {
+    fn insist(&self, repository: &Repository, claim: &PublicationClaim, argv: &Argv) -> Result<()> {
+        let Signing { runner, ui, .. } = &self.signing;
         for _ in 0..ATTEMPTS {
-            retry::check(&self.session.runner, self.session.ui, argv)?;
-            if self.read(repository, &publication.digest)?.contains(publication) {
+            retry::check(runner, *ui, argv)?;
+            if self.read(repository, &claim.digest)?.contains(claim) {
                 return Ok(());
             }
-            self.session.ui.note(format!("{}: what was attached is not there; trying again", argv.purpose));
+            ui.note(format!("{}: what was attached is not there; trying again", argv.purpose));
         }
         Err(Fault::failed(format!(
             "{}: cosign has attached it, and the registry does not show it",
@@ -95,6 +122,6 @@ impl AttestationStore<'_> {
 }
 
 /// The file that `cosign attest` reads a record from.
-pub(crate) fn file(session: &Session, cell: &CellId, name: &str) -> PathBuf {
-    session.layout.logs().join(format!("{cell}.{name}.publication.json"))
+pub fn file(folder: &Path, cell: &CellId, name: &str) -> PathBuf {
+    folder.join(format!("{cell}.{name}.publication.json"))
 }

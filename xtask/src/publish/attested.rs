@@ -13,9 +13,11 @@ use crate::registry::{FetchedManifest, Registry};
 
 /// The image of one platform, and what is attested about it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Checked {
-    pub(crate) platform: String,
-    pub(crate) digest: Digest,
+pub struct Checked {
+    /// The platform, as the index names it.
+    pub platform: String,
+    /// The image.
+    pub digest: Digest,
     /// The type of the provenance; none if there is none.
     provenance: Option<String>,
     /// Who built it; empty where the builder did not say.
@@ -27,7 +29,7 @@ pub(crate) struct Checked {
 
 impl Checked {
     /// What is attested, for people.
-    pub(crate) fn attested(&self) -> String {
+    pub fn attested(&self) -> String {
         let Some(kind) = &self.provenance else { return "nothing attested".to_owned() };
         let kind = kind.rsplit('/').next().unwrap_or(kind);
         let builder = self.builder.as_deref().filter(|id| !id.is_empty());
@@ -45,11 +47,7 @@ impl Checked {
 }
 
 /// The image of each platform in an index, with what is attested about it. All of it has to fit together.
-pub(crate) fn images(
-    registry: &Registry,
-    repository: &Repository,
-    held: &FetchedManifest,
-) -> Result<Vec<Checked>> {
+pub fn images(registry: &Registry, repository: &Repository, held: &FetchedManifest) -> Result<Vec<Checked>> {
     held.manifest.images().map(|entry| image(registry, repository, held, entry)).collect()
 }
 
@@ -100,7 +98,7 @@ fn image(
 ///
 /// # Errors
 /// If one lacks something.
-pub(crate) fn declared(cell: &Cell, children: &[Child], images: &[Checked]) -> Result<()> {
+pub fn declared(cell: &Cell, children: &[Child], images: &[Checked]) -> Result<()> {
     for child in children {
         let found = images.iter().find(|image| image.digest == child.digest);
         let found = found.with_context(|| format!("there is no image for {}", child.platform))?;

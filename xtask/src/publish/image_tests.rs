@@ -10,15 +10,19 @@ use crate::base::record::DigestRecord;
 use crate::build::build_spec::{Around, Linked, spec};
 use crate::build::builder::Builder;
 use crate::build::contexts::Contexts;
-use crate::plan::{Build, Cell, Plan};
+use crate::plan::{Cell, Plan};
 use crate::run::Output;
 use crate::session::Session;
 
 /// What the tests of one merge share.
 pub(crate) struct Tests<'a> {
+    /// Where things are, and who runs them.
     pub(crate) session: &'a Session,
+    /// The plan.
     pub(crate) plan: &'a Plan,
+    /// Builds the test stages.
     pub(crate) buildx: &'a Buildx,
+    /// Where contexts are sent from.
     pub(crate) contexts: Contexts,
 }
 
@@ -50,59 +54,64 @@ impl<'a> Tests<'a> {
         Ok(())
     }
 
-    /// The commands of a cell's tests, one per platform; none if it declares no test.
+    /// The command of a cell's test on one platform.
     ///
     /// # Errors
     /// If the plan lacks what a build needs.
-    pub(crate) fn commands(
+    pub(crate) fn command(
         &self,
         cell: &Cell,
         records: &[DigestRecord],
+        arch: &Name,
         repository: &Repository,
-    ) -> Result<Vec<Argv>> {
-        let one = |(build, stage): (&Build, &String)| {
-            let record = records.iter().find(|record| record.arch == build.arch);
-            let digest = record.map_or_else(Digest::unknown, |record| record.digest.clone());
-            let image = NamedContext::Image { repository: repository.clone(), digest };
-            let around = Around {
-                plan: self.plan,
-                root: &self.session.layout.root,
-                contexts: &self.contexts,
-                push: true,
-                builder: None,
-                now: "",
-            };
-            // What the image was built upon stands in its own record: a job that merges one cell has no others. What
-            // is not there was not used; a digest of zeros is found nowhere, should the test ask for it all the same.
-            let find = |need: &CellId, _: &Name| {
-                let needed = self.plan.cell(need).with_context(|| format!("the plan lacks {need}"))?;
-                let repository = needed.repositories.first().context("a cell has a repository")?.clone();
-                let digest = record.and_then(|record| record.base(&repository)).cloned();
-                Ok(NamedContext::Image { repository, digest: digest.unwrap_or_else(Digest::unknown) })
-            };
-            let spec = spec(&around, cell, build, &Linked::Pushed(&find), None)?;
-            Ok(buildx::test(self.buildx, &spec, stage, &image))
+    ) -> Result<Argv> {
+        let build = cell.build(arch).with_context(|| format!("{} is not built for {arch}", cell.id))?;
+        let stage = build.test.as_ref().with_context(|| format!("{} has no test", cell.id))?;
+        let record = records.iter().find(|record| record.arch == *arch);
+        let digest = record.map_or_else(Digest::unknown, |record| record.digest.clone());
+        let image = NamedContext::Image { repository: repository.clone(), digest };
+        let around = Around {
+            plan: self.plan,
+            root: &self.session.layout.root,
+            contexts: &self.contexts,
+            push: true,
+            builder: None,
+            now: "",
         };
-        cell.builds.iter().filter_map(|build| Some((build, build.test.as_ref()?))).map(one).collect()
+        // What the image was built upon stands in its own record: a job that merges one cell has no others. What
+        // is not there was not used; a digest of zeros is found nowhere, should the test ask for it all the same.
+        let find = |need: &CellId, _: &Name| {
+            let needed = self.plan.cell(need).with_context(|| format!("the plan lacks {need}"))?;
+            let repository = needed.repositories.first().context("a cell has a repository")?.clone();
+            let digest = record.and_then(|record| record.base(&repository)).cloned();
+            Ok(NamedContext::Image { repository, digest: digest.unwrap_or_else(Digest::unknown) })
+        };
+        let spec = spec(&around, cell, build, &Linked::Pushed(&find), None)?;
+        Ok(buildx::test(self.buildx, &spec, stage, &image))
     }
 
-    /// Runs them, one after the other.
+    /// Runs it.
     ///
     /// # Errors
-    /// If one fails: what it printed is in a log.
-    pub(crate) fn run(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
-        for argv in self.commands(cell, records, repository)? {
-            let log = self.session.layout.logs().join(format!("{}.log", argv.purpose.replace(' ', ".")));
-            let finished = self.session.runner.run(&argv, Output::Log(&log))?;
-            if !finished.success() {
-                let shown = self.session.layout.show(&log);
-                return Err(finished
-                    .fault(&argv)
-                    .help(format!("nothing of {} was signed or tagged; the whole log: {shown}", cell.id))
-                    .into());
-            }
-            self.session.ui.note(format!("{}: passed", argv.purpose));
+    /// If it fails: what it printed is in a log.
+    pub(crate) fn run(
+        &self,
+        cell: &Cell,
+        records: &[DigestRecord],
+        arch: &Name,
+        repository: &Repository,
+    ) -> Result<()> {
+        let argv = self.command(cell, records, arch, repository)?;
+        let log = self.session.layout.logs().join(format!("{}.log", argv.purpose.replace(' ', ".")));
+        let finished = self.session.runner.run(&argv, Output::Log(&log))?;
+        if !finished.success() {
+            let shown = self.session.layout.show(&log);
+            return Err(finished
+                .fault(&argv)
+                .help(format!("nothing of {} was signed or tagged; the whole log: {shown}", cell.id))
+                .into());
         }
+        self.session.ui.note(format!("{}: passed", argv.purpose));
         Ok(())
     }
 }

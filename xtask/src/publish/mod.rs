@@ -2,12 +2,23 @@
 
 pub mod attestation_store;
 pub mod attested;
+pub mod collector;
 pub mod garbage;
 pub mod image_tests;
 pub mod index;
 pub mod pinned_index;
+pub mod preview;
 pub mod publisher;
 pub mod records;
+pub mod repository_tags;
+pub mod rollback;
+pub mod signing;
 pub mod statements;
+pub mod steps;
+pub mod tag_access;
+pub mod tag_protocol;
 pub mod tag_rules;
 pub mod tagging;
+pub mod untagging;
+pub mod verification;
+pub mod yielding;

@@ -1,83 +1,223 @@
-//! Steps 2 to 8 of a publication: one cell, one repository after the other. `docs/publication.md` has the order.
+//! Runs the steps of a cell: one list, repository after repository. `docs/publication.md` explains the order.
 
 use anyhow::{Context as _, Result};
+use std::path::PathBuf;
 
+use crate::argv::Argv;
 use crate::argv::buildx::Buildx;
-use crate::argv::cosign::{Cosign, Signer};
+use crate::argv::cosign::Signer;
 use crate::argv::imagetools::Join;
-use crate::base::error::Fault;
-use crate::base::ids::{Digest, Repository};
-use crate::base::record::{self, DigestRecord, Publication, Signature};
+use crate::base::context::Clock;
+use crate::base::error::{self, Fault};
+use crate::base::files;
+use crate::base::ids::{Name, Repository};
+use crate::base::record::{self, DigestRecord, Publication, PublicationClaim, Signature, Unfinished};
+use crate::base::ui::Ui;
 use crate::build::built_index;
-use crate::plan::{Cell, Pair, Plan, Sign};
+use crate::plan::{Cell, Pair, Plan, PlannedTag, Sign};
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::image_tests::Tests;
 use crate::publish::index;
 use crate::publish::pinned_index::PinnedIndex;
-use crate::publish::tag_rules;
-use crate::publish::tagging::Tagging;
+use crate::publish::repository_tags::RepositoryTags;
+use crate::publish::signing::Signing;
+use crate::publish::steps::{Step, steps};
+use crate::publish::tag_access::TagAccess;
+use crate::publish::tag_protocol;
+use crate::publish::tag_rules::{self, Candidate, TagRules};
+use crate::publish::tagging::{Outcome, Tagging};
 use crate::registry::manifest::Manifest;
 use crate::registry::{FetchedManifest, Registry};
-use crate::run::retry;
-use crate::session::Session;
+use crate::run::{Finished, Runner, retry};
 
 /// Everything that the cells of one call share.
-pub(crate) struct Merge<'a> {
-    pub(crate) session: &'a Session,
+pub(crate) struct Publisher<'a> {
+    /// The plan.
     pub(crate) plan: &'a Plan,
+    /// The images' own tests.
     pub(crate) tests: &'a Tests<'a>,
+    /// Joins the architectures.
     pub(crate) buildx: &'a Buildx,
+    /// Reads and tags.
     pub(crate) registry: Registry,
-    pub(crate) cosign: Cosign,
-    pub(crate) signer: Option<Signer>,
+    /// Runs commands.
+    pub(crate) runner: Runner,
+    /// For remarks.
+    pub(crate) ui: Ui,
+    /// Says when it was published.
+    pub(crate) clock: Clock,
+    /// Where records are attached; nowhere if nothing is signed.
+    pub(crate) records: Option<AttestationStore>,
+    /// Where the publication records go.
+    pub(crate) publications: PathBuf,
+    /// The public key of the signatures, as people know it.
+    pub(crate) public_key: Option<String>,
+    /// `--allow-downgrade`.
     pub(crate) allow_downgrade: bool,
 }
 
-/// An index that its repository holds, tagged or not.
-struct Pushed {
-    held: FetchedManifest,
-    /// It was not there before.
+/// What is done of a cell in one repository.
+struct Progress<'a> {
+    repository: &'a Repository,
+    index: Option<FetchedManifest>,
+    /// The index was not in the repository before, so it can have neither signatures nor records.
     new: bool,
+    /// The record is attached before the tags are set.
+    attach: bool,
+    tags: Vec<PlannedTag>,
+    done: Option<Publication>,
+    failed: Option<anyhow::Error>,
 }
 
-impl Merge<'_> {
+impl Publisher<'_> {
     /// Publishes one cell in every repository. One that fails stops no other: what is done is in the publication, what
     /// is not, and why, too.
     ///
     /// # Errors
-    /// If nothing of it can be published: its own test fails, or every repository does.
+    /// If it is not published wholly. What is done is in the record all the same.
     pub(crate) fn cell(&self, cell: &Cell, records: &[DigestRecord]) -> Result<Publication> {
-        let pushed: Vec<(&Repository, Result<Pushed>)> = cell
-            .repositories
-            .iter()
-            .map(|repository| (repository, self.prepare(cell, records, repository)))
-            .collect();
-        // Every repository holds the same digests, so one of them is enough to test.
-        if let Some((repository, _)) = pushed.iter().find(|(_, pushed)| pushed.is_ok()) {
-            self.tests.run(cell, records, repository)?;
+        let mut all: Vec<Progress<'_>> = cell.repositories.iter().map(Progress::new).collect();
+        for one in steps(cell, records, self.records.is_some()) {
+            match (one.repository, one.step) {
+                (Some(repository), step) => {
+                    let open = |progress: &&mut Progress<'_>| {
+                        progress.repository == repository && progress.failed.is_none()
+                    };
+                    let Some(progress) = all.iter_mut().find(open) else { continue };
+                    let done = self.step(cell, records, step, progress);
+                    progress.failed =
+                        done.with_context(|| format!("publish {} to {repository}", cell.id)).err();
+                }
+                (None, Step::TestImage(arch)) => self.test(cell, records, arch, &all)?,
+                (None, _) => return self.write_record(cell, all),
+            }
         }
-        let results = pushed.into_iter().map(|(repository, pushed)| {
-            let done = pushed.and_then(|pushed| self.repository(cell, repository, pushed));
-            (repository, done.with_context(|| format!("publish {} to {repository}", cell.id)))
-        });
-        joined(results.collect())
+        self.write_record(cell, all)
     }
 
-    /// Steps 2 and 3.
-    fn prepare(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<Pushed> {
-        self.check_sources(cell, records, repository)?;
-        self.push(&join(cell, records, repository), cell)
+    fn step(
+        &self,
+        cell: &Cell,
+        records: &[DigestRecord],
+        step: Step<'_>,
+        progress: &mut Progress<'_>,
+    ) -> Result<()> {
+        match step {
+            Step::CheckBuild(record) => self.check_build(cell, record, progress.repository),
+            Step::PushIndex => self.push(&join(cell, records, progress.repository), cell, progress),
+            Step::Sign => self.sign(progress),
+            Step::Verify => self.verify(progress),
+            // What follows is one loop: each tag is decided about again if it has moved meanwhile.
+            Step::AttachRecord => {
+                progress.attach = true;
+                Ok(())
+            }
+            Step::SetTag(tag) => {
+                progress.tags.push(tag.clone());
+                Ok(())
+            }
+            Step::ReadTagsBack => self.tag(cell, progress),
+            Step::TestImage(_) | Step::WriteRecord => Ok(()),
+        }
     }
 
-    /// Steps 5 to 8.
-    fn repository(&self, cell: &Cell, repository: &Repository, pushed: Pushed) -> Result<Publication> {
-        let Pushed { held, new } = pushed;
-        let digest = held.digest.clone();
-        let children = index::children(&held.manifest, cell)?;
-        if let Some(signer) = &self.signer {
-            self.sign(signer, repository, &digest, &held.manifest, new)?;
+    fn check_build(&self, cell: &Cell, record: &DigestRecord, repository: &Repository) -> Result<()> {
+        let held = self.registry.require(repository, &record.digest)?;
+        built_index::check(&held, &cell.id, &record.platform)
+            .with_context(|| format!("check the record of {}", record.arch))
+            .map(drop)
+    }
+
+    fn push(&self, join: &Join, cell: &Cell, progress: &mut Progress<'_>) -> Result<()> {
+        let printed = self.retry(&join.dry_run(self.buildx))?;
+        let digest = index::digest_of_dry_run(&printed.stdout);
+        // What is wrong is refused before it is pushed.
+        index::children(&Manifest::parse(&printed.stdout)?, cell)?;
+        if let Some(held) = self.registry.read(&join.repository.at(&digest))? {
+            progress.index = Some(held);
+            return Ok(());
         }
-        let publication = Publication {
+        self.retry(&join.push_untagged(self.buildx, &digest))?;
+        // imagetools ignores a wrong digest in the place of a tag: only what can be read back is true.
+        progress.index = Some(self.registry.require(&join.repository, &digest)?);
+        progress.new = true;
+        self.ui.note(format!("{}: pushed the index {} untagged", cell.id, digest.short()));
+        Ok(())
+    }
+
+    /// Every repository holds the same digests, so one of them is enough to test.
+    fn test(&self, cell: &Cell, records: &[DigestRecord], arch: &Name, all: &[Progress<'_>]) -> Result<()> {
+        match all.iter().find(|progress| progress.failed.is_none()) {
+            Some(progress) => self.tests.run(cell, records, arch, progress.repository),
+            None => Ok(()),
+        }
+    }
+
+    /// What is signed already is not signed again.
+    fn sign(&self, progress: &Progress<'_>) -> Result<()> {
+        let (Some(signing), index) = (self.signing(), progress.index()?) else { return Ok(()) };
+        let repository = progress.repository;
+        if !progress.new && signing.is_signed(repository, &index.digest, &index.manifest)? {
+            self.ui.note(format!("{repository}: {} is signed already", index.digest.short()));
+            return Ok(());
+        }
+        signing.sign(repository, &index.digest)
+    }
+
+    fn verify(&self, progress: &Progress<'_>) -> Result<()> {
+        let (Some(signing), index) = (self.signing(), progress.index()?) else { return Ok(()) };
+        signing.verify_new(progress.repository, &index.digest, &index.manifest)?;
+        let below = index.manifest.manifests.len();
+        let (repository, digest) = (progress.repository, index.digest.short());
+        self.ui.note(format!("{repository}: signed and verified {digest} and {below} below it"));
+        Ok(())
+    }
+
+    /// Decides about the tags, attaches the record of it, sets them and reads them back.
+    fn tag(&self, cell: &Cell, progress: &mut Progress<'_>) -> Result<()> {
+        let repository = progress.repository;
+        let index = progress.index()?;
+        let claim = self.claim(cell, repository, index)?;
+        let version = cell.version.as_deref();
+        let candidate = Candidate {
+            cell: &cell.id,
+            digest: &index.digest,
+            planned: &self.plan.created,
+            version: version.filter(|version| tag_rules::is_version(version, &self.plan.revision)),
+            allow_downgrade: self.allow_downgrade,
+        };
+        let rules = TagRules { tags: &progress.tags, candidate };
+        let records = self.records.as_ref().filter(|_| progress.attach);
+        let earlier = match records {
+            Some(records) if !progress.new => records.of_plan(repository, &index.digest, &self.plan.id)?,
+            _ => None,
+        };
+        let pinned = PinnedIndex::new(&self.registry, repository, index.clone());
+        let access = TagAccess { registry: &self.registry, repository, tags: &progress.tags, records };
+        let mut tags = RepositoryTags { access, rules, index: &pinned, claim, earlier, ui: self.ui };
+        match tag_protocol::run(&mut tags, &rules, Tagging::default())?.outcome() {
+            Some(Outcome::Tagged { held, lost, .. }) => {
+                tags.warn_of(&lost);
+                let published = tags.published(&held);
+                progress.done = Some(tags.claim.published(published));
+                Ok(())
+            }
+            Some(Outcome::Conflict { tag, held, late }) => {
+                let tag = progress.tags.get(tag).context("a conflict is about a planned tag")?;
+                Err(tag_rules::conflict(tag, &index.digest, &held, late).into())
+            }
+            None => Err(Fault::failed("the tags were not set").into()),
+        }
+    }
+
+    /// The record as it is attached; its tags are not known yet.
+    fn claim(
+        &self,
+        cell: &Cell,
+        repository: &Repository,
+        index: &FetchedManifest,
+    ) -> Result<PublicationClaim> {
+        Ok(PublicationClaim {
             schema: record::SCHEMA,
             plan: self.plan.id.clone(),
             cell: cell.id.clone(),
@@ -86,88 +226,13 @@ impl Merge<'_> {
             revision: self.plan.revision.clone(),
             repositories: vec![repository.clone()],
             unfinished: Vec::new(),
-            digest: digest.clone(),
-            children,
+            digest: index.digest.clone(),
+            children: index::children(&index.manifest, cell)?,
             tags: Vec::new(),
+            skipped: Vec::new(),
             signature: self.signature(),
-            published: self.session.context.clock.stamp(),
-        };
-        let ours = tag_rules::Ours {
-            cell: &cell.id,
-            digest: &digest,
-            planned: &self.plan.created,
-            version: cell
-                .version
-                .as_deref()
-                .filter(|version| tag_rules::is_version(version, &self.plan.revision)),
-            allow_downgrade: self.allow_downgrade,
-        };
-        let (session, cosign, registry) = (self.session, &self.cosign, &self.registry);
-        let store = |signer| AttestationStore { session, registry, cosign, signer };
-        let attached = self.signer.as_ref().map(store);
-        let exact = PinnedIndex::new(registry, repository, held);
-        Tagging { session, registry, cell, repository, ours, exact, attached }.run(publication, new)
-    }
-
-    /// Step 2.
-    fn check_sources(&self, cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Result<()> {
-        for record in records {
-            let held = self.registry.require(repository, &record.digest)?;
-            built_index::check(&held, &cell.id, &record.platform)
-                .with_context(|| format!("check the record of {}", record.arch))?;
-        }
-        Ok(())
-    }
-
-    /// Step 3.
-    fn push(&self, join: &Join, cell: &Cell) -> Result<Pushed> {
-        let dry = join.dry_run(self.buildx);
-        let printed = self.retry(&dry)?;
-        let digest = index::digest_of_dry_run(&printed.stdout);
-        // What is wrong is refused before it is pushed.
-        index::children(&Manifest::parse(&printed.stdout)?, cell)?;
-        if let Some(held) = self.registry.read(&join.repository.at(&digest))?
-            && held.digest == digest
-        {
-            return Ok(Pushed { held, new: false });
-        }
-        self.retry(&join.push_untagged(self.buildx, &digest))?;
-        // imagetools ignores a wrong digest in the place of a tag: only what can be read back is true.
-        let held = self.registry.require(&join.repository, &digest)?;
-        self.session.ui.note(format!("{}: pushed the index {} untagged", cell.id, digest.short()));
-        Ok(Pushed { held, new: true })
-    }
-
-    /// Steps 5 and 6. What is signed already is not signed again.
-    fn sign(
-        &self,
-        signer: &Signer,
-        repository: &Repository,
-        digest: &Digest,
-        index: &Manifest,
-        new: bool,
-    ) -> Result<()> {
-        let all = index::all_digests(digest, index);
-        let verify = self.cosign.verify(signer, repository, &all);
-        let (runner, ui) = (&self.session.runner, self.session.ui);
-        if !new && retry::run(runner, ui, &verify, retry::is_temporary)?.success() {
-            self.session.ui.note(format!("{repository}: {} is signed already", digest.short()));
-            return Ok(());
-        }
-        self.retry(&self.cosign.sign(signer, repository, digest))?;
-        let verified = retry::run(runner, ui, &verify, retry::is_temporary)?;
-        if !verified.success() {
-            return Err(verified
-                .fault(&verify)
-                .help("what was just signed is not signed by whom matrix.toml expects: see `workflow`, `identity` or `key` of [sign]")
-                .into());
-        }
-        self.session.ui.note(format!(
-            "{repository}: signed and verified {} and {} below it",
-            digest.short(),
-            all.len() - 1
-        ));
-        Ok(())
+            published: self.clock.stamp(),
+        })
     }
 
     /// The facts about the signatures, for the record.
@@ -178,33 +243,70 @@ impl Merge<'_> {
             Sign::Key { .. } => "key",
             Sign::None { .. } => "none",
         };
-        let (identity, key) = match &self.signer {
-            Some(Signer::Keyless { identity, .. }) => (Some(identity.clone()), None),
-            Some(Signer::Key { public, .. }) => (None, Some(public.clone())),
-            Some(Signer::Offline { public, .. }) => (None, Some(self.session.layout.show(public))),
-            None => (None, None),
+        let identity = match self.signing().map(|signing| &signing.signer) {
+            Some(Signer::Keyless { identity, .. }) => Some(identity.clone()),
+            _ => None,
         };
-        Signature { method: method.to_owned(), identity, key }
+        Signature { method: method.to_owned(), identity, key: self.public_key.clone() }
     }
 
-    fn retry(&self, argv: &crate::argv::Argv) -> Result<crate::run::Finished> {
-        retry::check(&self.session.runner, self.session.ui, argv)
+    /// One publication of what was done in each repository, on this machine too.
+    fn write_record(&self, cell: &Cell, all: Vec<Progress<'_>>) -> Result<Publication> {
+        let path = record::publication_path(&self.publications, &cell.id);
+        let earlier = record::read(&path).ok().flatten();
+        let publication = joined(all)?.remember(earlier.as_ref());
+        files::write_json(&path, &publication)
+            .with_context(|| format!("record the publication of {}", cell.id))?;
+        match publication.unfinished.as_slice() {
+            [] => Ok(publication),
+            unfinished => {
+                let errors: Vec<&str> = unfinished.iter().map(|one| one.error.as_str()).collect();
+                Err(Fault::failed(errors.join("\n")).into())
+            }
+        }
+    }
+
+    fn signing(&self) -> Option<&Signing> {
+        self.records.as_ref().map(|records| &records.signing)
+    }
+
+    fn retry(&self, argv: &Argv) -> Result<Finished> {
+        retry::check(&self.runner, self.ui, argv)
+    }
+}
+
+impl<'a> Progress<'a> {
+    fn new(repository: &'a Repository) -> Self {
+        Self {
+            repository,
+            index: None,
+            new: false,
+            attach: false,
+            tags: Vec::new(),
+            done: None,
+            failed: None,
+        }
+    }
+
+    fn index(&self) -> Result<&FetchedManifest> {
+        self.index.as_ref().context("the index was pushed before")
     }
 }
 
 /// One publication of what was done in each repository.
-fn joined(results: Vec<(&Repository, Result<Publication>)>) -> Result<Publication> {
+fn joined(all: Vec<Progress<'_>>) -> Result<Publication> {
     let mut whole: Option<Publication> = None;
     let mut failed: Vec<(&Repository, anyhow::Error)> = Vec::new();
-    for (repository, result) in results {
-        match (result, &mut whole) {
-            (Err(error), _) => failed.push((repository, error)),
-            (Ok(one), None) => whole = Some(one),
-            (Ok(one), Some(first)) if first.digest == one.digest => {
+    for Progress { repository, done, failed: error, .. } in all {
+        match (done, error, &mut whole) {
+            (_, Some(error), _) => failed.push((repository, error)),
+            (None, None, _) => failed.push((repository, Fault::failed("no step has tagged it").into())),
+            (Some(one), None, None) => whole = Some(one),
+            (Some(one), None, Some(first)) if first.digest == one.digest => {
                 first.repositories.extend(one.repositories);
                 first.tags.extend(one.tags);
             }
-            (Ok(one), Some(first)) => {
+            (Some(one), None, Some(first)) => {
                 let text = format!("{repository} got {}, the others {}", one.digest, first.digest);
                 failed.push((repository, Fault::failed(text).into()));
             }
@@ -212,9 +314,9 @@ fn joined(results: Vec<(&Repository, Result<Publication>)>) -> Result<Publicatio
     }
     match (whole, failed.as_slice()) {
         (Some(mut publication), failed) => {
-            let unfinished = |(repository, error): &(&Repository, anyhow::Error)| record::Unfinished {
+            let unfinished = |(repository, error): &(&Repository, anyhow::Error)| Unfinished {
                 repository: (*repository).clone(),
-                error: crate::base::error::report(error),
+                error: error::report(error),
             };
             publication.unfinished = failed.iter().map(unfinished).collect();
             Ok(publication)
@@ -222,15 +324,14 @@ fn joined(results: Vec<(&Repository, Result<Publication>)>) -> Result<Publicatio
         // One error keeps its own mends.
         (None, [_]) => Err(failed.remove(0).1),
         (None, _) => {
-            let texts: Vec<String> =
-                failed.iter().map(|(_, error)| crate::base::error::report(error)).collect();
+            let texts: Vec<String> = failed.iter().map(|(_, error)| error::report(error)).collect();
             Err(Fault::failed(texts.join("\n")).into())
         }
     }
 }
 
 /// The index of a cell in one repository.
-pub(crate) fn join(cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Join {
+pub fn join(cell: &Cell, records: &[DigestRecord], repository: &Repository) -> Join {
     Join {
         repository: repository.clone(),
         sources: records.iter().map(|record| record.digest.clone()).collect(),

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::base::record::{self, Publication};
+use crate::base::record::{self, PublicationClaim};
 
 /// The type of the statements.
 pub const KIND: &str = "urn:io.xtask:publication:v1";
@@ -27,20 +27,20 @@ struct Statement {
 
 /// The records among what `cosign verify-attestation` printed, the newest last. What is none of this version is
 /// left out: it was signed by whom we trust, but it is not for us.
-pub fn parse(stdout: &[u8]) -> Vec<Publication> {
+pub fn parse(stdout: &[u8]) -> Vec<PublicationClaim> {
     let text = String::from_utf8_lossy(stdout);
-    let mut found: Vec<Publication> = text.lines().filter_map(publication).collect();
+    let mut found: Vec<PublicationClaim> = text.lines().filter_map(publication).collect();
     found.sort_by(|one, two| one.published.cmp(&two.published));
     found
 }
 
-fn publication(line: &str) -> Option<Publication> {
+fn publication(line: &str) -> Option<PublicationClaim> {
     let envelope: Envelope = serde_json::from_str(line).ok()?;
     let statement: Statement = serde_json::from_slice(&STANDARD.decode(envelope.payload).ok()?).ok()?;
     if statement.predicate_type != KIND {
         return None;
     }
-    let publication: Publication = serde_json::from_value(statement.predicate).ok()?;
+    let publication: PublicationClaim = serde_json::from_value(statement.predicate).ok()?;
     (publication.schema == record::SCHEMA).then_some(publication)
 }
 

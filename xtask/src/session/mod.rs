@@ -93,6 +93,16 @@ impl Session {
         Ok(signer.map(|signer| Cosign::verify_plain(&signer, reference).to_string()))
     }
 
+    /// The folder of the digest records: `--digests`, or what is usual.
+    pub fn digests(&self, typed: Option<&Path>) -> PathBuf {
+        typed.map_or_else(|| self.layout.digests(), |path| self.typed(path))
+    }
+
+    /// The folder of the publication records: `--publications`, or what is usual.
+    pub fn publications(&self, typed: Option<&Path>) -> PathBuf {
+        typed.map_or_else(|| self.layout.publications(), |path| self.typed(path))
+    }
+
     /// A path that was typed: relative to the folder in which it was typed.
     pub fn typed(&self, path: &Path) -> PathBuf {
         self.context.current.join(path)

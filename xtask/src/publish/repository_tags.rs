@@ -1,0 +1,115 @@
+//! The tags that a publication wants in one repository, and the record that says so.
+
+use anyhow::Result;
+
+use crate::base::record::{PublicationClaim, PublishedTag};
+use crate::base::ui::Ui;
+use crate::publish::pinned_index::PinnedIndex;
+use crate::publish::tag_access::TagAccess;
+use crate::publish::tag_protocol::{TagPlan, TagStore};
+use crate::publish::tag_rules::{TagRules, TagState};
+
+/// The tags of one cell in one repository.
+pub(crate) struct RepositoryTags<'a> {
+    /// Reads and sets them.
+    pub(crate) access: TagAccess<'a>,
+    /// Their order.
+    pub(crate) rules: TagRules<'a>,
+    /// The index that wants them.
+    pub(crate) index: &'a PinnedIndex<'a>,
+    /// The record of this publication; its tags are filled in as they are decided about.
+    pub(crate) claim: PublicationClaim,
+    /// The record that the index has of this plan already.
+    pub(crate) earlier: Option<PublicationClaim>,
+    /// For remarks.
+    pub(crate) ui: Ui,
+}
+
+impl RepositoryTags<'_> {
+    /// The tags of the claim that hold the publication in the end, with what they held before.
+    pub(crate) fn published(&self, held: &[usize]) -> Vec<PublishedTag> {
+        let is_held = |tag: &&PublishedTag| held.iter().any(|n| self.access.name(*n) == Some(&tag.name));
+        self.claim.tags.iter().filter(is_held).cloned().collect()
+    }
+
+    /// Says which tags are not ours in the end, and why.
+    pub(crate) fn warn_of(&self, lost: &[(usize, TagState)]) {
+        for (tag, held) in lost {
+            let Some(name) = self.access.name(*tag) else { continue };
+            let reason = self.rules.reason(*tag, held).unwrap_or_else(|| held.digest.to_string());
+            self.ui.warn(format!(
+                "{}:{name} stays: it holds {reason} (--allow-downgrade moves it all the same)",
+                self.access.repository
+            ));
+        }
+    }
+
+    /// The record with what is about to happen to the tags.
+    fn claiming(&self, plan: &TagPlan<TagState>) -> PublicationClaim {
+        let repository = self.access.repository;
+        let published = |tag: usize, from: Option<&TagState>| {
+            let moved_from = from.map(|from| from.digest.clone());
+            Some(PublishedTag {
+                repository: repository.clone(),
+                name: self.access.name(tag)?.clone(),
+                moved_from,
+            })
+        };
+        let set = plan.set.iter().filter_map(|(tag, from)| published(*tag, from.as_ref()));
+        let kept = plan.keep.iter().filter_map(|tag| published(*tag, None));
+        let tags = set.chain(kept).collect();
+        let skipped = plan.skip.iter().filter_map(|(tag, _)| self.access.name(*tag).cloned()).collect();
+        PublicationClaim { tags, skipped, ..self.claim.clone() }.remember(self.earlier.as_ref())
+    }
+}
+
+impl TagStore for RepositoryTags<'_> {
+    type Held = TagState;
+
+    fn read(&self, tags: &[usize]) -> Result<Vec<Option<TagState>>> {
+        self.access.read(tags)
+    }
+
+    fn set(&self, tag: usize, to: &TagState) -> Result<()> {
+        let Some(name) = self.access.name(tag) else { return Ok(()) };
+        if to.digest == *self.rules.candidate.digest {
+            return self.index.tag(name);
+        }
+        self.access.set(tag, &to.digest)?;
+        self.ui.warn(format!(
+            "{}:{name} goes to {}: a newer publication had set it at the same moment",
+            self.access.repository,
+            to.digest.short()
+        ));
+        Ok(())
+    }
+
+    /// Before the first tag moves: what it held is known now, and to nobody after a kill.
+    fn attach(&mut self, plan: &TagPlan<TagState>) -> Result<()> {
+        for (tag, from) in &plan.set {
+            if let Some(remark) = from.as_ref().and_then(|from| self.rules.remark(*tag, from)) {
+                self.ui.note(format!("{}: {remark}", self.access.repository));
+            }
+        }
+        self.claim = self.claiming(plan);
+        let Some(records) = self.access.records else { return Ok(()) };
+        let same = |earlier: &PublicationClaim| {
+            earlier.tags == self.claim.tags && earlier.skipped == self.claim.skipped
+        };
+        if !self.earlier.as_ref().is_some_and(same) {
+            records.write(self.access.repository, &self.claim)?;
+            self.earlier = Some(self.claim.clone());
+        }
+        Ok(())
+    }
+
+    fn claims(&self, of: &TagState) -> Result<Vec<usize>> {
+        if self.access.records.is_none() {
+            self.ui.warn(format!(
+                "{}: a newer publication, {}, has other tags of this cell; without signatures there is no record that says which: merge it again to be sure",
+                self.access.repository, of.digest.short()
+            ));
+        }
+        self.access.claims(&of.digest)
+    }
+}

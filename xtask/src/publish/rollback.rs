@@ -1,0 +1,177 @@
+//! The rules of `rollback`: which publication is taken back, where its tags go, and that this is signed like all else.
+
+use anyhow::Result;
+use std::path::PathBuf;
+
+use crate::base::error::Fault;
+use crate::base::ids::{Digest, Repository, Tag};
+use crate::base::record::{self, Publication, PublicationClaim};
+use crate::base::ui::Ui;
+use crate::plan::resolve::ANNOTATION_CELL;
+use crate::plan::{Cell, PlannedTag};
+use crate::publish::attestation_store::AttestationStore;
+use crate::publish::tag_access::TagAccess;
+use crate::publish::tag_protocol::{self, TagPlan, TagStore};
+use crate::publish::tag_rules::{Candidate, TagRules, TagState};
+use crate::publish::untagging::Untagging;
+use crate::registry::Registry;
+
+/// The way back for one cell.
+pub struct Rollback<'a> {
+    /// The cell.
+    pub cell: &'a Cell,
+    /// Reads and tags.
+    pub registry: Registry,
+    /// Where records are attached; nowhere if nothing is signed.
+    pub records: Option<AttestationStore>,
+    /// The record of the last publication on this machine.
+    pub local: PathBuf,
+    /// For remarks.
+    pub ui: Ui,
+}
+
+/// What is to be done in one repository.
+pub struct Return {
+    /// The index that is taken back.
+    pub from: Digest,
+    /// Its tags, the most general first: a reader of `latest` must find its version, too.
+    tags: Vec<PlannedTag>,
+    /// What those hold that go back, by their place among the tags.
+    targets: Vec<(usize, TagState)>,
+}
+
+impl Return {
+    /// The tags that move, and what to.
+    pub fn moves(&self) -> impl Iterator<Item = (&Tag, &Digest)> {
+        self.targets.iter().filter_map(|(tag, to)| Some((&self.tags.get(*tag)?.name, &to.digest)))
+    }
+}
+
+impl Rollback<'_> {
+    /// Finds the last publication, and which of its tags go back where.
+    ///
+    /// # Errors
+    /// If there is no record of it, if nothing can go back, or if what a tag would go back to is not signed.
+    pub fn find(&self, repository: &Repository) -> Result<Return> {
+        let publication = self.last(repository)?;
+        let tags: Vec<PlannedTag> =
+            publication.tags.iter().rev().map(|tag| self.planned(&tag.name)).collect();
+        let mut targets: Vec<(usize, TagState)> = Vec::new();
+        for (place, tag) in publication.tags.iter().rev().enumerate() {
+            let reference = repository.tagged(&tag.name);
+            let held = self.registry.read(&reference)?.map(|held| held.digest);
+            match (&tag.moved_from, held) {
+                (Some(before), Some(held)) if held == publication.digest => {
+                    let known = targets.iter().find(|(_, known)| known.digest == *before);
+                    let state = known.map(|(_, known)| Ok(known.clone()));
+                    targets.push((place, state.unwrap_or_else(|| self.target(repository, before))?));
+                }
+                (None, Some(held)) if held == publication.digest => {
+                    self.ui.note(format!("{reference} stays: it held nothing before"));
+                }
+                _ => self.ui.note(format!("{reference} stays: it does not hold this publication")),
+            }
+        }
+        if targets.is_empty() {
+            return Err(Fault::failed(format!(
+                "no tag of {repository} can go back: none of them held anything before {}",
+                publication.digest.short()
+            ))
+            .into());
+        }
+        Ok(Return { from: publication.digest, tags, targets })
+    }
+
+    /// Moves the tags back, each only if it still holds the publication.
+    ///
+    /// # Errors
+    /// If the registry refuses, or if a tag has moved meanwhile.
+    pub fn run(&self, repository: &Repository, back: &Return) -> Result<()> {
+        let from = TagState::from(&self.registry.require(repository, &back.from)?);
+        let candidate = Candidate {
+            cell: &self.cell.id,
+            digest: &from.digest,
+            planned: from.planned.as_deref().unwrap_or_default(),
+            version: from.version.as_deref(),
+            allow_downgrade: false,
+        };
+        let rules = TagRules { tags: &back.tags, candidate };
+        let (registry, records) = (&self.registry, self.records.as_ref());
+        let mut tags = ReturningTags(TagAccess { registry, repository, tags: &back.tags, records });
+        let untagging = Untagging::new(back.targets.clone());
+        let disturbed = tag_protocol::run(&mut tags, &rules, untagging)?.disturbed().unwrap_or_default();
+        let Some((tag, now)) = disturbed.first() else { return Ok(()) };
+        let name = back.tags.get(*tag).map_or_else(String::new, |tag| repository.tagged(&tag.name));
+        let now = now.as_ref().map_or_else(|| "nothing".to_owned(), |now| now.digest.to_string());
+        Err(Fault::failed(format!("{name} has moved meanwhile: it holds {now}"))
+            .help("run it again to see what it would do now; tags that still held the publication have gone back")
+            .into())
+    }
+
+    /// A tag as the plan has it; one that the plan does not have any more floats like any other.
+    fn planned(&self, name: &Tag) -> PlannedTag {
+        let planned = self.cell.tags.iter().find(|tag| tag.name == *name);
+        let highest = planned.is_some_and(|tag| tag.highest);
+        // Who goes back does so with open eyes: no tag is immutable here.
+        PlannedTag { name: name.clone(), immutable: false, highest }
+    }
+
+    /// What a tag goes back to: it must be there, and signed like everything else.
+    fn target(&self, repository: &Repository, digest: &Digest) -> Result<TagState> {
+        let held = self.registry.require(repository, digest)?;
+        if let Some(records) = &self.records {
+            records.signing.verify(repository, digest, &held.manifest)?;
+        }
+        Ok(TagState::from(&held))
+    }
+
+    /// The newest publication of the cell that one of its tags holds: as the registry knows it, else this machine.
+    fn last(&self, repository: &Repository) -> Result<PublicationClaim> {
+        let mut found: Vec<PublicationClaim> = Vec::new();
+        let mut seen: Vec<Digest> = Vec::new();
+        for tag in &self.cell.tags {
+            let Some(held) = self.registry.read(&repository.tagged(&tag.name))? else { continue };
+            let ours =
+                held.manifest.annotations.get(ANNOTATION_CELL).is_some_and(|id| id == self.cell.id.as_str());
+            if !ours || seen.contains(&held.digest) {
+                continue;
+            }
+            seen.push(held.digest.clone());
+            if let Some(records) = &self.records {
+                found.extend(records.read(repository, &held.digest)?);
+            }
+        }
+        let local = record::read::<Publication>(&self.local)?.filter(|record| seen.contains(&record.digest));
+        let local = local.map(|local| local.claim(repository));
+        let newest = found.into_iter().max_by(|one, two| one.published.cmp(&two.published)).or(local);
+        newest.ok_or_else(|| {
+            Fault::failed(format!("{repository} has no record of a publication of {}", self.cell.id))
+                .help("it is looked for under the tags that the plan gives the cell now; if the version has changed since, add --set-version TRACK=X with the one that was published")
+                .help("records are attached to what `merge` publishes and signs: what is not signed has one on this machine only")
+                .into()
+        })
+    }
+}
+
+/// Tags on their way back: no record is attached.
+struct ReturningTags<'a>(TagAccess<'a>);
+
+impl TagStore for ReturningTags<'_> {
+    type Held = TagState;
+
+    fn read(&self, tags: &[usize]) -> Result<Vec<Option<TagState>>> {
+        self.0.read(tags)
+    }
+
+    fn set(&self, tag: usize, to: &TagState) -> Result<()> {
+        self.0.set(tag, &to.digest)
+    }
+
+    fn attach(&mut self, _: &TagPlan<TagState>) -> Result<()> {
+        Ok(())
+    }
+
+    fn claims(&self, of: &TagState) -> Result<Vec<usize>> {
+        self.0.claims(&of.digest)
+    }
+}

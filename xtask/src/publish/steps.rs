@@ -1,0 +1,146 @@
+//! What `merge` does to publish a cell, as data: running it, printing it and documenting it are three readers of one list.
+
+use crate::base::ids::{Name, Repository};
+use crate::base::record::DigestRecord;
+use crate::plan::{Cell, PlannedTag};
+
+/// One step. What it needs beside this stands in the cell and its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Ask the registry for a build: it is there, for its platform, with its attestation, made for this cell.
+    CheckBuild(&'a DigestRecord),
+    /// Compute the index, check it, push it under its digest, read it back.
+    PushIndex,
+    /// Run the image's own test stage on a platform.
+    TestImage(&'a Name),
+    /// Sign the index and everything that it lists.
+    Sign,
+    /// Verify all of it as a consumer would.
+    Verify,
+    /// Read what the tags hold, decide, attach the record of it, and read them again.
+    AttachRecord,
+    /// Set one tag, if it still holds what it held; `merge` decides anew where it does not.
+    SetTag(&'a PlannedTag),
+    /// Read all tags back.
+    ReadTagsBack,
+    /// Write the publication record.
+    WriteRecord,
+}
+
+/// The kind of a step, in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Step 1, of all cells before any of them is published.
+    ReadRecords,
+    /// [`Step::CheckBuild`].
+    CheckBuild,
+    /// [`Step::PushIndex`].
+    PushIndex,
+    /// [`Step::TestImage`].
+    TestImage,
+    /// [`Step::Sign`].
+    Sign,
+    /// [`Step::Verify`].
+    Verify,
+    /// [`Step::AttachRecord`].
+    AttachRecord,
+    /// [`Step::SetTag`].
+    SetTag,
+    /// [`Step::ReadTagsBack`].
+    ReadTagsBack,
+    /// [`Step::WriteRecord`].
+    WriteRecord,
+}
+
+impl Kind {
+    /// All of them, in order.
+    pub const ALL: [Self; 10] = [
+        Self::ReadRecords,
+        Self::CheckBuild,
+        Self::PushIndex,
+        Self::TestImage,
+        Self::Sign,
+        Self::Verify,
+        Self::AttachRecord,
+        Self::SetTag,
+        Self::ReadTagsBack,
+        Self::WriteRecord,
+    ];
+
+    /// What it is called in the documentation, and in the output of `merge --dry-run`.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ReadRecords => "read the digest records",
+            Self::CheckBuild => "check the builds",
+            Self::PushIndex => "push the index untagged",
+            Self::TestImage => "test the image",
+            Self::Sign => "sign",
+            Self::Verify => "verify",
+            Self::AttachRecord => "attach the publication record",
+            Self::SetTag => "set the tags",
+            Self::ReadTagsBack => "read the tags back",
+            Self::WriteRecord => "write the publication record",
+        }
+    }
+}
+
+impl Step<'_> {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::CheckBuild(_) => Kind::CheckBuild,
+            Self::PushIndex => Kind::PushIndex,
+            Self::TestImage(_) => Kind::TestImage,
+            Self::Sign => Kind::Sign,
+            Self::Verify => Kind::Verify,
+            Self::AttachRecord => Kind::AttachRecord,
+            Self::SetTag(_) => Kind::SetTag,
+            Self::ReadTagsBack => Kind::ReadTagsBack,
+            Self::WriteRecord => Kind::WriteRecord,
+        }
+    }
+}
+
+/// A step, and where it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellStep<'a> {
+    /// The repository, where it concerns one alone: if it fails, the others go on.
+    pub repository: Option<&'a Repository>,
+    /// What is done.
+    pub step: Step<'a>,
+}
+
+/// The steps of a cell in their order: every repository holds the index before its test runs, once, and a repository is
+/// tagged before the next one is signed. `signed`: the matrix signs its images.
+pub fn steps<'a>(cell: &'a Cell, records: &'a [DigestRecord], signed: bool) -> Vec<CellStep<'a>> {
+    let mut steps = Vec::new();
+    for repository in &cell.repositories {
+        let checks = records.iter().map(Step::CheckBuild).chain([Step::PushIndex]);
+        steps.extend(checks.map(|step| CellStep { repository: Some(repository), step }));
+    }
+    let tested = cell.builds.iter().filter(|build| build.test.is_some());
+    steps.extend(tested.map(|build| CellStep { repository: None, step: Step::TestImage(&build.arch) }));
+    for repository in &cell.repositories {
+        let trust = [Step::Sign, Step::Verify, Step::AttachRecord];
+        let trust = trust.into_iter().filter(|_| signed);
+        let tags = cell.tags.iter().map(Step::SetTag).chain([Step::ReadTagsBack]);
+        steps.extend(trust.chain(tags).map(|step| CellStep { repository: Some(repository), step }));
+    }
+    steps.push(CellStep { repository: None, step: Step::WriteRecord });
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_these_steps_in_this_order() {
+        let text = include_str!("../../../docs/publication.md");
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let numbered = rows.filter(|(step, _)| step.starts_with(|c: char| c.is_ascii_digit()));
+        let documented: Vec<&str> = numbered.map(|(step, _)| step).collect();
+        let titles = Kind::ALL.iter().enumerate().map(|(n, kind)| format!("{} {}", n + 1, kind.title()));
+        assert_eq!(documented, titles.collect::<Vec<_>>());
+    }
+}
