@@ -4,7 +4,7 @@
 //! same of an index without a record and of one whose records are signed by somebody else (3.1.3: "none of the
 //! attestations matched the predicate type"), so it is asked only where something is attached that can hold a record:
 //! a bundle whose annotation `dev.sigstore.bundle.predicateType` names our type, or one (of cosign 2, or of another
-//! tool) that does not say. Then it has to verify one, and anything else is an error.
+//! tool) that does not say. Then it has to verify one; anything else is tried again, and is an error if it stays so.
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,8 @@ impl AttestationStore {
         }
         let Signing { cosign, signer, runner, ui } = &self.signing;
         let argv = cosign.attestations(signer, repository, digest, KIND);
-        let finished = retry::run(runner, *ui, &argv, retry::is_temporary)?;
+        // To cosign a bundle that it could not fetch is one that is not there; the registry has just said otherwise.
+        let finished = retry::run(runner, *ui, &argv, |_| true)?;
         if !finished.success() {
             let fault = finished.fault(&argv);
             return Err(fault

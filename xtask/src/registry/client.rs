@@ -186,7 +186,7 @@ impl Client {
             let target = answer.header("location").and_then(|to| target(&request.url, to));
             match (answer.status, target) {
                 // 303 leads to a page about the thing; GitHub's registry answers so where it lacks an API.
-                (301 | 302 | 307 | 308, Some(url)) if request.method == "GET" => {
+                (301 | 302 | 307 | 308, Some(url)) if matches!(request.method, "GET" | "HEAD") => {
                     request
                         .headers
                         .retain(|(name, _)| *name != "authorization" || same_origin(&url, &request.url));

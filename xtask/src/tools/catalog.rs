@@ -211,7 +211,7 @@ impl Tool {
         }
     }
 
-    /// Whether a build or a merge hardly ever calls it: it is for the tests, for `gc`, or for what few ask for.
+    /// Whether a build or a merge hardly ever calls it: it is for the tests, or for what few ask for.
     pub fn is_rare(self) -> bool {
         !matches!(self, Self::Buildx | Self::Buildkitd | Self::Buildctl | Self::Cosign | Self::Registry)
     }
