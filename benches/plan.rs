@@ -12,7 +12,7 @@ use xtask::plan::git::Git;
 use xtask::plan::inputs::Inputs;
 use xtask::plan::remote::Remotes;
 use xtask::plan::resolve::resolve;
-use xtask::plan::{Destination, DestinationKind, Plan, Sign, jobs};
+use xtask::plan::{Destination, DestinationKind, Plan, SigningMethod, jobs};
 use xtask::report::plan_table;
 
 /// 10 images x 5 tracks x 2 modes x 10 values of an axis, two platforms each: 1,000 cells, 2,000 builds.
@@ -50,7 +50,7 @@ fn plan(text: &str) -> Plan {
             kind: DestinationKind::Publish,
             repositories: matrix.repositories.clone(),
         },
-        sign: Sign::None { reason: "a bench".into() },
+        sign: SigningMethod::None { reason: "a bench".into() },
         versions: BTreeMap::new(),
         remotes: Remotes::new(),
         read: &|_| unreachable!("no version file"),

@@ -11,7 +11,7 @@ use xtask::plan::remote::{RemoteRef, Remotes};
 use xtask::plan::inputs::Inputs;
 use xtask::plan::resolve::{queries, resolve};
 use xtask::report::plan_table;
-use xtask::plan::{Destination, DestinationKind, Sign, jobs};
+use xtask::plan::{Destination, DestinationKind, SigningMethod, jobs};
 
 fuzz_target!(|text: &str| {
     let Ok(matrix) = parse(Source { name: "matrix.toml".into(), text: text.into() }) else { return };
@@ -29,7 +29,7 @@ fuzz_target!(|text: &str| {
             kind: DestinationKind::Publish,
             repositories: matrix.repositories.clone(),
         },
-        sign: Sign::None { reason: "fuzzing".into() },
+        sign: SigningMethod::None { reason: "fuzzing".into() },
         versions: BTreeMap::new(),
         remotes: answers.collect::<Remotes>(),
         read: &|_| Ok("v8.5.0-rc1".into()),

@@ -5,7 +5,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use xtask::base::error::Fault;
+use xtask::base::error::UserError;
 use xtask::base::ids::{CellId, Name};
 use xtask::session::planning::To;
 
@@ -291,7 +291,7 @@ pub(crate) enum Local {
 }
 
 fn pair(text: &str, form: &str) -> Result<(Name, String)> {
-    let (key, value) = text.split_once('=').ok_or_else(|| Fault::invalid(format!("expected {form}")))?;
+    let (key, value) = text.split_once('=').ok_or_else(|| UserError::invalid(format!("expected {form}")))?;
     Ok((key.parse()?, value.to_owned()))
 }
 
@@ -302,7 +302,7 @@ fn axis_value(text: &str) -> Result<(Name, String)> {
 fn track_version(text: &str) -> Result<(Name, String)> {
     pair(text, "TRACK=VERSION").and_then(|(track, version)| {
         let valid = !version.is_empty() && !version.contains(char::is_whitespace);
-        valid.then_some((track, version)).ok_or_else(|| Fault::invalid("expected TRACK=VERSION").into())
+        valid.then_some((track, version)).ok_or_else(|| UserError::invalid("expected TRACK=VERSION").into())
     })
 }
 

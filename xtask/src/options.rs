@@ -3,7 +3,7 @@
 use anyhow::Result;
 use std::collections::BTreeMap;
 
-use xtask::base::error::Fault;
+use xtask::base::error::UserError;
 use xtask::base::ids::Name;
 use xtask::base::patterns::anchored;
 use xtask::commands::{build, gc, local, merge, plan, policy, report, rollback, verify};
@@ -18,9 +18,9 @@ impl PlanArgs {
         let count = set_version.len();
         let versions: BTreeMap<Name, String> = set_version.into_iter().collect();
         if versions.len() < count {
-            return Err(Fault::invalid("--set-version names one track twice").into());
+            return Err(UserError::invalid("--set-version names one track twice").into());
         }
-        Ok(PlanOptions { file: plan, to, fresh, allow_dirty, versions, event, look: false })
+        Ok(PlanOptions { file: plan, to, fresh, allow_dirty, versions, event, ephemeral: false })
     }
 }
 
@@ -35,7 +35,7 @@ impl Plan {
     pub(crate) fn options(self) -> Result<plan::Options> {
         let Self { plan, cells, arch, json, explain, github, save } = self;
         // What another event would do is a question; what is built for this one stays current.
-        let plan = PlanOptions { look: plan.event.is_some(), ..plan.options()? };
+        let plan = PlanOptions { ephemeral: plan.event.is_some(), ..plan.options()? };
         Ok(plan::Options { plan, filter: cells.filter(arch), json, explain, github, save })
     }
 }
@@ -60,7 +60,7 @@ impl Verify {
     pub(crate) fn options(self) -> Result<verify::Options> {
         let Self { reference, plan, cells, key, identity, issuer, trusted_root, json, publications } = self;
         if let Some(identity) = identity.as_ref().filter(|text| !anchored(text)) {
-            return Err(Fault::invalid(format!(
+            return Err(UserError::invalid(format!(
                 "--identity {identity}: it is not anchored, so it would match more than it says"
             ))
             .help("write '^…$', with alternatives in parentheses and without `(?`")
@@ -78,7 +78,7 @@ impl Verify {
 impl Rollback {
     pub(crate) fn options(self) -> Result<rollback::Options> {
         let Self { cell, plan, dry_run, publications } = self;
-        let plan = PlanOptions { look: true, ..plan.options()? };
+        let plan = PlanOptions { ephemeral: true, ..plan.options()? };
         Ok(rollback::Options { plan, cell, dry_run, publications })
     }
 }

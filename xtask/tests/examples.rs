@@ -15,7 +15,7 @@ use xtask::plan::git::Git;
 use xtask::plan::inputs::Inputs;
 use xtask::plan::remote::{RemoteRef, Remotes};
 use xtask::plan::resolve::resolve;
-use xtask::plan::{Destination, DestinationKind, Plan, Sign};
+use xtask::plan::{Destination, DestinationKind, Plan, SigningMethod};
 
 /// 2026-11-21T05:00:00Z.
 const NOW: u64 = 1_795_237_200;
@@ -49,7 +49,7 @@ fn plan(example: &str, event: &str, set: &[(&str, &str)]) -> Plan {
             kind: DestinationKind::Publish,
             repositories: matrix.repositories.clone(),
         },
-        sign: Sign::None { reason: "a test".into() },
+        sign: SigningMethod::None { reason: "a test".into() },
         versions,
         remotes: remotes(),
         read: &read,

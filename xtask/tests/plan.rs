@@ -12,7 +12,7 @@ use xtask::plan::git::Git;
 use xtask::plan::inputs::Inputs;
 use xtask::plan::remote::{RemoteRef, Remotes};
 use xtask::plan::resolve::resolve;
-use xtask::plan::{Cell, Destination, DestinationKind, Plan, Sign};
+use xtask::plan::{Cell, Destination, DestinationKind, Plan, SigningMethod};
 
 const OURS: &str = include_str!("../../matrix.toml");
 
@@ -70,7 +70,7 @@ impl Case {
                     kind: DestinationKind::Publish,
                     repositories: matrix.repositories.clone(),
                 },
-                sign: Sign::None { reason: "a test".into() },
+                sign: SigningMethod::None { reason: "a test".into() },
                 versions: self.versions.clone(),
                 remotes: self.remotes.clone(),
                 read: &move |_| Ok(version.clone()),

@@ -15,7 +15,7 @@ use xtask::plan::git::Git;
 use xtask::plan::inputs::Inputs;
 use xtask::plan::remote::{RemoteRef, Remotes};
 use xtask::plan::resolve::resolve;
-use xtask::plan::{Destination, DestinationKind, Sign};
+use xtask::plan::{Destination, DestinationKind, SigningMethod};
 
 /// What the schema cannot know: names that refer to others, numbers in texts, cells, placeholders.
 const ONLY_THE_TOOL: &[&str] = &[
@@ -178,7 +178,11 @@ fn plans_are_as_their_schema_says() {
     for path in examples.chain(["matrix.toml", "xtask/tests/all-keys.toml"].map(|path| root().join(path))) {
         let matrix = matrix::load(&path).unwrap();
         for event in ["push", "tag:v1.2.3", "pull-request", "fork", "schedule", "dispatch", "local"] {
-            for sign in [Sign::Local, Sign::Key { key: "k".into() }, Sign::None { reason: "r".into() }] {
+            for sign in [
+                SigningMethod::Local,
+                SigningMethod::Key { key: "k".into() },
+                SigningMethod::None { reason: "r".into() },
+            ] {
                 let inputs = Inputs {
                     now: SystemTime::UNIX_EPOCH,
                     event: Event::simulate(event, "main").unwrap(),

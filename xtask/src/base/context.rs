@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 
 /// The environment as it was when we started. Nothing else reads `std::env::var`.
 #[derive(Debug, Clone, Default)]
@@ -46,8 +46,10 @@ impl Environment {
         let Some(text) = self.get("XTASK_CALL_TIMEOUT") else { return Ok(None) };
         match text.parse() {
             Ok(seconds) if seconds > 0 => Ok(Some(Duration::from_secs(seconds))),
-            _ => Err(Fault::invalid(format!("XTASK_CALL_TIMEOUT is `{text}`, expected a number of seconds"))
-                .into()),
+            _ => Err(UserError::invalid(format!(
+                "XTASK_CALL_TIMEOUT is `{text}`, expected a number of seconds"
+            ))
+            .into()),
         }
     }
 
@@ -94,14 +96,17 @@ impl Layout {
             Some(path) => current.join(path),
             None => {
                 nearest(current, "matrix.toml").map(|folder| folder.join("matrix.toml")).ok_or_else(|| {
-                    Fault::invalid(format!("no matrix.toml in {} or any folder above it", current.display()))
-                        .help("run the command inside the checkout, or name the file with --matrix FILE")
+                    UserError::invalid(format!(
+                        "no matrix.toml in {} or any folder above it",
+                        current.display()
+                    ))
+                    .help("run the command inside the checkout, or name the file with --matrix FILE")
                 })?
             }
         };
         let matrix = matrix
             .canonicalize()
-            .map_err(|error| Fault::invalid(format!("reading {}: {error}", matrix.display())))?;
+            .map_err(|error| UserError::invalid(format!("reading {}: {error}", matrix.display())))?;
         let root = matrix.parent().context("matrix.toml has no folder")?.to_owned();
         let workspace = nearest(&root, "tools/buildx/go.mod").unwrap_or_else(|| root.clone());
         Ok(Self { root, matrix, workspace, stack: None })
@@ -235,7 +240,7 @@ fn began(environment: &Environment, clock: Clock) -> Result<SystemTime> {
         // The year 9999 is the last that RFC 3339 can write.
         Some(text) => {
             text.parse::<u64>().ok().filter(|seconds| *seconds < 253_402_300_800).ok_or_else(|| {
-                Fault::invalid(format!("SOURCE_DATE_EPOCH is `{text}`: expected seconds since 1970"))
+                UserError::invalid(format!("SOURCE_DATE_EPOCH is `{text}`: expected seconds since 1970"))
             })?
         }
         None => clock.now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),

@@ -1,6 +1,6 @@
 //! Errors that know their exit code and their mend.
 //!
-//! Everything fallible returns [`anyhow::Result`]. A [`Fault`] anywhere in the
+//! Everything fallible returns [`anyhow::Result`]. A [`UserError`] anywhere in the
 //! chain decides the exit code and carries the `help:` lines; anything else is
 //! a plain failure. [`report`] and [`exit_code`] are the only places that look.
 
@@ -27,7 +27,7 @@ impl Exit {
 
 /// An error with an exit code and, where there is one, the way out.
 #[derive(Debug)]
-pub struct Fault {
+pub struct UserError {
     exit: Exit,
     message: String,
     help: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Annotation {
     pub message: String,
 }
 
-impl Fault {
+impl UserError {
     /// The work was attempted and failed: exit code 1.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message.into())
@@ -75,17 +75,17 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for UserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for UserError {}
 
-/// The exit code of an error: that of the outermost [`Fault`] in its chain, else 1.
+/// The exit code of an error: that of the outermost [`UserError`] in its chain, else 1.
 pub fn exit_code(error: &anyhow::Error) -> Exit {
-    faults(error).next().map_or(Exit::Failed, |fault| fault.exit)
+    user_errors(error).next().map_or(Exit::Failed, |fault| fault.exit)
 }
 
 /// The text for people: the chain on one line, then one `help:` line per mend.
@@ -93,7 +93,7 @@ pub fn exit_code(error: &anyhow::Error) -> Exit {
 pub fn report(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     let mut out = if text.starts_with("error: ") { text } else { format!("error: {text}") };
-    for line in faults(error).flat_map(|fault| &fault.help) {
+    for line in user_errors(error).flat_map(|fault| &fault.help) {
         out.push_str("\nhelp: ");
         out.push_str(line);
     }
@@ -102,11 +102,11 @@ pub fn report(error: &anyhow::Error) -> String {
 
 /// The places in `matrix.toml` that are wrong.
 pub fn annotations(error: &anyhow::Error) -> Vec<Annotation> {
-    faults(error).flat_map(|fault| fault.annotations.clone()).collect()
+    user_errors(error).flat_map(|fault| fault.annotations.clone()).collect()
 }
 
-fn faults(error: &anyhow::Error) -> impl Iterator<Item = &Fault> {
-    error.chain().filter_map(|cause| cause.downcast_ref::<Fault>())
+fn user_errors(error: &anyhow::Error) -> impl Iterator<Item = &UserError> {
+    error.chain().filter_map(|cause| cause.downcast_ref::<UserError>())
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_invalid_input_keeps_its_code_and_help_under_context() {
-        let error = Err::<(), _>(Fault::invalid("no such cell: x").help("see `cargo xtask plan`"))
+        let error = Err::<(), _>(UserError::invalid("no such cell: x").help("see `cargo xtask plan`"))
             .context("choosing cells")
             .unwrap_err();
         assert_eq!(exit_code(&error), Exit::Invalid);

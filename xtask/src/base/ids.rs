@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 
 /// Derives what every string newtype needs from its `FromStr`.
 macro_rules! string_newtype {
@@ -74,7 +74,8 @@ impl FromStr for Digest {
         if valid {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::invalid(format!("`{text}` is no digest: expected sha256: and 64 hex digits")).into())
+            Err(UserError::invalid(format!("`{text}` is no digest: expected sha256: and 64 hex digits"))
+                .into())
         }
     }
 }
@@ -94,7 +95,8 @@ impl FromStr for Name {
         if first && rest && text.len() <= 128 {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::invalid(format!("`{text}` is no valid name: expected [a-z0-9][a-z0-9._-]*")).into())
+            Err(UserError::invalid(format!("`{text}` is no valid name: expected [a-z0-9][a-z0-9._-]*"))
+                .into())
         }
     }
 }
@@ -118,7 +120,7 @@ impl FromStr for CellId {
     fn from_str(text: &str) -> Result<Self> {
         // The id names a folder, so what a name may not hold (`/`, `..` at its start) an id may not either.
         text.parse::<Name>().map(|name| Self(name.0)).map_err(|_| {
-            Fault::invalid(format!(
+            UserError::invalid(format!(
                 "`{text}` is no cell id: expected names joined by `.`, e.g. app.tag.pinned"
             ))
             .into()
@@ -187,7 +189,7 @@ impl FromStr for Platform {
         if (2..=3).contains(&parts.len()) && parts.iter().all(word) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::invalid(format!(
+            Err(UserError::invalid(format!(
                 "`{text}` is no platform: expected os/arch or os/arch/variant, e.g. linux/arm64"
             ))
             .into())
@@ -228,7 +230,7 @@ impl FromStr for Repository {
     type Err = anyhow::Error;
     fn from_str(text: &str) -> Result<Self> {
         let invalid = || {
-            Fault::invalid(format!(
+            UserError::invalid(format!(
                 "`{text}` is no repository: expected HOST/PATH in lower case, e.g. ghcr.io/acme"
             ))
         };
@@ -272,7 +274,7 @@ impl FromStr for Tag {
         if first && rest && text.len() <= 128 {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::invalid(format!(
+            Err(UserError::invalid(format!(
                 "`{text}` is no valid tag: expected up to 128 letters, digits, `_`, `.` or `-`, not beginning with `.` or `-`"
             ))
             .into())

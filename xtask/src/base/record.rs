@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::ids::{CellId, Digest, Name, Platform, Repository, Tag};
 
@@ -118,7 +118,7 @@ pub struct Publication {
     /// The tags that hold the digest, repository after repository, in the order in which they are set.
     pub tags: Vec<PublishedTag>,
     /// How it is signed.
-    pub signature: Signature,
+    pub signature: SignatureFacts,
     /// RFC 3339, UTC.
     pub published: String,
 }
@@ -158,7 +158,7 @@ pub struct PublicationClaim {
     #[serde(default)]
     pub skipped: Vec<Tag>,
     /// How it is signed.
-    pub signature: Signature,
+    pub signature: SignatureFacts,
     /// RFC 3339, UTC.
     pub published: String,
 }
@@ -198,7 +198,7 @@ pub struct PublishedTag {
 /// The facts that a consumer can check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Signature {
+pub struct SignatureFacts {
     /// `keyless`, `key`, `local` or `none`.
     pub method: String,
     /// The identity that the certificate must bear.
@@ -325,7 +325,7 @@ struct Schema {
 }
 
 fn damaged(path: &Path, why: &str) -> anyhow::Error {
-    Fault::invalid(format!("{} is damaged: {why}", path.display())).into()
+    UserError::invalid(format!("{} is damaged: {why}", path.display())).into()
 }
 
 #[cfg(test)]

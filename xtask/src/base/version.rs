@@ -7,7 +7,7 @@ use semver::{Prerelease, VersionReq};
 use std::cmp::Ordering;
 use std::str::FromStr;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 
 /// The numbers of a version, as far as it has them: `8.5.0-rc1` is 8, 5, 0 and the pre-release `rc1`; `3.24` has no patch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,7 +139,7 @@ enum Kind {
 impl FromStr for TagPattern {
     type Err = anyhow::Error;
     fn from_str(text: &str) -> Result<Self> {
-        let invalid = |why: String| Fault::invalid(format!("`{text}` is no pattern of tags: {why}"));
+        let invalid = |why: String| UserError::invalid(format!("`{text}` is no pattern of tags: {why}"));
         if text.contains(char::is_whitespace) && !is_range(text) || text.is_empty() {
             return Err(invalid("expected a semver range or a glob".to_owned()).into());
         }

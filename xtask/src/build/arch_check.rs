@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::argv::buildx::{self, Buildx, NamedContext};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository};
 use crate::base::ui::Ui;
 use crate::build::machine_code::{self, File, Wanted};
@@ -75,7 +75,7 @@ impl ArchCheck<'_> {
                 "its configuration says {}/{}, expected {}",
                 image.os, image.architecture, build.platform
             );
-            return Err(Fault::failed(text).into());
+            return Err(UserError::failed(text).into());
         }
         let contents = Question::contents(&held.bytes, &image, build)?;
         let Findings { remarks, whole } = match self.verdicts.recall(&contents) {
@@ -93,7 +93,7 @@ impl ArchCheck<'_> {
         if self.registry.statements(repository, &held.manifest, image)?.sbom() {
             return Ok(());
         }
-        Err(Fault::failed("`attest` declares an SBOM, and the build has none")
+        Err(UserError::failed("`attest` declares an SBOM, and the build has none")
             .help("look what the generator printed in the log of the build")
             .into())
     }
@@ -214,15 +214,17 @@ impl Files<'_> {
         if any {
             return Ok(());
         }
-        Err(Fault::failed(format!("`binaries` names {pattern}, and that is no machine code in the image"))
-            .into())
+        Err(UserError::failed(format!(
+            "`binaries` names {pattern}, and that is no machine code in the image"
+        ))
+        .into())
     }
 
     fn expect(&self, file: &str, machine: u16, expected: u16) -> Result<()> {
         if machine == expected || machine_code::runs(machine, expected) {
             return Ok(());
         }
-        Err(Fault::failed(format!(
+        Err(UserError::failed(format!(
             "it is called an image for {}, and {file} in it is a program for {}",
             self.build.platform,
             machine_code::machine_name(machine)

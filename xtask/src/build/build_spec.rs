@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::argv::bake::target_name;
 use crate::argv::buildx::{BuildSpec, NamedContext};
 use crate::argv::options::{CacheScope, option_args};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name};
 use crate::base::record::{self, DigestRecord};
 use crate::build::contexts::Contexts;
@@ -14,7 +14,7 @@ use crate::plan::resolve::{ANNOTATION_BUILT, ANNOTATION_CELL, ANNOTATION_PLAN, A
 use crate::plan::{Build, BuildContext, Cell, Pair, Plan};
 
 /// How a needed image enters a build.
-pub(crate) enum Linked<'a> {
+pub(crate) enum NeedSource<'a> {
     /// By the digest that was pushed.
     Pushed(&'a dyn Fn(&CellId, &Name) -> Result<NamedContext>),
     /// As another target of the same bake call.
@@ -23,7 +23,7 @@ pub(crate) enum Linked<'a> {
 
 /// What all builds of one call share.
 #[derive(Clone, Copy)]
-pub(crate) struct Around<'a> {
+pub(crate) struct BuildEnv<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) root: &'a Path,
     pub(crate) contexts: &'a Contexts,
@@ -36,13 +36,13 @@ pub(crate) struct Around<'a> {
 
 /// Everything that decides what one build makes. `published`: the image that may serve as a cache.
 pub(crate) fn spec(
-    around: &Around<'_>,
+    around: &BuildEnv<'_>,
     cell: &Cell,
     build: &Build,
-    linked: &Linked<'_>,
+    linked: &NeedSource<'_>,
     published: Option<&Digest>,
 ) -> Result<BuildSpec> {
-    let Around { plan, root, contexts: sent, push, builder, now } = *around;
+    let BuildEnv { plan, root, contexts: sent, push, builder, now } = *around;
     let Build {
         arch,
         platform,
@@ -63,8 +63,8 @@ pub(crate) fn spec(
     let mut contexts = Vec::new();
     for need in needs {
         let source = match linked {
-            Linked::Pushed(find) => find(&need.cell, arch)?,
-            Linked::Targets => NamedContext::Target(target_name(&format!("{}.{arch}", need.cell))),
+            NeedSource::Pushed(find) => find(&need.cell, arch)?,
+            NeedSource::Targets => NamedContext::Target(target_name(&format!("{}.{arch}", need.cell))),
         };
         contexts.push((need.context.to_string(), source));
     }
@@ -120,7 +120,9 @@ pub(crate) fn pushed(
         Some(record) => record.digest,
         None if dry => Digest::unknown(),
         None => {
-            return Err(Fault::failed(format!("there is no record of {cell} {arch} from this plan")).into());
+            return Err(
+                UserError::failed(format!("there is no record of {cell} {arch} from this plan")).into()
+            );
         }
     };
     Ok(NamedContext::Image { repository: repository.clone(), digest })

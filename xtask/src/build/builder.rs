@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::argv::buildx::Buildx;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Platform;
 use crate::local::{Local, engine};
 use crate::run::{Output, Runner};
@@ -43,16 +43,16 @@ impl Builder {
             let trouble = engine::trouble(&finished.stderr).or_else(|| engine::trouble(complaint));
             return Err(match trouble {
                 Some(trouble) => {
-                    Fault::failed(format!("look at the builder: {}", trouble.what)).help(trouble.mend)
+                    UserError::failed(format!("look at the builder: {}", trouble.what)).help(trouble.mend)
                 }
                 None if complaint.is_empty() => finished.fault(&argv),
-                None => Fault::failed(format!("look at the builder: {complaint}")),
+                None => UserError::failed(format!("look at the builder: {complaint}")),
             }
             .into());
         }
         let builder = Self::parse(&text);
         if builder.driver == "docker" {
-            return Err(Fault::failed("the builder uses the `docker` driver, which cannot push by digest")
+            return Err(UserError::failed("the builder uses the `docker` driver, which cannot push by digest")
                 .help("make one that can: docker buildx create --name multi --driver docker-container, then --builder multi")
                 .into());
         }

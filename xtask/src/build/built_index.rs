@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Platform};
 use crate::plan::resolve::ANNOTATION_CELL;
 use crate::registry::FetchedManifest;
@@ -13,7 +13,7 @@ use crate::registry::manifest::Descriptor;
 /// # Errors
 /// If it is anything else.
 pub fn check<'h>(held: &'h FetchedManifest, cell: &CellId, platform: &Platform) -> Result<&'h Descriptor> {
-    let refuse = |why: String| Err(Fault::failed(why).into());
+    let refuse = |why: String| Err(UserError::failed(why).into());
     if !held.manifest.is_index() {
         return refuse(format!(
             "{} is no index of an image and its attestation but `{}`",

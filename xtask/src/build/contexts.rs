@@ -89,7 +89,7 @@ mod tests {
     use crate::plan::git::Git;
     use crate::plan::inputs::Inputs;
     use crate::plan::resolve::resolve;
-    use crate::plan::{BuildContext, Destination, DestinationKind, Sign};
+    use crate::plan::{BuildContext, Destination, DestinationKind, SigningMethod};
 
     fn contexts(paths: &[&str], named: &[&str]) -> Contexts {
         let text = include_str!("../../tests/good.toml").into();
@@ -102,7 +102,7 @@ mod tests {
                 kind: DestinationKind::Publish,
                 repositories: matrix.repositories.clone(),
             },
-            sign: Sign::Local,
+            sign: SigningMethod::Local,
             versions: BTreeMap::new(),
             remotes: BTreeMap::new(),
             read: &|_| Ok("1.0.0".into()),

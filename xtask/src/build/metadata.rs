@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::path::Path;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::ids::Digest;
 use crate::base::record::BaseImage;
@@ -30,7 +30,7 @@ impl Metadata {
     /// # Errors
     /// If buildx wrote none, or one without a digest.
     pub fn read(path: &Path) -> Result<Self> {
-        let missing = || Fault::failed(format!("buildx wrote no metadata to {}", path.display()));
+        let missing = || UserError::failed(format!("buildx wrote no metadata to {}", path.display()));
         let bytes = files::read_optional(path)?.ok_or_else(missing)?;
         let value: Value =
             serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;

@@ -9,12 +9,12 @@ use std::time::Instant;
 use crate::argv::Argv;
 use crate::argv::bake;
 use crate::argv::buildx::{self, Buildx};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name};
 use crate::base::parallel;
 use crate::base::record::{self, DigestRecord};
 use crate::build::arch_check::ArchCheck;
-use crate::build::build_spec::{Around, Linked, pushed, recorded, spec};
+use crate::build::build_spec::{BuildEnv, NeedSource, pushed, recorded, spec};
 use crate::build::builder::Builder;
 use crate::build::built_index;
 use crate::build::contexts::Contexts;
@@ -117,11 +117,11 @@ impl<'a> Run<'a> {
         let name = format!("{}.{}", job.cell.id, job.build.arch);
         let metadata = self.session.layout.logs().join(format!("{name}.metadata.json"));
         let linked = if self.push {
-            Linked::Pushed(&|need, arch| pushed(self.plan, &self.digests, need, arch, dry))
+            NeedSource::Pushed(&|need, arch| pushed(self.plan, &self.digests, need, arch, dry))
         } else {
-            Linked::Targets
+            NeedSource::Targets
         };
-        let around = Around {
+        let around = BuildEnv {
             plan: self.plan,
             root: &self.session.layout.root,
             contexts: &self.contexts,
@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
         self.build(job, &argv, alone)?;
         let metadata = Metadata::read(&metadata)?;
         if let [first, ..] = metadata.foreign_bases.as_slice() {
-            return Err(Fault::failed(format!("build {} {}: {first}", cell.id, build.arch))
+            return Err(UserError::failed(format!("build {} {}: {first}", cell.id, build.arch))
                 .help("pin the digest of the index, which has every platform, not that of one image in it")
                 .help("where it is meant: `FROM --platform=…`, or `# check=skip=InvalidBaseImagePlatform` at the top of the Dockerfile")
                 .into());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Name, Platform};
 use crate::base::ui::columns;
 use crate::build::builder::Builder;
@@ -96,7 +96,7 @@ fn check_files(session: &Session, jobs: &[Job<'_>]) -> Result<()> {
         } else {
             continue;
         };
-        return Err(Fault::invalid(format!("build {} {}: {wrong}", cell.id, build.arch))
+        return Err(UserError::invalid(format!("build {} {}: {wrong}", cell.id, build.arch))
             .help(format!("correct [images.{}] in matrix.toml: paths are relative to that file", cell.image))
             .into());
     }
@@ -134,7 +134,7 @@ fn chosen<'p>(plan: &'p Plan, options: &Options, native: impl Fn(&Platform) -> b
     if options.filter.arches.is_empty() {
         let jobs: Vec<Job<'p>> = all().filter(allowed).collect();
         return if jobs.is_empty() && all().next().is_some() {
-            Err(Fault::failed("the builder has none of the plan's platforms natively")
+            Err(UserError::failed("the builder has none of the plan's platforms natively")
                 .help("build them by emulation: --emulate")
                 .into())
         } else {
@@ -144,7 +144,7 @@ fn chosen<'p>(plan: &'p Plan, options: &Options, native: impl Fn(&Platform) -> b
     let wanted: Vec<Job<'p>> = all().filter(|job| options.filter.wants_arch(job.build)).collect();
     if wanted.is_empty() && all().next().is_some() {
         let known: BTreeSet<&str> = all().map(|job| job.build.arch.as_str()).collect();
-        return Err(Fault::invalid(format!(
+        return Err(UserError::invalid(format!(
             "none of these cells is built for {}",
             options.filter.arches.join(", ")
         ))
@@ -153,7 +153,7 @@ fn chosen<'p>(plan: &'p Plan, options: &Options, native: impl Fn(&Platform) -> b
     }
     match wanted.iter().find(|job| !allowed(job)) {
         None => Ok(wanted),
-        Some(job) => Err(Fault::failed(format!("build for {}: the builder does not have that platform natively", job.build.platform))
+        Some(job) => Err(UserError::failed(format!("build for {}: the builder does not have that platform natively", job.build.platform))
             .help("build it by emulation, slowly: --emulate")
             .help(format!("or natively: on a machine of that kind{}, or with a builder that has a node of it: --builder NAME", runner(job.build)))
             .into()),
@@ -256,7 +256,7 @@ fn tell(session: &Session, plan: &Plan, jobs: &[Job<'_>], outcomes: &[Outcome]) 
     }
     match fatal {
         0 => Ok(()),
-        1 => Err(Fault::failed(format!("1 of {} builds is missing", jobs.len())).into()),
-        more => Err(Fault::failed(format!("{more} of {} builds are missing", jobs.len())).into()),
+        1 => Err(UserError::failed(format!("1 of {} builds is missing", jobs.len())).into()),
+        more => Err(UserError::failed(format!("{more} of {} builds are missing", jobs.len())).into()),
     }
 }

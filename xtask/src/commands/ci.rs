@@ -4,7 +4,7 @@ use anyhow::Result;
 use xshell::{Shell, cmd};
 
 use crate::argv::Argv;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::run::Output;
 use crate::session::Session;
 use crate::tools::Tool;
@@ -42,5 +42,9 @@ fn part(session: &Session, name: &str, command: xshell::Cmd<'_>) -> Result<()> {
     session.ui.note(format!("\n== {name}"));
     let argv = Argv::of(name, command);
     let finished = session.runner.run(&argv, Output::Inherit)?;
-    if finished.success() { Ok(()) } else { Err(Fault::failed(format!("{name}: `{argv}` failed")).into()) }
+    if finished.success() {
+        Ok(())
+    } else {
+        Err(UserError::failed(format!("{name}: `{argv}` failed")).into())
+    }
 }

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::parallel;
 use crate::base::ui::columns;
 use crate::local::engine;
-use crate::matrix::{Matrix, Sign};
+use crate::matrix::{Matrix, SignSection};
 use crate::session::Session;
 use crate::tools::{Origin, Tool};
 
@@ -46,15 +46,15 @@ pub fn run(session: &Session) -> Result<()> {
     }
     match findings.iter().filter(|finding| finding.state == "FAIL").count() {
         0 => Ok(()),
-        1 => Err(Fault::failed("1 finding needs mending").into()),
-        more => Err(Fault::failed(format!("{more} findings need mending")).into()),
+        1 => Err(UserError::failed("1 finding needs mending").into()),
+        more => Err(UserError::failed(format!("{more} findings need mending")).into()),
     }
 }
 
 fn matrix(session: &Session) -> Finding {
     let what = "matrix.toml".to_owned();
     match session.matrix() {
-        Ok(Matrix { sign: Sign::None { reason }, .. }) => {
+        Ok(Matrix { sign: SignSection::None { reason }, .. }) => {
             let detail = format!("its images are NOT SIGNED: {reason}");
             Finding { what, state: "note", detail, mend: None }
         }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Name;
 use crate::base::ui::columns;
 use crate::publish::attestation_store::AttestationStore;
@@ -37,7 +37,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if let Some(unknown) =
         options.images.iter().find(|name| !matrix.images.iter().any(|image| image.name == **name))
     {
-        return Err(Fault::invalid(format!("no image `{unknown}` in matrix.toml")).into());
+        return Err(UserError::invalid(format!("no image `{unknown}` in matrix.toml")).into());
     }
     let limit = session
         .context

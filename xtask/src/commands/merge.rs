@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::argv::Program;
 use crate::argv::cosign::Cosign;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::parallel;
 use crate::base::record::{DigestRecord, Publication};
 use crate::base::ui::columns;
@@ -51,7 +51,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
     if !plan.push {
         let message = format!("a run for {} publishes nothing, so there is nothing to merge", plan.event);
-        return Err(Fault::invalid(message)
+        return Err(UserError::invalid(message)
             .help("a pull request never publishes; for other events see `when` of [publish] in matrix.toml")
             .into());
     }
@@ -120,7 +120,7 @@ fn refuse_incomplete(session: &Session, cells: &[&Cell], read: &[Result<Vec<Dige
     if fatal.is_empty() {
         return Ok(());
     }
-    let fault = Fault::invalid(fatal.join("\n")).help("nothing was pushed, signed or tagged");
+    let fault = UserError::invalid(fatal.join("\n")).help("nothing was pushed, signed or tagged");
     let fault = match session.github() {
         Some(_) => {
             fault.help("run the failed jobs again; if a record's artifact has expired, run all jobs again")
@@ -228,7 +228,7 @@ fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Result<Pu
     if fatal == 0 {
         return Ok(());
     }
-    Err(Fault::failed(format!("{fatal} of {} cells are not published", cells.len()))
+    Err(UserError::failed(format!("{fatal} of {} cells are not published", cells.len()))
         .help("run the same command again: it goes on where it stopped")
         .into())
 }

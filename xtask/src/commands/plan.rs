@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name};
 use crate::plan::event::DispatchInputs;
 use crate::plan::filter::Filter;
@@ -75,12 +75,12 @@ fn asked(session: &Session, options: &Options) -> Result<Option<Options>> {
     let mut options = options.clone();
     if let Some(version) = version {
         let Some(track) = &track else {
-            return Err(Fault::invalid(format!("the input `version` is {version}: of which track?"))
+            return Err(UserError::invalid(format!("the input `version` is {version}: of which track?"))
                 .help("fill in the input `track` too")
                 .into());
         };
         if version.contains(char::is_whitespace) {
-            return Err(Fault::invalid(format!("the input `version` is no version: {version}")).into());
+            return Err(UserError::invalid(format!("the input `version` is no version: {version}")).into());
         }
         options.plan.versions.insert(track.clone(), version);
     }
@@ -93,9 +93,11 @@ fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
     let path = match (&options.save, &options.plan.file) {
         (Some(path), _) => path.clone(),
         (None, Some(path)) if options.filter == Filter::default() => path.clone(),
-        (None, None) if options.filter == Filter::default() && !options.plan.look => session.layout.plan(),
+        (None, None) if options.filter == Filter::default() && !options.plan.ephemeral => {
+            session.layout.plan()
+        }
         _ => {
-            return Err(Fault::invalid("--github with a plan that is not the current one: where is it?")
+            return Err(UserError::invalid("--github with a plan that is not the current one: where is it?")
                 .help("write it to a file too: --save FILE")
                 .into());
         }

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use std::path::Path;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::ids::Repository;
-use crate::plan::{DestinationKind, Sign};
+use crate::plan::{DestinationKind, SigningMethod};
 use crate::policy::{Key, Policy, PublicKey, Trust, controller, kyverno, name};
 use crate::session::planning::To;
 use crate::session::{Session, public_key};
@@ -67,14 +67,14 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn trust(session: &Session, sign: Sign) -> Result<Trust> {
+fn trust(session: &Session, sign: SigningMethod) -> Result<Trust> {
     Ok(match sign {
-        Sign::None { reason } => {
-            return Err(Fault::invalid(format!("matrix.toml says that images are not signed: {reason}"))
+        SigningMethod::None { reason } => {
+            return Err(UserError::invalid(format!("matrix.toml says that images are not signed: {reason}"))
                 .help("a policy demands signatures: choose another [sign] method, and publish again")
                 .into());
         }
-        Sign::Keyless { identity, issuer, sigstore } => {
+        SigningMethod::Keyless { identity, issuer, sigstore } => {
             if let Some(sigstore) = sigstore {
                 session.ui.warn(format!(
                     "images are signed by a Sigstore of your own: the controller has to be given its trusted root, {}",
@@ -83,8 +83,8 @@ fn trust(session: &Session, sign: Sign) -> Result<Trust> {
             }
             Trust::Keyless { identity, issuer }
         }
-        Sign::Key { key } => Trust::Key(key_of(session, &key)?),
-        Sign::Local => {
+        SigningMethod::Key { key } => Trust::Key(key_of(session, &key)?),
+        SigningMethod::Local => {
             let public = session.local().described()?.keys.public;
             Trust::Local(read(&public, "make it: cargo xtask local up")?)
         }
@@ -100,13 +100,13 @@ fn key_of(session: &Session, key: &str) -> Result<Key> {
     let mend = format!("cosign public-key --key {}", crate::argv::quote(key));
     if let Some(variable) = public.strip_prefix("env://") {
         let text = session.context.environment.get(variable).ok_or_else(|| {
-            Fault::invalid(format!("the key is {key}, and the public one is not in ${variable}"))
+            UserError::invalid(format!("the key is {key}, and the public one is not in ${variable}"))
                 .help(format!("set {variable} to what this prints: {mend}"))
         })?;
         return Ok(Key::Public(PublicKey::parse(text).with_context(|| format!("read ${variable}"))?));
     }
     if public.contains("://") || public.starts_with("pkcs11:") {
-        return Err(Fault::invalid(format!("a cluster cannot ask {key}"))
+        return Err(UserError::invalid(format!("a cluster cannot ask {key}"))
             .help("sign with a key file, or a key of AWS, Azure, Google Cloud or Vault")
             .into());
     }
@@ -114,7 +114,7 @@ fn key_of(session: &Session, key: &str) -> Result<Key> {
 }
 
 fn read(path: &Path, mend: &str) -> Result<PublicKey> {
-    let missing = || Fault::invalid(format!("there is no public key {}", path.display())).help(mend);
+    let missing = || UserError::invalid(format!("there is no public key {}", path.display())).help(mend);
     let text = String::from_utf8(files::read_optional(path)?.ok_or_else(missing)?).unwrap_or_default();
     PublicKey::parse(&text).with_context(|| format!("read {}", path.display()))
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use std::path::PathBuf;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::record::{self, DigestRecord, Publication};
 use crate::base::ui::columns;
 use crate::plan::{Cell, Plan};
@@ -76,7 +76,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if wrong == 0 {
         return Ok(());
     }
-    Err(Fault::failed(format!("{wrong} of {} cells are missing", rows.len()))
+    Err(UserError::failed(format!("{wrong} of {} cells are missing", rows.len()))
         .help("see the job of each; run the failed ones again, or the whole run when its artifacts have expired")
         .into())
 }

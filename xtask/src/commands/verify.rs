@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use crate::argv::Argv;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::base::error::{self, Fault};
+use crate::base::error::{self, UserError};
 use crate::base::ids::Repository;
 use crate::base::parallel;
 use crate::base::ui::columns;
-use crate::plan::Sign;
+use crate::plan::SigningMethod;
 use crate::plan::filter::Filter;
 use crate::publish::attested::Checked;
 use crate::publish::signing::Signing;
@@ -105,7 +105,9 @@ fn all(session: &Session, options: &Options) -> Result<()> {
     report.print(session, options.json)?;
     match report.failed.len() {
         0 => Ok(()),
-        wrong => Err(Fault::failed(format!("{wrong} of {} cells are not as published", cells.len())).into()),
+        wrong => {
+            Err(UserError::failed(format!("{wrong} of {} cells are not as published", cells.len())).into())
+        }
     }
 }
 
@@ -189,7 +191,7 @@ fn signer_for(session: &Session, options: &Options, repository: &Repository) -> 
     }
     let to = if repository.host() == session.local().address()? { To::Local } else { To::Publish };
     let sign = session.signing(&to)?;
-    if let Sign::None { reason } = &sign {
+    if let SigningMethod::None { reason } = &sign {
         session.ui.warn(format!("matrix.toml says that images are not signed: {reason}"));
     }
     session.signer(&sign, None)

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::base::context::{Environment, Layout};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Platform;
 use crate::base::ui::Ui;
 use crate::registry::Registry;
@@ -311,7 +311,7 @@ fn wait_for(
         runner.check_interrupted()?;
         if began.elapsed() > limit {
             let text = fs::read_to_string(log).unwrap_or_default();
-            let fault = Fault::failed(format!(
+            let fault = UserError::failed(format!(
                 "{what} does not answer after {} s:\n{}",
                 limit.as_secs(),
                 crate::run::tail(&text, 8)

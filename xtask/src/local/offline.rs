@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::argv::Argv;
 use crate::argv::buildx::Buildx;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Platform};
 use crate::local::{Local, Stack, Wanted};
 use crate::registry::Registry;
@@ -67,7 +67,7 @@ impl Base {
         let path = folder.join("base.toml");
         let Some(bytes) = crate::base::files::read_optional(&path)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);
-        let invalid = |why: &str| Fault::invalid(format!("reading {}: {why}", path.display()));
+        let invalid = |why: &str| UserError::invalid(format!("reading {}: {why}", path.display()));
         let recipe: Recipe = toml::from_str(&text).map_err(|error| invalid(&error.to_string()))?;
         let known = |reference: &String| reference.starts_with("docker.io/") && reference.contains(':');
         if recipe.replaces.is_empty() || !recipe.replaces.iter().all(known) {
@@ -250,7 +250,7 @@ fn debian_arch(platform: &Platform) -> Result<&'static str> {
         ("ppc64le", _) => Ok("ppc64el"),
         ("s390x", _) => Ok("s390x"),
         ("riscv64", _) => Ok("riscv64"),
-        _ => Err(Fault::failed(format!("Debian has no packages for {platform}")).into()),
+        _ => Err(UserError::failed(format!("Debian has no packages for {platform}")).into()),
     }
 }
 
@@ -263,7 +263,7 @@ fn debian_mirror() -> Result<String> {
     files.insert(0, PathBuf::from("/etc/apt/sources.list"));
     let texts = files.iter().filter_map(|path| fs::read_to_string(path).ok());
     texts.into_iter().find_map(|text| mirror_in(&text)).ok_or_else(|| {
-        Fault::failed("make a stand-in for an official image: this machine has no Debian package source")
+        UserError::failed("make a stand-in for an official image: this machine has no Debian package source")
             .help("connect it to Docker Hub, or run on Debian")
             .into()
     })

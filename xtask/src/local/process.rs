@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::argv::Argv;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::run::spawn_detached;
 
 /// How long a service may take to end before it is killed.
@@ -66,7 +66,9 @@ impl Id {
             // The group may be gone between the question and this.
             let _ = kill_process_group(pid, signal);
             if began.elapsed() > GRACE * 2 {
-                return Err(Fault::failed(format!("{} (pid {}) does not stop", self.name, self.pid)).into());
+                return Err(
+                    UserError::failed(format!("{} (pid {}) does not stop", self.name, self.pid)).into()
+                );
             }
             if began.elapsed() > GRACE {
                 signal = Signal::KILL;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::argv::{Argv, Program};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::local::engine::Trouble;
 use crate::local::process::Id;
 use crate::local::state::State;
@@ -24,7 +24,7 @@ const SOCKET_LIMIT: usize = 100;
 /// Fails, with all ways out, where processes of our own cannot be the stack.
 pub(super) fn possible(local: &Local<'_>, trouble: Option<&Trouble>) -> Result<()> {
     let refuse = |why: &str| {
-        let fault = Fault::failed(format!("start the local stack: {why}"));
+        let fault = UserError::failed(format!("start the local stack: {why}"));
         let fault =
             fault.help("start a Docker Engine that can pull images: https://docs.docker.com/engine/install/");
         match trouble {

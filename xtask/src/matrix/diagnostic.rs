@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::base::error::{Annotation, Fault};
+use crate::base::error::{Annotation, UserError};
 
 /// The longest part of a line that is shown, in characters.
 const WIDTH: usize = 120;
@@ -181,7 +181,7 @@ impl Diagnostics {
 
     /// As an error with exit code 2.
     pub fn into_error(self, source: &Source) -> anyhow::Error {
-        Fault::invalid(self.render(source)).annotations(self.annotations(source)).into()
+        UserError::invalid(self.render(source)).annotations(self.annotations(source)).into()
     }
 }
 

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 
 pub use crate::matrix::build_options::{
     Attest, CacheKind, Compression, CompressionKind, Options, Provenance, Sbom, Secret, SecretSource,
@@ -26,8 +26,8 @@ pub use crate::matrix::build_options::{
 pub use crate::matrix::diagnostic::{Diagnostic, Diagnostics, Located, Source};
 pub use crate::matrix::model::{
     Axis, ComposerMode, Condition, Dockerfile, EventName, Exclude, Image, Matrix, NamedContext, Need,
-    Override, OwnLine, PlatformDef, RefSpec, Selector, Setting, Settings, Sign, Sigstore, TagSpec, Track,
-    When,
+    Override, OwnLine, PlatformDef, RefSpec, Selector, Setting, Settings, SignSection, Sigstore, TagSpec,
+    Track, When,
 };
 
 /// A `matrix.toml` is written by people: one larger than this is a mistake. In bytes.
@@ -39,7 +39,7 @@ const LIMIT: u64 = 1 << 20;
 /// If it cannot be read or is invalid: every error in it.
 pub fn load(path: &Path) -> Result<Matrix> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let cannot = |why: &str| Fault::invalid(format!("reading {}: {why}", path.display()));
+    let cannot = |why: &str| UserError::invalid(format!("reading {}: {why}", path.display()));
     let mut bytes = Vec::new();
     // One byte more than the limit is enough to know, also of a device that never ends.
     File::open(path)

@@ -19,7 +19,7 @@ pub struct Matrix {
     /// `publish.when`: the runs that publish; every one if empty.
     pub publish_when: Vec<Condition>,
     /// `[sign]`.
-    pub sign: Sign,
+    pub sign: SignSection,
     /// `[platforms]`.
     pub platforms: Vec<PlatformDef>,
     /// `[tracks]`.
@@ -34,7 +34,7 @@ pub struct Matrix {
 
 /// How published images are signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sign {
+pub enum SignSection {
     /// By OIDC.
     Keyless {
         /// What `verify` demands of the certificate; derived from the repository if not given.

@@ -10,7 +10,7 @@ use crate::matrix::decode::{Errors, Table};
 use crate::matrix::diagnostic::{Diagnostic, Located, Source};
 use crate::matrix::images::image;
 use crate::matrix::model::{
-    ComposerMode, Condition, Exclude, Matrix, PlatformDef, RefSpec, Sign, Sigstore, Track,
+    ComposerMode, Condition, Exclude, Matrix, PlatformDef, RefSpec, SignSection, Sigstore, Track,
 };
 use crate::matrix::names::{self, NameTable, selector};
 use crate::matrix::settings::settings;
@@ -136,8 +136,8 @@ fn publish(root: &Table<'_>, errors: &Errors<'_>) -> (Vec<Repository>, Vec<Condi
     (repositories, when)
 }
 
-fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
-    let default = Sign::Keyless { identity: None, workflow: None, issuer: None, sigstore: None };
+fn sign(root: &Table<'_>, errors: &Errors<'_>) -> SignSection {
+    let default = SignSection::Keyless { identity: None, workflow: None, issuer: None, sigstore: None };
     let Some(value) = root.get("sign") else { return default };
     let Some(table) = Table::of(value, "[sign]", value.span(), errors) else { return default };
     let method = table.string("method");
@@ -154,8 +154,8 @@ fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
     }
     let required = |key| table.required_string(key).map(|found| found.value).unwrap_or_default();
     let sign = match word {
-        "key" => Sign::Key { key: required("key") },
-        "none" => Sign::None { reason: required("reason") },
+        "key" => SignSection::Key { key: required("key") },
+        "none" => SignSection::None { reason: required("reason") },
         "keyless" => keyless_sign(&table, errors),
         _ => default,
     };
@@ -172,7 +172,7 @@ fn sign(root: &Table<'_>, errors: &Errors<'_>) -> Sign {
     sign
 }
 
-fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> Sign {
+fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> SignSection {
     let identity = table.string("identity");
     if let Some(found) = identity.as_ref().filter(|found| !anchored(&found.value)) {
         let message = "`identity` is not anchored, so it would match more than it says";
@@ -198,7 +198,7 @@ fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> Sign {
         );
     }
     let value = |found: Located<String>| found.value;
-    Sign::Keyless {
+    SignSection::Keyless {
         identity: identity.map(value),
         workflow: workflow.map(value),
         issuer: table.string("issuer").map(value),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use crate::base::context::Environment;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::files;
 use crate::plan::git::Git;
 
@@ -114,12 +114,12 @@ impl Event {
             ("dispatch", _) => Ok(Self::Dispatch { branch, default_branch }),
             ("local", _) => Ok(Self::Local { branch: Some(branch), default_branch }),
             ("tag" | "release", Some(tag)) => Ok(Self::Tag { tag: tag.to_owned() }),
-            ("tag" | "release", None) => Err(Fault::invalid(format!("--event {name}: which tag?"))
+            ("tag" | "release", None) => Err(UserError::invalid(format!("--event {name}: which tag?"))
                 .help(format!("e.g. --event {name}:v1.2.3"))
                 .into()),
             ("pull-request", _) => pull_request(false),
             ("fork", _) => pull_request(true),
-            _ => Err(Fault::invalid(format!("--event {name}: there is no such event"))
+            _ => Err(UserError::invalid(format!("--event {name}: there is no such event"))
                 .help(
                     "the events are push, tag, release, pull-request, fork (a pull request of one), schedule, \
                      dispatch, local",

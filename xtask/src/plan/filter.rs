@@ -3,7 +3,7 @@
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name};
 use crate::plan::model::{Build, Cell, Plan};
 use crate::plan::pairs::Pair;
@@ -55,7 +55,7 @@ impl Filter {
         self.check_names(plan)?;
         let cells: Vec<&Cell> = plan.cells.iter().filter(|cell| self.wants(cell)).collect();
         if cells.is_empty() && !plan.cells.is_empty() {
-            return Err(Fault::invalid("no cell matches all of the filters together")
+            return Err(UserError::invalid("no cell matches all of the filters together")
                 .help(format!("the plan's cells: {}", join(plan.cells.iter().map(|cell| &cell.id))))
                 .into());
         }
@@ -133,7 +133,7 @@ fn is_at(pair: &Pair, axis: &Name, value: &str) -> bool {
 }
 
 fn unknown(kind: &str, name: &str, known: &str) -> anyhow::Error {
-    Fault::invalid(format!("the plan has no {kind} `{name}`"))
+    UserError::invalid(format!("the plan has no {kind} `{name}`"))
         .help(if known.is_empty() { "it has none".to_owned() } else { format!("it has: {known}") })
         .into()
 }

@@ -8,7 +8,7 @@ use crate::base::ids::Name;
 use crate::matrix::cells::CellSpec;
 use crate::plan::event::Event;
 use crate::plan::git::Git;
-use crate::plan::model::{Destination, Sign};
+use crate::plan::model::{Destination, SigningMethod};
 use crate::plan::remote::Remotes;
 
 /// What a plan is made from, beside the matrix.
@@ -22,7 +22,7 @@ pub struct Inputs<'a> {
     /// Where the images go.
     pub destination: Destination,
     /// How they are signed there.
-    pub sign: Sign,
+    pub sign: SigningMethod,
     /// `--set-version TRACK=X`.
     pub versions: BTreeMap<Name, String>,
     /// What `resolve::queries` asked for.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name};
 use crate::plan::model::{Build, Cell, Plan};
 
@@ -89,7 +89,7 @@ struct Matrix<T> {
 pub fn outputs(plan: &Plan) -> Result<Vec<(String, String)>> {
     let waves = plan.cells.iter().map(|cell| cell.wave + 1).max().unwrap_or_default();
     if waves > WAVES {
-        return Err(Fault::invalid(format!(
+        return Err(UserError::invalid(format!(
             "make the jobs: there are {waves} waves of images that need each other, and images.yml has jobs for {WAVES}"
         ))
         .help("let images that are needed need fewer others")
@@ -143,7 +143,7 @@ fn check_records(cells: &str, count: usize) -> Result<()> {
     if count <= RECORDS {
         return Ok(());
     }
-    Err(Fault::invalid(format!(
+    Err(UserError::invalid(format!(
         "make the jobs of {cells}: one takes {count} records, and fetch/action.yml downloads {RECORDS}"
     ))
     .help("an image with fewer platforms, or one that needs fewer others, takes fewer")
@@ -250,7 +250,7 @@ fn runner(cell: &Cell, builds: &[&Build]) -> Result<Runner> {
     let named = builds.iter().find_map(|build| build.runner.as_deref());
     named.map(Runner::from).ok_or_else(|| {
         let arches: Vec<&str> = builds.iter().map(|build| build.arch.as_str()).collect();
-        Fault::invalid(format!("make the jobs of {}: {} has no runner", cell.id, arches.join(",")))
+        UserError::invalid(format!("make the jobs of {}: {} has no runner", cell.id, arches.join(",")))
             .help("give the platform a `runner` in matrix.toml, or the image `emulate = true`")
             .into()
     })
@@ -288,7 +288,7 @@ fn artifact(name: &str) -> String {
 /// Cuts each kind into parts, as many as a matrix holds in all.
 fn split<T: Clone>(kinds: Vec<Vec<T>>) -> Result<Vec<Vec<T>>> {
     if kinds.len() > MOST {
-        return Err(Fault::invalid(format!(
+        return Err(UserError::invalid(format!(
             "make the jobs: {} kinds of runners and architectures, and a matrix of GitHub holds {MOST} jobs",
             kinds.len()
         ))

@@ -17,6 +17,7 @@ mod upstream;
 mod values;
 
 pub use crate::plan::model::{
-    Build, BuildContext, Cell, Destination, DestinationKind, Excluded, Need, Plan, PlannedTag, SCHEMA, Sign,
+    Build, BuildContext, Cell, Destination, DestinationKind, Excluded, Need, Plan, PlannedTag, SCHEMA,
+    SigningMethod,
 };
 pub use crate::plan::pairs::Pair;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::ids::{CellId, Digest, Name, Platform, Repository, Tag};
 use crate::matrix::{Options, Sigstore};
@@ -40,7 +40,7 @@ pub struct Plan {
     /// Where the images go.
     pub destination: Destination,
     /// How they are signed.
-    pub sign: Sign,
+    pub sign: SigningMethod,
     /// Whether the run pushes at all. A pull request never does.
     pub push: bool,
     /// The refs of other repositories that were chosen, by the address that `matrix.toml` gives.
@@ -79,7 +79,7 @@ pub enum DestinationKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Sign {
+pub enum SigningMethod {
     /// By the throw-away key of the local stack.
     Local,
     /// By OIDC.
@@ -152,7 +152,8 @@ pub struct PlannedTag {
     /// Once set it never moves to another digest.
     pub immutable: bool,
     /// It stands for the highest version that it can hold, as `{major}` and `{latest}` do.
-    pub highest: bool,
+    #[serde(rename = "highest")]
+    pub floating: bool,
 }
 
 /// Cell x platform: one `docker buildx build`.
@@ -250,7 +251,7 @@ impl Plan {
     /// If there is none, if it is no plan of this version, or if it was changed after it was written.
     pub fn read(path: &Path) -> Result<Self> {
         let invalid = |why: String| {
-            Fault::invalid(format!("reading the plan {}: {why}", path.display()))
+            UserError::invalid(format!("reading the plan {}: {why}", path.display()))
                 .help("write one with `cargo xtask plan --save FILE`")
         };
         let bytes = files::read_optional(path)?.ok_or_else(|| invalid("there is no such file".to_owned()))?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Name;
 use crate::base::version::TagPattern;
 use crate::matrix::RefSpec;
@@ -68,7 +68,7 @@ pub fn parse(text: &str) -> Result<Vec<RemoteRef>> {
     for line in text.lines() {
         let (commit, name) =
             line.split_once('\t').filter(|(commit, _)| is_commit(commit)).ok_or_else(|| {
-                Fault::failed(format!("read the answer of git ls-remote: `{}`", line.escape_default()))
+                UserError::failed(format!("read the answer of git ls-remote: `{}`", line.escape_default()))
             })?;
         match name.strip_suffix("^{}") {
             Some(tag) => refs.insert(tag, commit),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
@@ -113,7 +113,7 @@ fn check_overrides(matrix: &Matrix, versions: &BTreeMap<Name, String>) -> Result
         None => Ok(()),
         Some(name) => {
             let known: Vec<&str> = matrix.tracks.iter().map(|track| track.name.as_str()).collect();
-            let fault = Fault::invalid(format!(
+            let fault = UserError::invalid(format!(
                 "--set-version names the track `{name}`, which matrix.toml does not have"
             ));
             Err(fault.help(format!("it has: {}", known.join(", "))).into())

@@ -35,8 +35,8 @@ pub(super) fn tags(
                     tag.immutable |= spec.immutable;
                 }
                 None => {
-                    let highest = moves_with_releases(&spec.template);
-                    let tag = PlannedTag { name, immutable: spec.immutable, highest };
+                    let floating = moves_with_releases(&spec.template);
+                    let tag = PlannedTag { name, immutable: spec.immutable, floating };
                     ranked.push((rank(spec), tag, spec.clone()));
                 }
             },

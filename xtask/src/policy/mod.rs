@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Repository;
 
 /// The public transparency log of Sigstore, to which `cosign sign` writes.
@@ -85,7 +85,7 @@ impl PublicKey {
                 Ok(Self(lines.iter().map(|line| (*line).to_owned()).collect()))
             }
             // What it is instead is not said: it may be a private key.
-            _ => Err(Fault::invalid("it is not one public key in PEM").into()),
+            _ => Err(UserError::invalid("it is not one public key in PEM").into()),
         }
     }
 

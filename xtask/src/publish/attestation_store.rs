@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::argv::Argv;
 use crate::base::context::Layout;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::record::PublicationClaim;
@@ -114,7 +114,7 @@ impl AttestationStore {
             }
             ui.note(format!("{}: what was attached is not there; trying again", argv.purpose));
         }
-        Err(Fault::failed(format!(
+        Err(UserError::failed(format!(
             "{}: cosign has attached it, and the registry does not show it",
             argv.purpose
         ))

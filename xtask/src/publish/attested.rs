@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Platform, Repository};
 use crate::base::record::{BaseImage, Child};
 use crate::matrix::Sbom;
@@ -58,8 +58,9 @@ fn image(
     entry: &Descriptor,
 ) -> Result<Checked> {
     let text = entry.platform_text();
-    let refuse =
-        |what: String| Err(Fault::failed(format!("{}, {text}: {what}", repository.at(&held.digest))).into());
+    let refuse = |what: String| {
+        Err(UserError::failed(format!("{}, {text}: {what}", repository.at(&held.digest))).into())
+    };
     let mut checked = Checked {
         platform: text.clone(),
         digest: entry.digest.clone(),
@@ -110,7 +111,7 @@ pub fn declared(cell: &Cell, children: &[Child], images: &[Checked]) -> Result<(
             _ => continue,
         };
         let text = format!("the image for {} lacks the {missing} that the matrix declares", child.platform);
-        return Err(Fault::failed(text).into());
+        return Err(UserError::failed(text).into());
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::base::error::{Fault, report};
+use crate::base::error::{UserError, report};
 use crate::base::ids::{Digest, Repository};
 use crate::base::parallel;
 use crate::base::record::{self, DigestRecord, Publication};
@@ -166,7 +166,7 @@ impl Collector {
         for one in dead {
             // Once for each index: what follows it are its parts.
             if one.digest == one.index && holds(&self.tags(repository)?) != holds(before) {
-                return Err(Fault::failed(format!("a tag of {repository} has moved meanwhile"))
+                return Err(UserError::failed(format!("a tag of {repository} has moved meanwhile"))
                     .help("run it again, when nothing is published at the same time: what could still go was not deleted")
                     .into());
             }

@@ -4,10 +4,10 @@ use anyhow::{Context as _, Result};
 
 use crate::argv::Argv;
 use crate::argv::buildx::{self, Buildx, NamedContext};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name, Platform, Repository};
 use crate::base::record::DigestRecord;
-use crate::build::build_spec::{Around, Linked, spec};
+use crate::build::build_spec::{BuildEnv, NeedSource, spec};
 use crate::build::builder::Builder;
 use crate::build::contexts::Contexts;
 use crate::plan::{Cell, Plan};
@@ -45,7 +45,7 @@ impl<'a> Tests<'a> {
         let builder = Builder::of(self.buildx, &self.session.local())?;
         for platform in platforms.into_iter().filter(|platform| !builder.lists(platform)) {
             if !local {
-                return Err(Fault::failed(format!("test for {platform}: the builder does not have that platform"))
+                return Err(UserError::failed(format!("test for {platform}: the builder does not have that platform"))
                     .help("let it emulate (docker/setup-qemu-action in CI), or name one that has it: --builder NAME")
                     .into());
             }
@@ -70,7 +70,7 @@ impl<'a> Tests<'a> {
         let record = records.iter().find(|record| record.arch == *arch);
         let digest = record.map_or_else(Digest::unknown, |record| record.digest.clone());
         let image = NamedContext::Image { repository: repository.clone(), digest };
-        let around = Around {
+        let around = BuildEnv {
             plan: self.plan,
             root: &self.session.layout.root,
             contexts: &self.contexts,
@@ -86,7 +86,7 @@ impl<'a> Tests<'a> {
             let digest = record.and_then(|record| record.base(&repository)).cloned();
             Ok(NamedContext::Image { repository, digest: digest.unwrap_or_else(Digest::unknown) })
         };
-        let spec = spec(&around, cell, build, &Linked::Pushed(&find), None)?;
+        let spec = spec(&around, cell, build, &NeedSource::Pushed(&find), None)?;
         Ok(buildx::test(self.buildx, &spec, stage, &image))
     }
 

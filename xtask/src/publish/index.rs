@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Platform};
 use crate::base::record::Child;
 use crate::plan::Cell;
@@ -27,7 +27,7 @@ pub fn children(index: &Manifest, cell: &Cell) -> Result<Vec<Child>> {
     }
     let foreign = listed.iter().filter(|entry| !children.iter().any(|child| child.digest == entry.digest));
     let names: Vec<String> = foreign.map(|entry| entry.platform_text()).collect();
-    Err(Fault::failed(format!(
+    Err(UserError::failed(format!(
         "the index of {} lists images that no build made: {}",
         cell.id,
         names.join(", ")
@@ -38,7 +38,7 @@ pub fn children(index: &Manifest, cell: &Cell) -> Result<Vec<Child>> {
 fn child(index: &Manifest, platform: &Platform) -> Result<Child> {
     let entries: Vec<&Descriptor> = index.images().filter(|entry| entry.is_for(platform)).collect();
     let [entry] = entries.as_slice() else {
-        return Err(Fault::failed(format!(
+        return Err(UserError::failed(format!(
             "the index holds {} images for {platform}, expected one",
             entries.len()
         ))
@@ -46,7 +46,7 @@ fn child(index: &Manifest, platform: &Platform) -> Result<Child> {
     };
     if index.attestations(&entry.digest).next().is_none() {
         return Err(
-            Fault::failed(format!("the index holds no attestation of its image for {platform}")).into()
+            UserError::failed(format!("the index holds no attestation of its image for {platform}")).into()
         );
     }
     Ok(Child { platform: platform.clone(), digest: entry.digest.clone() })

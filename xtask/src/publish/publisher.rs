@@ -8,13 +8,13 @@ use crate::argv::buildx::Buildx;
 use crate::argv::cosign::Signer;
 use crate::argv::imagetools::Join;
 use crate::base::context::Clock;
-use crate::base::error::{self, Fault};
+use crate::base::error::{self, UserError};
 use crate::base::files;
 use crate::base::ids::{Name, Repository};
-use crate::base::record::{self, DigestRecord, Publication, PublicationClaim, Signature, Unfinished};
+use crate::base::record::{self, DigestRecord, Publication, PublicationClaim, SignatureFacts, Unfinished};
 use crate::base::ui::Ui;
 use crate::build::built_index;
-use crate::plan::{Cell, Pair, Plan, PlannedTag, Sign};
+use crate::plan::{Cell, Pair, Plan, PlannedTag, SigningMethod};
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::image_tests::Tests;
 use crate::publish::index;
@@ -206,7 +206,7 @@ impl Publisher<'_> {
                 let tag = progress.tags.get(tag).context("a conflict is about a planned tag")?;
                 Err(tag_rules::conflict(tag, &index.digest, &held, late).into())
             }
-            None => Err(Fault::failed("the tags were not set").into()),
+            None => Err(UserError::failed("the tags were not set").into()),
         }
     }
 
@@ -236,18 +236,18 @@ impl Publisher<'_> {
     }
 
     /// The facts about the signatures, for the record.
-    fn signature(&self) -> Signature {
+    fn signature(&self) -> SignatureFacts {
         let method = match &self.plan.sign {
-            Sign::Local => "local",
-            Sign::Keyless { .. } => "keyless",
-            Sign::Key { .. } => "key",
-            Sign::None { .. } => "none",
+            SigningMethod::Local => "local",
+            SigningMethod::Keyless { .. } => "keyless",
+            SigningMethod::Key { .. } => "key",
+            SigningMethod::None { .. } => "none",
         };
         let identity = match self.signing().map(|signing| &signing.signer) {
             Some(Signer::Keyless { identity, .. }) => Some(identity.clone()),
             _ => None,
         };
-        Signature { method: method.to_owned(), identity, key: self.public_key.clone() }
+        SignatureFacts { method: method.to_owned(), identity, key: self.public_key.clone() }
     }
 
     /// One publication of what was done in each repository, on this machine too.
@@ -261,7 +261,7 @@ impl Publisher<'_> {
             [] => Ok(publication),
             unfinished => {
                 let errors: Vec<&str> = unfinished.iter().map(|one| one.error.as_str()).collect();
-                Err(Fault::failed(errors.join("\n")).into())
+                Err(UserError::failed(errors.join("\n")).into())
             }
         }
     }
@@ -300,7 +300,7 @@ fn joined(all: Vec<Progress<'_>>) -> Result<Publication> {
     for Progress { repository, done, failed: error, .. } in all {
         match (done, error, &mut whole) {
             (_, Some(error), _) => failed.push((repository, error)),
-            (None, None, _) => failed.push((repository, Fault::failed("no step has tagged it").into())),
+            (None, None, _) => failed.push((repository, UserError::failed("no step has tagged it").into())),
             (Some(one), None, None) => whole = Some(one),
             (Some(one), None, Some(first)) if first.digest == one.digest => {
                 first.repositories.extend(one.repositories);
@@ -308,7 +308,7 @@ fn joined(all: Vec<Progress<'_>>) -> Result<Publication> {
             }
             (Some(one), None, Some(first)) => {
                 let text = format!("{repository} got {}, the others {}", one.digest, first.digest);
-                failed.push((repository, Fault::failed(text).into()));
+                failed.push((repository, UserError::failed(text).into()));
             }
         }
     }
@@ -325,7 +325,7 @@ fn joined(all: Vec<Progress<'_>>) -> Result<Publication> {
         (None, [_]) => Err(failed.remove(0).1),
         (None, _) => {
             let texts: Vec<String> = failed.iter().map(|(_, error)| error::report(error)).collect();
-            Err(Fault::failed(texts.join("\n")).into())
+            Err(UserError::failed(texts.join("\n")).into())
         }
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::record::{self, DigestRecord};
 use crate::plan::{Build, Cell, Plan};
 
@@ -42,7 +42,7 @@ pub fn read_all(folder: &Path, plan: &Plan, cell: &Cell) -> Result<Vec<DigestRec
         return Ok(records);
     }
     let list: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-    Err(Fault::invalid(format!(
+    Err(UserError::invalid(format!(
         "merge {}: its records are not those of plan {}:{}",
         cell.id,
         plan.id.short(),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use std::path::PathBuf;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::record::{self, Publication, PublicationClaim};
 use crate::base::ui::Ui;
@@ -73,7 +73,7 @@ impl Rollback<'_> {
             }
         }
         if targets.is_empty() {
-            return Err(Fault::failed(format!(
+            return Err(UserError::failed(format!(
                 "no tag of {repository} can go back: none of them held anything before {}",
                 publication.digest.short()
             ))
@@ -103,7 +103,7 @@ impl Rollback<'_> {
         let Some((tag, now)) = disturbed.first() else { return Ok(()) };
         let name = back.tags.get(*tag).map_or_else(String::new, |tag| repository.tagged(&tag.name));
         let now = now.as_ref().map_or_else(|| "nothing".to_owned(), |now| now.digest.to_string());
-        Err(Fault::failed(format!("{name} has moved meanwhile: it holds {now}"))
+        Err(UserError::failed(format!("{name} has moved meanwhile: it holds {now}"))
             .help("run it again to see what it would do now; tags that still held the publication have gone back")
             .into())
     }
@@ -111,9 +111,9 @@ impl Rollback<'_> {
     /// A tag as the plan has it; one that the plan does not have any more floats like any other.
     fn planned(&self, name: &Tag) -> PlannedTag {
         let planned = self.cell.tags.iter().find(|tag| tag.name == *name);
-        let highest = planned.is_some_and(|tag| tag.highest);
+        let highest = planned.is_some_and(|tag| tag.floating);
         // Who goes back does so with open eyes: no tag is immutable here.
-        PlannedTag { name: name.clone(), immutable: false, highest }
+        PlannedTag { name: name.clone(), immutable: false, floating: highest }
     }
 
     /// What a tag goes back to: it must be there, and signed like everything else.
@@ -145,7 +145,7 @@ impl Rollback<'_> {
         let local = local.map(|local| local.claim(repository));
         let newest = found.into_iter().max_by(|one, two| one.published.cmp(&two.published)).or(local);
         newest.ok_or_else(|| {
-            Fault::failed(format!("{repository} has no record of a publication of {}", self.cell.id))
+            UserError::failed(format!("{repository} has no record of a publication of {}", self.cell.id))
                 .help("it is looked for under the tags that the plan gives the cell now; if the version has changed since, add --set-version TRACK=X with the one that was published")
                 .help("records are attached to what `merge` publishes and signs: what is not signed has one on this machine only")
                 .into()

@@ -7,7 +7,7 @@ use crate::base::context::Layout;
 use crate::base::ids::{Digest, Repository};
 use crate::base::ui::Ui;
 use crate::local::Stack;
-use crate::plan::Sign;
+use crate::plan::SigningMethod;
 use crate::publish::index::all_digests;
 use crate::registry::manifest::Manifest;
 use crate::run::{Runner, retry};
@@ -32,7 +32,7 @@ impl Signing {
     ///
     /// # Errors
     /// If cosign or the local key cannot be had.
-    pub fn of(session: &Session, sign: &Sign, stack: Option<&Stack>) -> Result<Option<Self>> {
+    pub fn of(session: &Session, sign: &SigningMethod, stack: Option<&Stack>) -> Result<Option<Self>> {
         let Some(signer) = session.signer(sign, stack)? else { return Ok(None) };
         Ok(Some(Self { cosign: session.cosign()?, signer, runner: session.runner.clone(), ui: session.ui }))
     }

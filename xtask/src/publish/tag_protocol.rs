@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 
 /// How often all tags are read, to decide or to look, before we say that somebody else keeps moving them.
 const ROUNDS: usize = 40;
@@ -150,7 +150,7 @@ where
     loop {
         rounds += usize::from(participant.begins_round());
         if rounds > ROUNDS {
-            return Err(Fault::failed("the tags keep moving: another publication sets them")
+            return Err(UserError::failed("the tags keep moving: another publication sets them")
                 .help("let one finish, then run this again: it goes on where it stopped")
                 .into());
         }

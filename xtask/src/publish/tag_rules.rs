@@ -1,6 +1,6 @@
 //! Step 7: which tags move.
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest};
 use crate::base::version;
 use crate::plan::PlannedTag;
@@ -132,7 +132,7 @@ impl Rules for TagRules<'_> {
         if self.candidate.allow_downgrade && other.digest == *self.candidate.digest {
             return false;
         }
-        let floating = self.tags.get(tag).is_some_and(|planned| planned.highest);
+        let floating = self.tags.get(tag).is_some_and(|planned| planned.floating);
         if let (true, Some(one), Some(other)) = (floating, one.version.as_deref(), other.version.as_deref()) {
             match (version::is_lower(one, other), version::is_lower(other, one)) {
                 (true, false) => return false,
@@ -154,15 +154,15 @@ impl Rules for TagRules<'_> {
 }
 
 /// The error for an immutable tag that holds another publication; `late`: it was set to the candidate a moment ago.
-pub fn conflict(tag: &PlannedTag, ours: &Digest, held: &TagState, late: bool) -> Fault {
+pub fn conflict(tag: &PlannedTag, ours: &Digest, held: &TagState, late: bool) -> UserError {
     let (name, held) = (&tag.name, &held.digest);
     if late {
-        Fault::failed(format!(
+        UserError::failed(format!(
             "the tag {name} is immutable, was set to {ours} and holds {held}: two publications have set it at the same moment"
         ))
         .help("find out which of the two is right; `cargo xtask verify REPO@DIGEST` checks each")
     } else {
-        Fault::failed(format!("the tag {name} is immutable and holds {held}, not {ours}"))
+        UserError::failed(format!("the tag {name} is immutable and holds {held}, not {ours}"))
             .help("publish under a new version; an immutable tag never moves")
     }
 }
@@ -174,7 +174,7 @@ fn newer(tag: &PlannedTag, ours: Candidate<'_>, held: &TagState) -> Option<Strin
     if planned > ours.planned {
         return Some(format!("a newer publication, planned {planned}"));
     }
-    let theirs = held.version.as_deref().filter(|_| tag.highest)?;
+    let theirs = held.version.as_deref().filter(|_| tag.floating)?;
     let lower = version::is_lower(ours.version?, theirs);
     lower.then(|| format!("the higher version {theirs}"))
 }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn tag(name: &str, immutable: bool, highest: bool) -> [PlannedTag; 1] {
-        [PlannedTag { name: name.parse().unwrap(), immutable, highest }]
+        [PlannedTag { name: name.parse().unwrap(), immutable, floating: highest }]
     }
 
     fn about(immutable: bool, held: Option<&TagState>, allow_downgrade: bool) -> Standing {

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::record::{self, Publication};
 use crate::plan::Cell;
@@ -48,7 +48,7 @@ impl Verification {
         let mut found = Vec::new();
         for repository in &cell.repositories {
             if let Some(unfinished) = record.as_ref().and_then(|record| record.unfinished_in(repository)) {
-                return Err(Fault::failed(format!("{repository} is not done: {}", unfinished.error))
+                return Err(UserError::failed(format!("{repository} is not done: {}", unfinished.error))
                     .help("publish the rest: cargo xtask merge")
                     .into());
             }
@@ -74,12 +74,12 @@ impl Verification {
         for tag in tags {
             let reference = repository.tagged(tag);
             let held = self.registry.read(&reference)?.ok_or_else(|| {
-                Fault::failed(format!("{reference} does not exist")).help("publish it: cargo xtask merge")
+                UserError::failed(format!("{reference} does not exist")).help("publish it: cargo xtask merge")
             })?;
             let publication = expected.get_or_insert_with(|| held.digest.clone());
             if *publication != held.digest {
                 let text = format!("{reference} holds {}, the publication is {publication}", held.digest);
-                return Err(Fault::failed(text).into());
+                return Err(UserError::failed(text).into());
             }
             let platforms = match &platforms {
                 Some(known) => known.clone(),
@@ -112,7 +112,7 @@ impl Verification {
     /// # Errors
     /// If there is no such reference, or if it is not signed.
     pub fn reference(&self, repository: &Repository, reference: &str) -> Result<Verified> {
-        let missing = || Fault::failed(format!("{reference} does not exist"));
+        let missing = || UserError::failed(format!("{reference} does not exist"));
         let held = self.registry.read(reference)?.ok_or_else(missing)?;
         self.signatures(repository, &held)?;
         let platforms = if held.manifest.is_index() {

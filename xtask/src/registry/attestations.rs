@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Digest;
 use crate::base::record::BaseImage;
 use crate::registry::manifest::{BlobDescriptor, Manifest};
@@ -72,7 +72,7 @@ impl Statements {
     pub fn listed<'m>(manifest: &'m Manifest, image: &Digest) -> Result<Vec<(&'m str, &'m BlobDescriptor)>> {
         if let Some(subject) = manifest.subject.as_ref().filter(|subject| subject.digest != *image) {
             let text = format!("the attestation of {image} is about {}", subject.digest);
-            return Err(Fault::failed(text).into());
+            return Err(UserError::failed(text).into());
         }
         let kind = |layer: &'m BlobDescriptor| {
             Some((layer.annotations.get("in-toto.io/predicate-type")?.as_str(), layer))
@@ -123,12 +123,12 @@ fn predicate<P: DeserializeOwned>(kind: &str, statement: &[u8], image: &Digest) 
         .with_context(|| format!("the statement {kind} about {image} is not an in-toto statement"))?;
     if read.predicate_type != kind {
         let text = format!("the statement {kind} about {image} is of the type {}", read.predicate_type);
-        return Err(Fault::failed(text).into());
+        return Err(UserError::failed(text).into());
     }
     let named = |subject: &Subject| subject.digest.get("sha256").is_some_and(|hex| hex == image.hex());
     if !read.subject.iter().any(named) {
         let text = format!("the statement {kind} about {image} names another subject");
-        return Err(Fault::failed(text).into());
+        return Err(UserError::failed(text).into());
     }
     Ok(read.predicate)
 }

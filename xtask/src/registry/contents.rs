@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository};
 use crate::registry::attestations::Statements;
 use crate::registry::client::Call;
@@ -42,7 +42,7 @@ impl Registry {
         image: &Digest,
     ) -> Result<Statements> {
         let entry = index.attestations(image).next();
-        let entry = entry.ok_or_else(|| Fault::failed(format!("{image} has no attestation")))?;
+        let entry = entry.ok_or_else(|| UserError::failed(format!("{image} has no attestation")))?;
         let fetched = self.require(repository, &entry.digest)?;
         let mut statements = Statements::default();
         for (kind, blob) in Statements::listed(&fetched.manifest, image)? {
@@ -64,7 +64,7 @@ impl Registry {
                 repository.at(&digest),
                 blob.size
             );
-            return Err(Fault::failed(text).into());
+            return Err(UserError::failed(text).into());
         }
         let place = Place::of(repository);
         let call = Call {

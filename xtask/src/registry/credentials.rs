@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::argv::{Argv, Program};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::run::Runner;
 
 /// How long a credential helper may take, in seconds: some ask a service of their cloud.
@@ -95,7 +95,7 @@ impl Config {
         if entry.auth.is_empty() {
             return Ok(password(entry.username.clone(), entry.password.clone()));
         }
-        let invalid = || Fault::failed(format!("`auth` of {login} is not the Base64 of USER:PASSWORD"));
+        let invalid = || UserError::failed(format!("`auth` of {login} is not the Base64 of USER:PASSWORD"));
         let text = STANDARD.decode(entry.auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let (user, secret) = text
             .as_deref()

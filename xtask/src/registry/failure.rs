@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::registry::headers;
 use crate::registry::status::{self, Said, Verdict};
 use crate::registry::transport::{Answer, Broke};
@@ -56,7 +56,7 @@ impl Failure {
     }
 
     /// The error for a reader.
-    pub(super) fn fault(&self, purpose: &str) -> Fault {
+    pub(super) fn fault(&self, purpose: &str) -> UserError {
         let reason = &self.reason;
         let text = match self.verdict {
             Verdict::Missing => format!("{purpose}: there is no such thing: {reason}"),
@@ -68,7 +68,7 @@ impl Failure {
             Verdict::Unsupported => format!("{purpose}: the registry does not support this: {reason}"),
             Verdict::Broken => format!("{purpose}: unexpected answer: {reason}"),
         };
-        let fault = Fault::failed(text);
+        let fault = UserError::failed(text);
         match (self.help, self.verdict) {
             (Some(help), _) => fault.help(help),
             (None, Verdict::Refused) => {

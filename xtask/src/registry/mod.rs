@@ -26,7 +26,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::context::Environment;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository};
 use crate::base::ui::Ui;
 use crate::registry::client::{Call, Client, Ended};
@@ -92,7 +92,7 @@ impl Registry {
     pub fn require(&self, repository: &Repository, digest: &Digest) -> Result<FetchedManifest> {
         let purpose = format!("read {}", repository.at(digest));
         self.fetch(&Place::of(repository), digest.as_str(), &purpose, true)?.ok_or_else(|| {
-            Fault::failed(format!("{repository} does not hold {digest}"))
+            UserError::failed(format!("{repository} does not hold {digest}"))
                 .help("build it again with the same plan: the registry has lost it, or the record names another repository's digest")
                 .into()
         })

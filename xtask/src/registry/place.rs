@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository};
 
 /// Docker Hub, as references name it.
@@ -55,7 +55,7 @@ impl Place {
         let valid =
             !name.is_empty() && !tag.is_empty() && path.bytes().all(is_plain) && tag.bytes().all(is_plain);
         if !valid {
-            return Err(Fault::invalid(format!("`{reference}` is no reference of an image")).into());
+            return Err(UserError::invalid(format!("`{reference}` is no reference of an image")).into());
         }
         Ok((place, digest.map_or_else(|| tag.to_owned(), |digest| digest.to_string())))
     }

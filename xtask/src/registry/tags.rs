@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Repository;
 use crate::registry::client::Call;
 use crate::registry::failure::Failure;
@@ -26,7 +26,7 @@ pub enum Tags {
     Missing,
     /// The registry does not want to tell, and perhaps there is no such repository: Docker Hub and, to those who are
     /// not logged in, ghcr.io make no difference.
-    Refused(Fault),
+    Refused(UserError),
 }
 
 impl Registry {
@@ -57,7 +57,7 @@ impl Registry {
                 Err(failure) => return Err(failure.fault(&call.purpose).into()),
             }
         }
-        Err(Fault::failed(format!("{purpose}: there are more than {PAGES} pages")).into())
+        Err(UserError::failed(format!("{purpose}: there are more than {PAGES} pages")).into())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy, http};
 
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::usage::Usage;
 use crate::registry::authorities::{OwnFiles, authorities};
 use crate::registry::settings::Settings;
@@ -132,7 +132,7 @@ impl Transport {
     fn connect(&self, secure: bool, host: &str) -> Result<Agent> {
         let proxy = self.settings.proxy(secure, host).map(|address| {
             Proxy::new(address).map_err(|error| {
-                Fault::failed(format!("the address of the proxy cannot be used: {error}"))
+                UserError::failed(format!("the address of the proxy cannot be used: {error}"))
                     .help("HTTPS_PROXY and HTTP_PROXY are addresses like http://proxy.example:3128")
             })
         });

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::base::ids::{Digest, Name, Repository, Tag};
 use crate::base::record::{DigestRecord, Publication};
-use crate::plan::{Cell, Plan, Sign};
+use crate::plan::{Cell, Plan, SigningMethod};
 
 /// What a run will do.
 pub fn plan(plan: &Plan) -> String {
@@ -181,12 +181,12 @@ pub fn reference(published: &Publication) -> Option<String> {
     })
 }
 
-fn sign(sign: &Sign) -> String {
+fn sign(sign: &SigningMethod) -> String {
     match sign {
-        Sign::Local => "signed with the local key".to_owned(),
-        Sign::Keyless { .. } => "signed by OIDC".to_owned(),
-        Sign::Key { key } => format!("signed with {}", code(key)),
-        Sign::None { reason } => format!("**not signed**: {}", cell_text(reason)),
+        SigningMethod::Local => "signed with the local key".to_owned(),
+        SigningMethod::Keyless { .. } => "signed by OIDC".to_owned(),
+        SigningMethod::Key { key } => format!("signed with {}", code(key)),
+        SigningMethod::None { reason } => format!("**not signed**: {}", cell_text(reason)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The plan for people, at most 80 columns wide as long as names are not longer.
 
 use crate::base::ui::columns;
-use crate::plan::{Build, Cell, Plan, Sign};
+use crate::plan::{Build, Cell, Plan, SigningMethod};
 
 /// The width that a terminal has at least.
 const WIDTH: usize = 80;
@@ -52,12 +52,12 @@ fn stacked(cell: &Cell) -> String {
     text + &wrapped("  tags      ", &tag_words(cell))
 }
 
-fn sign(sign: &Sign) -> String {
+fn sign(sign: &SigningMethod) -> String {
     match sign {
-        Sign::Local => ", signed with the local key".to_owned(),
-        Sign::Keyless { .. } => ", signed by OIDC".to_owned(),
-        Sign::Key { key } => format!(", signed with {key}"),
-        Sign::None { reason } => format!(", NOT SIGNED: {reason}"),
+        SigningMethod::Local => ", signed with the local key".to_owned(),
+        SigningMethod::Keyless { .. } => ", signed by OIDC".to_owned(),
+        SigningMethod::Key { key } => format!(", signed with {key}"),
+        SigningMethod::None { reason } => format!(", NOT SIGNED: {reason}"),
     }
 }
 

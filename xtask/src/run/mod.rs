@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub use signals::Signals;
 
 use crate::argv::{Argv, EnvValue};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::usage::Usage;
 use reader::Reader;
 
@@ -58,7 +58,7 @@ impl Finished {
     }
 
     /// The error for a command that did not succeed: purpose, how it ended, the end of its stderr.
-    pub fn fault(&self, argv: &Argv) -> Fault {
+    pub fn fault(&self, argv: &Argv) -> UserError {
         let how = match (self.timed_out, self.code) {
             (Some(limit), _) => format!("no answer within {} s", limit.as_secs()),
             (None, Some(code)) => format!("exit code {code}"),
@@ -66,7 +66,7 @@ impl Finished {
         };
         let tail = tail(&self.stderr, 12);
         let detail = if tail.is_empty() { String::new() } else { format!("\n{tail}") };
-        let fault = Fault::failed(format!("{}: `{}` failed: {how}{detail}", argv.purpose, name(argv)));
+        let fault = UserError::failed(format!("{}: `{}` failed: {how}{detail}", argv.purpose, name(argv)));
         if refused(&tail) {
             fault.help("log in to the registry, or get the right to push to it: docker login HOST")
         } else {
@@ -141,7 +141,7 @@ impl Runner {
 
     /// Fails if somebody has asked us to stop.
     pub fn check_interrupted(&self) -> Result<()> {
-        if self.signals.interrupted() { Err(Fault::failed("interrupted").into()) } else { Ok(()) }
+        if self.signals.interrupted() { Err(UserError::failed("interrupted").into()) } else { Ok(()) }
     }
 
     /// Runs a command to its end, whatever that is.
@@ -276,7 +276,7 @@ fn command(argv: &Argv) -> Result<Command> {
 }
 
 fn cannot_start(argv: &Argv, error: &std::io::Error) -> anyhow::Error {
-    let fault = Fault::failed(format!("{}: cannot start `{}`: {error}", argv.purpose, argv.program));
+    let fault = UserError::failed(format!("{}: cannot start `{}`: {error}", argv.purpose, argv.program));
     fault.help("run `cargo xtask doctor` to see what is missing").into()
 }
 

@@ -6,7 +6,7 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::argv::Argv;
 use crate::base::context::Environment;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::parallel;
 use crate::plan::git::{Git, github_address};
 use crate::run::{Finished, Output, Runner};
@@ -32,7 +32,9 @@ pub fn read(folder: &Path, environment: &Environment, runner: &Runner) -> Result
     let status = text(&state).unwrap_or_default();
     let git = Git::parse(&status, head.as_deref(), remote.as_deref(), environment);
     git.ok_or_else(|| {
-        Fault::failed(format!("{} is a git checkout without a commit", folder.display())).help(HELP).into()
+        UserError::failed(format!("{} is a git checkout without a commit", folder.display()))
+            .help(HELP)
+            .into()
     })
 }
 

@@ -10,14 +10,14 @@ use crate::argv::Program;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer, Sigstore};
 use crate::base::context::{Context, Layout};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Platform;
 use crate::base::ui::Ui;
 use crate::local::offline::Base;
 use crate::local::{Local, Stack, Wanted};
 use crate::matrix::{self, Matrix, Sbom};
 use crate::plan::git::Git;
-use crate::plan::{Plan, Sign};
+use crate::plan::{Plan, SigningMethod};
 use crate::registry::Registry;
 use crate::report::github;
 use crate::run::Runner;
@@ -85,8 +85,8 @@ impl Session {
     ///
     /// # Errors
     /// If the signer cannot be had.
-    pub fn verify_command(&self, sign: &Sign, reference: &str) -> Result<Option<String>> {
-        if *sign == Sign::Local {
+    pub fn verify_command(&self, sign: &SigningMethod, reference: &str) -> Result<Option<String>> {
+        if *sign == SigningMethod::Local {
             return Ok(Some(format!("cargo xtask verify {reference}")));
         }
         let signer = self.signer(sign, None)?;
@@ -140,7 +140,7 @@ impl Session {
     /// # Errors
     /// If it does not start.
     pub fn stack(&self, plan: &Plan) -> Result<Option<Stack>> {
-        (plan.sign == Sign::Local).then(|| self.local_up()).transpose()
+        (plan.sign == SigningMethod::Local).then(|| self.local_up()).transpose()
     }
 
     /// cosign.
@@ -156,10 +156,10 @@ impl Session {
     ///
     /// # Errors
     /// If the local key cannot be made.
-    pub fn signer(&self, sign: &Sign, stack: Option<&Stack>) -> Result<Option<Signer>> {
+    pub fn signer(&self, sign: &SigningMethod, stack: Option<&Stack>) -> Result<Option<Signer>> {
         Ok(match sign {
-            Sign::None { .. } => None,
-            Sign::Keyless { identity, issuer, sigstore } => {
+            SigningMethod::None { .. } => None,
+            SigningMethod::Keyless { identity, issuer, sigstore } => {
                 let sigstore = sigstore.as_ref().map(|found| {
                     let path = |name: &str| self.layout.root.join(name);
                     self.sigstore(path(&found.trusted_root), Some(path(&found.signing_config)))
@@ -167,10 +167,10 @@ impl Session {
                 let sigstore = sigstore.transpose()?;
                 Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone(), sigstore })
             }
-            Sign::Key { key } => {
+            SigningMethod::Key { key } => {
                 Some(Signer::Key { key: key.clone(), public: public_key(key), password: None })
             }
-            Sign::Local => {
+            SigningMethod::Local => {
                 let keys = match stack {
                     Some(stack) => stack.keys.clone(),
                     None => self.local_up()?.keys,
@@ -191,7 +191,7 @@ impl Session {
     /// If its trusted root cannot be read.
     pub fn sigstore(&self, trusted_root: PathBuf, signing_config: Option<PathBuf>) -> Result<Sigstore> {
         let invalid = |why: String| {
-            Fault::invalid(format!("reading the trusted root {}: {why}", self.layout.show(&trusted_root)))
+            UserError::invalid(format!("reading the trusted root {}: {why}", self.layout.show(&trusted_root)))
                 .help("`cosign trusted-root create` writes one")
         };
         let bytes = crate::base::files::read_optional(&trusted_root)?
@@ -207,7 +207,7 @@ impl Session {
     pub fn buildx_of_dry_run(&self, plan: &Plan, named: Option<&str>) -> Result<(Buildx, Option<Stack>)> {
         let docker = || Program { path: "docker".to_owned(), prefix: vec!["buildx".to_owned()] };
         let program = self.tools.look(Tool::Buildx)?.map_or_else(docker, |found| found.program);
-        let stack = if plan.sign == Sign::Local { Some(self.local().described()?) } else { None };
+        let stack = if plan.sign == SigningMethod::Local { Some(self.local().described()?) } else { None };
         Ok((chosen_builder(program, stack.as_ref(), named), stack))
     }
 

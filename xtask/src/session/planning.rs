@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use crate::argv::git::ls_remote;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name, Repository};
 use crate::base::parallel;
 use crate::matrix::{self, Matrix};
@@ -17,7 +17,7 @@ use crate::plan::git::Git;
 use crate::plan::inputs::Inputs;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{queries, resolve};
-use crate::plan::{Destination, DestinationKind, Plan, Sign, current};
+use crate::plan::{Destination, DestinationKind, Plan, SigningMethod, current};
 use crate::run::{Finished, retry};
 use crate::session::Session;
 
@@ -59,7 +59,7 @@ pub struct PlanOptions {
     /// `--event`.
     pub event: Option<String>,
     /// A new plan does not become the current one: nothing is built by it, and builds of the current one stay good.
-    pub look: bool,
+    pub ephemeral: bool,
 }
 
 /// What a plan depends on beside the matrix.
@@ -68,7 +68,7 @@ struct Surroundings {
     git: Git,
     event: Event,
     destination: Destination,
-    sign: Sign,
+    sign: SigningMethod,
 }
 
 impl Session {
@@ -82,7 +82,7 @@ impl Session {
             None => self.current_plan(options, true)?,
         };
         if plan.destination.kind == DestinationKind::Publish && plan.dirty() && !options.allow_dirty {
-            return Err(Fault::failed(format!(
+            return Err(UserError::failed(format!(
                 "publish {}: the checkout has uncommitted changes",
                 plan.revision
             ))
@@ -96,7 +96,7 @@ impl Session {
         let plan = Plan::read(file)?;
         let kind = plan.destination.kind;
         let refuse = |why: String, help: &str| {
-            Err(Fault::invalid(format!("use the plan {}: {why}", file.display())).help(help).into())
+            Err(UserError::invalid(format!("use the plan {}: {why}", file.display())).help(help).into())
         };
         let wanted = options.to.as_ref().map(|to| self.destination(to, &self.matrix()?)).transpose()?;
         if let Some(wanted) = wanted
@@ -131,7 +131,7 @@ impl Session {
     pub fn current_plan(&self, options: &PlanOptions, for_work: bool) -> Result<Plan> {
         let to = self.to(options.to.as_ref())?;
         if for_work && self.context.environment.ci() && to != To::Local {
-            return Err(Fault::invalid("in CI a build or merge needs --plan FILE")
+            return Err(UserError::invalid("in CI a build or merge needs --plan FILE")
                 .help("make the plan once, in a job of its own: cargo xtask plan --save plan.json; two runners that resolve on their own may build different commits")
                 .into());
         }
@@ -147,7 +147,7 @@ impl Session {
             return Ok(held);
         }
         let fresh = self.resolve_anew(&matrix, around, options)?;
-        if options.look {
+        if options.ephemeral {
             return Ok(fresh);
         }
         current::write(&path, &fresh)?;
@@ -261,7 +261,7 @@ impl Session {
     ///
     /// # Errors
     /// If `matrix.toml` is invalid, or if the identity of a keyless signature cannot be derived.
-    pub fn signing(&self, to: &To) -> Result<Sign> {
+    pub fn signing(&self, to: &To) -> Result<SigningMethod> {
         let matrix = self.matrix()?;
         let git = self.git()?;
         self.sign(&matrix, &self.destination(to, &matrix)?, &git)
@@ -291,18 +291,18 @@ impl Session {
         Ok(repository.host() == self.local().address()?)
     }
 
-    fn sign(&self, matrix: &Matrix, destination: &Destination, git: &Git) -> Result<Sign> {
+    fn sign(&self, matrix: &Matrix, destination: &Destination, git: &Git) -> Result<SigningMethod> {
         if destination.kind != DestinationKind::Publish {
             let local: Result<Vec<bool>> =
                 destination.repositories.iter().map(|repository| self.is_local(repository)).collect();
             if local?.into_iter().all(|local| local) {
-                return Ok(Sign::Local);
+                return Ok(SigningMethod::Local);
             }
         }
         Ok(match &matrix.sign {
-            matrix::Sign::None { reason } => Sign::None { reason: reason.clone() },
-            matrix::Sign::Key { key } => Sign::Key { key: key.clone() },
-            matrix::Sign::Keyless { identity, workflow, issuer, sigstore } => Sign::Keyless {
+            matrix::SignSection::None { reason } => SigningMethod::None { reason: reason.clone() },
+            matrix::SignSection::Key { key } => SigningMethod::Key { key: key.clone() },
+            matrix::SignSection::Keyless { identity, workflow, issuer, sigstore } => SigningMethod::Keyless {
                 identity: match identity {
                     Some(identity) => identity.clone(),
                     None => self.identity(git, workflow.as_deref())?,
@@ -327,7 +327,7 @@ impl Session {
         let Some(address) = address else {
             let message =
                 "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`";
-            return Err(Fault::invalid(message)
+            return Err(UserError::invalid(message)
                 .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
                 .into());
         };

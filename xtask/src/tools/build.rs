@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::argv::{Argv, Program};
 use crate::base::context::{Environment, Layout};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
 use crate::tools::{Tool, binary_path};
@@ -29,7 +29,7 @@ pub(super) fn build(
     let spec = tool.spec();
     let module = tool.module(layout);
     let missing = || {
-        Fault::failed(format!("{} {} or newer is not on PATH", spec.binary, tool.minimum()))
+        UserError::failed(format!("{} {} or newer is not on PATH", spec.binary, tool.minimum()))
             .help(format!("install it: {}", install_hint(tool)))
     };
     if !module.join("go.mod").is_file() {

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::argv::{Argv, Program};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Digest;
 use crate::run::Output;
 use crate::tools::{Tool, Toolbox};
@@ -32,7 +32,7 @@ pub(crate) fn run(tools: &Toolbox) -> Result<()> {
         let argv = argv.folder(folder);
         let finished = tools.runner.run(&argv, Output::Inherit)?;
         if !finished.success() {
-            return Err(Fault::failed(format!("{}: `{argv}` failed", argv.purpose)).into());
+            return Err(UserError::failed(format!("{}: `{argv}` failed", argv.purpose)).into());
         }
     }
     Ok(())
@@ -58,7 +58,7 @@ fn checkers(tools: &Toolbox) -> Result<PathBuf> {
 
 fn install(tools: &Toolbox, folder: &Path, requirements: &Path) -> Result<()> {
     if tools.environment.program("python3").is_none() {
-        return Err(Fault::failed("install zizmor: python3 is not on PATH")
+        return Err(UserError::failed("install zizmor: python3 is not on PATH")
             .help("install Python 3 with its module venv, e.g. the packages python3 and python3-venv")
             .into());
     }
@@ -84,7 +84,7 @@ fn own_or_path(tools: &Toolbox, bin: &Path, name: &str) -> Result<PathBuf> {
         return Ok(own);
     }
     tools.environment.program(name).ok_or_else(|| {
-        Fault::failed(format!("{name} is not on PATH"))
+        UserError::failed(format!("{name} is not on PATH"))
             .help("install it, e.g. the package shellcheck: there is no wheel of it for this machine")
             .into()
     })

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use crate::argv::{Argv, Program};
 use crate::base::context::{Environment, Layout};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
 use catalog::OURS;
@@ -109,7 +109,7 @@ impl Toolbox {
         }
         build::build(tool, &self.layout, &self.environment, &self.runner, self.ui)?;
         self.built(tool)?
-            .ok_or_else(|| Fault::failed(format!("building {} left no binary", tool.binary())).into())
+            .ok_or_else(|| UserError::failed(format!("building {} left no binary", tool.binary())).into())
     }
 
     /// Finds a tool, and builds nothing.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::context::Layout;
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::tools::catalog::{OURS, Tool};
 
 impl Tool {
@@ -21,8 +21,9 @@ impl Tool {
         let reading = || format!("reading the pinned version of {}", spec.binary);
         let path = folder.join("go.mod");
         let text = fs::read_to_string(&path).with_context(reading)?;
-        let mut version = required_version(&text, spec.module)
-            .ok_or_else(|| Fault::failed(format!("{} does not require {}", path.display(), spec.module)))?;
+        let mut version = required_version(&text, spec.module).ok_or_else(|| {
+            UserError::failed(format!("{} does not require {}", path.display(), spec.module))
+        })?;
         if spec.package == OURS {
             version.build = sources(&folder).with_context(reading)?;
         }

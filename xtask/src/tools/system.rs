@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::argv::{Argv, Program};
 use crate::base::context::{Environment, Layout};
-use crate::base::error::Fault;
+use crate::base::error::UserError;
 use crate::base::ids::Platform;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
@@ -48,7 +48,7 @@ impl System<'_> {
         if self.has_seccomp(&packaged)? {
             return Ok(packaged);
         }
-        Err(Fault::failed(format!("{} was built without seccomp, which BuildKit needs", path.display()))
+        Err(UserError::failed(format!("{} was built without seccomp, which BuildKit needs", path.display()))
             .help("install the distribution's own: apt-get install runc, dnf install runc")
             .into())
     }
@@ -144,14 +144,14 @@ impl System<'_> {
         }
         self.unpack(package, &root)?;
         unpacked(&root).ok_or_else(|| {
-            Fault::failed(format!("the package {package} does not hold {}", inside.join(" or "))).into()
+            UserError::failed(format!("the package {package} does not hold {}", inside.join(" or "))).into()
         })
     }
 
     /// Downloads a Debian package and unpacks it into `root`.
     fn unpack(&self, package: &str, root: &Path) -> Result<()> {
         let missing = |why: &str| {
-            Fault::failed(format!("{package} is not installed{why}")).help(format!(
+            UserError::failed(format!("{package} is not installed{why}")).help(format!(
                 "install it: apt-get install {package}, dnf install {package}, apk add {package}"
             ))
         };
@@ -210,8 +210,8 @@ impl System<'_> {
     }
 }
 
-fn no_emulation(platform: &Platform, why: &str) -> Fault {
-    Fault::failed(format!("set up the emulation of {platform}: {why}"))
+fn no_emulation(platform: &Platform, why: &str) -> UserError {
+    UserError::failed(format!("set up the emulation of {platform}: {why}"))
         .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
         .help("on Debian or Ubuntu, as root: apt-get install qemu-user-static")
 }
