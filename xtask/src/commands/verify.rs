@@ -155,6 +155,9 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     if repository.host() == session.local().address()? {
         session.local_up()?;
     }
+    let registry = session.registry();
+    let missing = || UserError::failed(format!("{reference} does not exist"));
+    let held = registry.read(reference)?.ok_or_else(missing)?;
     let signer = signer_for(session, options, &repository)?;
     let cosign = session.cosign()?;
     let signing = signer.map(|signer| {
@@ -162,8 +165,8 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
         Signing { cosign, signer, runner, ui: session.ui }
     });
     let publications = session.publications(None);
-    let verify = Verification { registry: session.registry(), signing, publications };
-    let found = verify.reference(&repository, reference)?;
+    let verify = Verification { registry, signing, publications };
+    let found = verify.reference(&repository, reference, held)?;
     let mut report = Report { schema: 1, verified: vec![found], failed: Vec::new(), command: None };
     report.name_command(verify.signing.as_ref());
     report.print(session, options.json)?;

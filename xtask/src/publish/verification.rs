@@ -110,10 +110,13 @@ impl Verification {
     /// One reference of anybody's: what it holds is signed by whom it should be, and all of it fits together.
     ///
     /// # Errors
-    /// If there is no such reference, or if it is not signed.
-    pub fn reference(&self, repository: &Repository, reference: &str) -> Result<Verified> {
-        let missing = || UserError::failed(format!("{reference} does not exist"));
-        let held = self.registry.read(reference)?.ok_or_else(missing)?;
+    /// If it is not signed.
+    pub fn reference(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        held: FetchedManifest,
+    ) -> Result<Verified> {
         self.signatures(repository, &held)?;
         let platforms = if held.manifest.is_index() {
             attested::images(&self.registry, repository, &held)?
