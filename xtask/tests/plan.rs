@@ -184,6 +184,17 @@ fn what_has_no_value_is_an_error_with_its_place() {
     }
 }
 
+/// A tag can hold no `+`: the build of a version is set off by a hyphen, as everybody does.
+#[test]
+fn a_plus_in_a_version_is_a_hyphen_in_a_tag() {
+    let mut case = Case::tags("\"{version}\", \"{major}.{minor}\"");
+    case.version = "1.2.3+build.5\n";
+    let plan = case.plan().unwrap();
+    let names: Vec<&str> = plan.cells[0].tags.iter().map(|tag| tag.name.as_str()).collect();
+    assert_eq!(names, ["1.2.3-build.5", "1.2"]);
+    assert_eq!(plan.cells[0].version.as_deref(), Some("1.2.3+build.5"));
+}
+
 #[test]
 fn duplicate_tags_name_both_cells() {
     let text = OURS.replace("\"{major}{suffix}\"", "\"{major}\"");

@@ -18,7 +18,7 @@ pub struct Numbers {
     pub minor: Option<String>,
     /// `0`.
     pub patch: Option<String>,
-    /// `rc1`. Whatever follows the numbers is a pre-release: `8.5.0rc1` is one too.
+    /// `rc1`. Whatever follows the numbers is a pre-release, `8.5.0rc1` is one too, except for `.post1`.
     pub prerelease: Option<String>,
 }
 
@@ -62,8 +62,10 @@ struct Ordered<'t> {
     text: &'t str,
     /// Digits only, at least one.
     numbers: Vec<&'t str>,
-    /// What follows the numbers.
+    /// What follows the numbers, unless that is a post-release.
     prerelease: Option<&'t str>,
+    /// A release after the one with the same numbers: `1.2.post3` of Python's packages.
+    post: Option<&'t str>,
 }
 
 impl<'t> Ordered<'t> {
@@ -89,8 +91,11 @@ impl<'t> Ordered<'t> {
                 _ => break,
             }
         }
-        let prerelease = Some(rest.trim_start_matches(['.', '_', '-'])).filter(|_| !rest.is_empty());
-        Some(Self { text, numbers, prerelease })
+        let suffix = Some(rest.trim_start_matches(['.', '_', '-'])).filter(|_| !rest.is_empty());
+        // <https://packaging.python.org/en/latest/specifications/version-specifiers/#post-releases>
+        let post = suffix.and_then(|suffix| suffix.strip_prefix("post"));
+        let post = post.filter(|number| number.chars().all(|c| c.is_ascii_digit()));
+        Some(Self { text, numbers, prerelease: suffix.filter(|_| post.is_none()), post })
     }
 
     /// As semantic versioning has it, with missing numbers as 0. `None`: it has no place there.
@@ -103,23 +108,70 @@ impl<'t> Ordered<'t> {
 
     fn compare(&self, other: &Self) -> Ordering {
         let length = self.numbers.len().max(other.numbers.len());
-        // Numbers of any length: without leading zeros the longer one is the higher.
-        let at = |numbers: &[&'t str], index: usize| {
-            let digits = numbers.get(index).map_or("", |number| number.trim_start_matches('0'));
-            (digits.len(), digits.to_owned())
-        };
+        let at = |numbers: &[&'t str], index: usize| size(numbers.get(index).copied().unwrap_or_default());
         let numbers = (0..length).map(|index| at(&self.numbers, index).cmp(&at(&other.numbers, index)));
         let numbers = numbers.fold(Ordering::Equal, Ordering::then);
-        numbers.then_with(|| match (self.prerelease, other.prerelease) {
+        let prereleases = || match (self.prerelease, other.prerelease) {
             (None, None) => Ordering::Equal,
             (None, Some(_)) => Ordering::Greater,
             (Some(_), None) => Ordering::Less,
-            (Some(one), Some(two)) => match (Prerelease::new(one), Prerelease::new(two)) {
-                (Ok(one), Ok(two)) => one.cmp(&two),
-                _ => one.cmp(two),
-            },
-        })
+            (Some(one), Some(two)) => compare_prereleases(one, two),
+        };
+        numbers.then_with(prereleases).then_with(|| self.post.map(size).cmp(&other.post.map(size)))
     }
+}
+
+/// Digits as a number of any length: without leading zeros the longer one is the higher.
+fn size(digits: &str) -> (usize, &str) {
+    let digits = digits.trim_start_matches('0');
+    (digits.len(), digits)
+}
+
+/// As semantic versioning orders pre-releases, part by part, but numbers count as numbers inside of a part, too: `rc10`
+/// is higher than `rc9`.
+fn compare_prereleases(one: &str, two: &str) -> Ordering {
+    let (mut one, mut two) = (one.split('.'), two.split('.'));
+    loop {
+        let order = match (one.next(), two.next()) {
+            (None, None) => return Ordering::Equal,
+            (None, Some(_)) => Ordering::Less,
+            (Some(_), None) => Ordering::Greater,
+            (Some(one), Some(two)) => compare_parts(one, two),
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+/// Letters by their order, digits by their number; a number is lower than letters.
+fn compare_parts(mut one: &str, mut two: &str) -> Ordering {
+    while !one.is_empty() && !two.is_empty() {
+        let (first, after) = run_of(one);
+        let (second, rest) = run_of(two);
+        let order = match (is_number(first), is_number(second)) {
+            (true, true) => size(first).cmp(&size(second)),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            (false, false) => first.cmp(second),
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+        (one, two) = (after, rest);
+    }
+    one.len().cmp(&two.len())
+}
+
+/// The digits, or what is none, at the start of a text, and what follows.
+fn run_of(text: &str) -> (&str, &str) {
+    let digits = is_number(text);
+    let end = text.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
+}
+
+fn is_number(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Which tags of a repository are meant: a semver range in Cargo's syntax (`^8.5`, `>=8, <9`, `8.*`), or a glob of
@@ -319,6 +371,30 @@ mod tests {
             assert_eq!(found, expected, "{pattern}");
         }
         assert!(is_lower("8.4.10", "8.5.0") && !is_lower("8.10", "8.9") && !is_lower("edge", "1"));
+    }
+
+    /// Semantic versioning's own example, numbers inside of words, and releases after the release.
+    #[test]
+    fn prereleases_and_postreleases_stand_in_order() {
+        for versions in [
+            &[
+                "1.0.0-alpha",
+                "1.0.0-alpha.1",
+                "1.0.0-alpha.beta",
+                "1.0.0-beta",
+                "1.0.0-beta.2",
+                "1.0.0-beta.11",
+            ][..],
+            &["1.0.0-beta.11", "1.0.0-rc.1", "1.0.0"],
+            &["3.13.0rc9", "3.13.0rc10", "3.13.0", "3.13.0.post1", "3.13.0.post10", "3.13.1"],
+            &["2.0-rc", "2.0-rc1", "2.0-rc1a", "2.0"],
+        ] {
+            for pair in versions.windows(2) {
+                assert!(is_lower(pair[0], pair[1]) && !is_lower(pair[1], pair[0]), "{pair:?}");
+            }
+        }
+        assert_eq!(Numbers::of("3.13.0.post1").prerelease, None, "what comes after a release is stable");
+        assert_eq!(Numbers::of("3.13.0.poster").prerelease.as_deref(), Some("poster"));
     }
 
     #[test]

@@ -123,10 +123,11 @@ fn rank(spec: &TagSpec) -> u8 {
 
 fn expand(spec: &TagSpec, values: &Values<'_>) -> Result<Tag, Diagnostic> {
     let error = |message: String, help: Vec<String>| Diagnostic { span: spec.span.clone(), message, help };
-    // A branch `feature/x` is the tag `feature-x`.
+    // A branch `feature/x` is the tag `feature-x`, a version `1.2.3+build.5` the tag `1.2.3-build.5`: a tag can hold no `+`.
     let value = |name: &str| {
         match name {
             "ref" => values.get(name).map(|text| sanitise(&text)),
+            "version" | "prerelease" => values.get(name).map(|text| text.replace('+', "-")),
             // Only a real commit can tell two publications apart.
             "commit" => values.upstream.commit.clone(),
             _ => values.get(name),

@@ -34,9 +34,12 @@ impl From<&FetchedManifest> for TagState {
     }
 }
 
+/// The fewest digits by which a commit is shortened: git's own minimum for a short form that people read.
+const SHORT_COMMIT: usize = 7;
+
 /// Whether a version has a place in an order of versions: a short commit has none.
 pub fn is_version(version: &str, revision: &str) -> bool {
-    !revision.starts_with(version)
+    version.len() < SHORT_COMMIT || !revision.starts_with(version)
 }
 
 /// The publication that wants its tags.
@@ -249,6 +252,7 @@ mod tests {
     fn a_short_commit_is_no_version() {
         assert!(!is_version("9e8c947", "9e8c94713a0b8a77efc5b3a4e9e7bcbf3f1f0f1d"));
         assert!(is_version("9.1.0", "9e8c94713a0b8a77efc5b3a4e9e7bcbf3f1f0f1d"));
+        assert!(is_version("9", "9e8c94713a0b8a77efc5b3a4e9e7bcbf3f1f0f1d"), "a version 9 on a commit 9e8c…");
         let held = TagState { version: None, ..state(b"old", Some("2026-11-20T05:00:00Z")) };
         assert_eq!(about(false, Some(&held), false), Standing::Older);
     }
