@@ -6,6 +6,7 @@ pub mod files;
 pub mod ids;
 pub mod parallel;
 pub mod patterns;
+mod prerelease;
 pub mod record;
 pub mod suggest;
 pub mod template;

@@ -212,9 +212,13 @@ impl Publication {
     /// run again finds its tags set already, and would forget where they came from.
     #[must_use]
     pub fn remember(mut self, earlier: Option<&Self>) -> Self {
-        if let Some(earlier) = earlier.filter(|earlier| earlier.digest == self.digest) {
-            remember(&mut self.tags, &earlier.tags);
-        }
+        let Some(earlier) = earlier.filter(|earlier| earlier.digest == self.digest) else { return self };
+        remember(&mut self.tags, &earlier.tags);
+        // A repository that was done before and cannot be reached now still holds its tags.
+        let unreached =
+            |tag: &&PublishedTag| self.unfinished.iter().any(|one| one.repository == tag.repository);
+        let kept: Vec<PublishedTag> = earlier.tags.iter().filter(unreached).cloned().collect();
+        self.tags.extend(kept);
         self
     }
 

@@ -43,6 +43,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         registry: session.registry(),
         records: signing.map(|signing| AttestationStore::new(signing, session.registry(), &session.layout)),
         local: record::publication_path(&folder, &cell.id),
+        runner: session.runner.clone(),
         ui: session.ui,
     };
     let mut returns = Vec::new();

@@ -53,7 +53,8 @@ impl Collector {
     /// # Errors
     /// If the registry or cosign cannot tell: then something could be missed that is needed.
     pub fn walk(&self, repository: &Repository) -> Result<(Known, Vec<Tagged>)> {
-        let tags = self.tags(repository)?;
+        // Without its tags nobody knows what a repository needs: it is left out as a whole.
+        let Some(tags) = self.tags(repository)? else { return Ok((Known::default(), Vec::new())) };
         let mut known = Known::default();
         let holding = tags.iter().filter(|tag| tag.about.is_none());
         known.roots = holding.map(|tag| tag.digest.clone()).collect();
@@ -92,16 +93,15 @@ impl Collector {
         Ok((known, tags))
     }
 
-    /// The tags of a repository and what they hold; none if there is no such repository, or if it is not shown to us:
-    /// then nothing can be deleted there either.
-    fn tags(&self, repository: &Repository) -> Result<Vec<Tagged>> {
+    /// The tags of a repository and what they hold. `None`: the registry does not tell.
+    fn tags(&self, repository: &Repository) -> Result<Option<Vec<Tagged>>> {
         let names = match self.registry.tags(repository)? {
             Tags::Listed(names) => names,
-            Tags::Missing => return Ok(Vec::new()),
+            Tags::Missing => return Ok(Some(Vec::new())),
             Tags::Refused(fault) => {
                 let report = report(&fault.into());
                 self.ui.warn(format!("{repository} is left out; it may not exist yet: {report}"));
-                return Ok(Vec::new());
+                return Ok(None);
             }
         };
         let held = parallel::map(&names, READERS, |name| self.registry.read(&format!("{repository}:{name}")));
@@ -111,7 +111,7 @@ impl Collector {
                 tags.push(Tagged { about: subject(&name), name, digest: held.digest });
             }
         }
-        Ok(tags)
+        Ok(Some(tags))
     }
 
     fn node(&self, repository: &Repository, digest: &Digest) -> Result<Option<Node>> {
@@ -165,7 +165,9 @@ impl Collector {
         };
         for one in dead {
             // Once for each index: what follows it are its parts.
-            if one.digest == one.index && holds(&self.tags(repository)?) != holds(before) {
+            if one.digest == one.index
+                && self.tags(repository)?.map(|tags| holds(&tags)) != Some(holds(before))
+            {
                 return Err(UserError::failed(format!("a tag of {repository} has moved meanwhile"))
                     .help("run it again, when nothing is published at the same time: what could still go was not deleted")
                     .into());

@@ -7,7 +7,7 @@
 use anyhow::Result;
 
 use crate::base::ids::{Digest, Repository, Tag};
-use crate::registry::{FetchedManifest, Registry};
+use crate::registry::{FetchedManifest, Passing, Registry};
 
 /// An index whose bytes are on this machine.
 pub(crate) struct PinnedIndex<'a> {
@@ -22,11 +22,11 @@ impl<'a> PinnedIndex<'a> {
         Self { registry, repository, index }
     }
 
-    /// Sets a tag.
+    /// Sets a tag, in a single try: whoever tries again has to read the tag first.
     ///
     /// # Errors
-    /// If the registry refuses, or does not answer for long.
-    pub(crate) fn tag(&self, tag: &Tag) -> Result<()> {
+    /// If the registry refuses.
+    pub(crate) fn tag(&self, tag: &Tag) -> Result<Result<(), Passing>> {
         let FetchedManifest { media_type, bytes, .. } = &self.index;
         self.registry.put_manifest(self.repository, tag.as_str(), media_type, bytes)
     }

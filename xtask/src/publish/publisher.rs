@@ -22,7 +22,7 @@ use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::repository_tags::RepositoryTags;
 use crate::publish::signing::Signing;
 use crate::publish::steps::{Step, steps};
-use crate::publish::tag_access::TagAccess;
+use crate::publish::tag_access::{Patience, TagAccess};
 use crate::publish::tag_protocol;
 use crate::publish::tag_rules::{self, Candidate, TagRules};
 use crate::publish::tagging::{Outcome, Tagging};
@@ -193,8 +193,12 @@ impl Publisher<'_> {
             _ => None,
         };
         let pinned = PinnedIndex::new(&self.registry, repository, index.clone());
-        let access = TagAccess { registry: &self.registry, repository, tags: &progress.tags, records };
-        let mut tags = RepositoryTags { access, rules, index: &pinned, claim, earlier, ui: self.ui };
+        let patience = Patience::new(&self.runner, self.ui);
+        let (registry, planned) = (&self.registry, progress.tags.as_slice());
+        let access = TagAccess { registry, repository, tags: planned, records, patience };
+        let (new, clock) = (progress.new, self.clock);
+        let mut tags =
+            RepositoryTags { access, rules, index: &pinned, claim, earlier, new, clock, ui: self.ui };
         match tag_protocol::run(&mut tags, &rules, Tagging::default())?.outcome() {
             Some(Outcome::Tagged { held, lost, .. }) => {
                 tags.warn_of(&lost);
@@ -231,7 +235,7 @@ impl Publisher<'_> {
             tags: Vec::new(),
             skipped: Vec::new(),
             signature: self.signature(),
-            published: self.clock.stamp(),
+            published: self.clock.precise(),
         })
     }
 

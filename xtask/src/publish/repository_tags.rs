@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 
+use crate::base::context::Clock;
 use crate::base::record::{PublicationClaim, PublishedTag};
 use crate::base::ui::Ui;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_access::TagAccess;
 use crate::publish::tag_protocol::{TagPlan, TagStore};
-use crate::publish::tag_rules::{TagRules, TagState};
+use crate::publish::tag_rules::{Candidate, TagRules, TagState};
 
 /// The tags of one cell in one repository.
 pub(crate) struct RepositoryTags<'a> {
@@ -19,8 +20,12 @@ pub(crate) struct RepositoryTags<'a> {
     pub(crate) index: &'a PinnedIndex<'a>,
     /// The record of this publication; its tags are filled in as they are decided about.
     pub(crate) claim: PublicationClaim,
-    /// The record that the index has of this plan already.
+    /// The record that the index has of this plan already, or that an earlier round has made.
     pub(crate) earlier: Option<PublicationClaim>,
+    /// The index was not in the repository before, so its records were not looked for.
+    pub(crate) new: bool,
+    /// Says when a record was made.
+    pub(crate) clock: Clock,
     /// For remarks.
     pub(crate) ui: Ui,
 }
@@ -59,7 +64,8 @@ impl RepositoryTags<'_> {
         let kept = plan.keep.iter().filter_map(|tag| published(*tag, None));
         let tags = set.chain(kept).collect();
         let skipped = plan.skip.iter().filter_map(|(tag, _)| self.access.name(*tag).cloned()).collect();
-        PublicationClaim { tags, skipped, ..self.claim.clone() }.remember(self.earlier.as_ref())
+        PublicationClaim { tags, skipped, published: self.clock.precise(), ..self.claim.clone() }
+            .remember(self.earlier.as_ref())
     }
 }
 
@@ -70,18 +76,20 @@ impl TagStore for RepositoryTags<'_> {
         self.access.read(tags)
     }
 
-    fn set(&self, tag: usize, to: &TagState) -> Result<()> {
-        let Some(name) = self.access.name(tag) else { return Ok(()) };
+    fn set(&mut self, tag: usize, to: &TagState) -> Result<bool> {
+        let Some(name) = self.access.name(tag).cloned() else { return Ok(true) };
         if to.digest == *self.rules.candidate.digest {
-            return self.index.tag(name);
+            return self.access.patience.set(|| self.index.tag(&name));
         }
-        self.access.set(tag, &to.digest)?;
+        if !self.access.set(tag, &to.digest)? {
+            return Ok(false);
+        }
         self.ui.warn(format!(
             "{}:{name} goes to {}: a newer publication had set it at the same moment",
             self.access.repository,
             to.digest.short()
         ));
-        Ok(())
+        Ok(true)
     }
 
     /// Before the first tag moves: what it held is known now, and to nobody after a kill.
@@ -91,15 +99,24 @@ impl TagStore for RepositoryTags<'_> {
                 self.ui.note(format!("{}: {remark}", self.access.repository));
             }
         }
+        // A registry that lags may have shown the index of a killed merge as missing, but a tag that holds it tells.
+        if let (true, Some(records), [_, ..]) = (self.new, self.access.records, plan.keep.as_slice()) {
+            let Candidate { digest, .. } = self.rules.candidate;
+            let found = records.of_plan(self.access.repository, digest, &self.claim.plan)?;
+            (self.earlier, self.new) = (self.earlier.take().or(found), false);
+        }
         self.claim = self.claiming(plan);
-        let Some(records) = self.access.records else { return Ok(()) };
         let same = |earlier: &PublicationClaim| {
             earlier.tags == self.claim.tags && earlier.skipped == self.claim.skipped
         };
-        if !self.earlier.as_ref().is_some_and(same) {
-            records.write(self.access.repository, &self.claim)?;
-            self.earlier = Some(self.claim.clone());
+        if self.earlier.as_ref().is_some_and(same) {
+            return Ok(());
         }
+        if let Some(records) = self.access.records {
+            records.write(self.access.repository, &self.claim)?;
+        }
+        // The next round finds tags set already, and has to know what they held before.
+        self.earlier = Some(self.claim.clone());
         Ok(())
     }
 

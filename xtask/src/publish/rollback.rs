@@ -10,11 +10,12 @@ use crate::base::ui::Ui;
 use crate::plan::resolve::ANNOTATION_CELL;
 use crate::plan::{Cell, PlannedTag};
 use crate::publish::attestation_store::AttestationStore;
-use crate::publish::tag_access::TagAccess;
+use crate::publish::tag_access::{Patience, TagAccess};
 use crate::publish::tag_protocol::{self, TagPlan, TagStore};
 use crate::publish::tag_rules::{Candidate, TagRules, TagState};
 use crate::publish::untagging::Untagging;
 use crate::registry::Registry;
+use crate::run::Runner;
 
 /// The way back for one cell.
 pub struct Rollback<'a> {
@@ -26,6 +27,8 @@ pub struct Rollback<'a> {
     pub records: Option<AttestationStore>,
     /// The record of the last publication on this machine.
     pub local: PathBuf,
+    /// Notices when we are asked to stop.
+    pub runner: Runner,
     /// For remarks.
     pub ui: Ui,
 }
@@ -97,7 +100,8 @@ impl Rollback<'_> {
         };
         let rules = TagRules { tags: &back.tags, candidate };
         let (registry, records) = (&self.registry, self.records.as_ref());
-        let mut tags = ReturningTags(TagAccess { registry, repository, tags: &back.tags, records });
+        let patience = Patience::new(&self.runner, self.ui);
+        let mut tags = ReturningTags(TagAccess { registry, repository, tags: &back.tags, records, patience });
         let untagging = Untagging::new(back.targets.clone());
         let disturbed = tag_protocol::run(&mut tags, &rules, untagging)?.disturbed().unwrap_or_default();
         let Some((tag, now)) = disturbed.first() else { return Ok(()) };
@@ -163,7 +167,7 @@ impl TagStore for ReturningTags<'_> {
         self.0.read(tags)
     }
 
-    fn set(&self, tag: usize, to: &TagState) -> Result<()> {
+    fn set(&mut self, tag: usize, to: &TagState) -> Result<bool> {
         self.0.set(tag, &to.digest)
     }
 

@@ -4,17 +4,20 @@ use anyhow::Result;
 
 use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::parallel;
+use crate::base::ui::Ui;
 use crate::plan::PlannedTag;
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_rules::TagState;
-use crate::registry::Registry;
+use crate::registry::{Passing, Registry};
+use crate::run::Runner;
+use crate::run::retry::Tries;
 
 /// How many tags of one repository are read side by side.
 const READERS: usize = 4;
 
 /// Some tags of one repository.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct TagAccess<'a> {
     /// Reads and sets them.
     pub registry: &'a Registry,
@@ -24,6 +27,43 @@ pub struct TagAccess<'a> {
     pub tags: &'a [PlannedTag],
     /// Where records are attached; nowhere if nothing is signed.
     pub records: Option<&'a AttestationStore>,
+    /// How often a tag may fail to be set.
+    pub patience: Patience<'a>,
+}
+
+/// How often a tag may fail to be set, for reasons that pass. Between two tries the tag is read: others may have set it.
+#[derive(Debug)]
+pub struct Patience<'a> {
+    runner: &'a Runner,
+    ui: Ui,
+    tries: Tries<'a>,
+}
+
+impl<'a> Patience<'a> {
+    /// As often as any call.
+    pub fn new(runner: &'a Runner, ui: Ui) -> Self {
+        Self { runner, ui, tries: Tries::new(runner, ui) }
+    }
+
+    /// Tries once. After a failure that may pass it waits, and gives `false`.
+    ///
+    /// # Errors
+    /// If the try was the last one, or if it failed for good.
+    pub(crate) fn set(&mut self, work: impl FnOnce() -> Result<Result<(), Passing>>) -> Result<bool> {
+        match work()? {
+            Ok(()) => {
+                self.tries = Tries::new(self.runner, self.ui);
+                Ok(true)
+            }
+            Err(Passing { purpose, reason, pause, error }) => {
+                if self.tries.again(&purpose, &reason, pause)? {
+                    Ok(false)
+                } else {
+                    Err(error.into())
+                }
+            }
+        }
+    }
 }
 
 impl TagAccess<'_> {
@@ -45,14 +85,15 @@ impl TagAccess<'_> {
         Ok(self.registry.read(&self.repository.tagged(name))?.as_ref().map(TagState::from))
     }
 
-    /// Sets a tag to something that the repository holds.
+    /// Sets a tag to something that the repository holds. `false`: it failed for now, and the tag has to be read again.
     ///
     /// # Errors
     /// If the repository does not hold it, or does not take the tag.
-    pub fn set(&self, tag: usize, digest: &Digest) -> Result<()> {
-        let Some(name) = self.name(tag) else { return Ok(()) };
+    pub fn set(&mut self, tag: usize, digest: &Digest) -> Result<bool> {
+        let Some(name) = self.name(tag).cloned() else { return Ok(true) };
         let held = self.registry.require(self.repository, digest)?;
-        PinnedIndex::new(self.registry, self.repository, held).tag(name)
+        let index = PinnedIndex::new(self.registry, self.repository, held);
+        self.patience.set(|| index.tag(&name))
     }
 
     /// The tags among these that the newest record of a publication claims; none if it has no record.

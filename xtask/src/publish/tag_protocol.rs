@@ -89,6 +89,8 @@ pub enum Answer<H> {
     Held(Vec<Option<H>>),
     /// It is done.
     Done,
+    /// A tag could not be set for now. It may hold what it held, what it was to be set to, or something else.
+    Failed,
     /// The tags that a publication claims.
     Claims(Vec<usize>),
 }
@@ -117,11 +119,11 @@ pub trait TagStore {
     /// If the registry does not tell.
     fn read(&self, tags: &[usize]) -> Result<Vec<Option<Self::Held>>>;
 
-    /// Sets a tag to a publication.
+    /// Sets a tag to a publication. `false`: not for now, and it has to be read again.
     ///
     /// # Errors
-    /// If the registry refuses.
-    fn set(&self, tag: usize, to: &Self::Held) -> Result<()>;
+    /// If the registry refuses, or has failed too often.
+    fn set(&mut self, tag: usize, to: &Self::Held) -> Result<bool>;
 
     /// Attaches the record of what is about to happen.
     ///
@@ -157,7 +159,8 @@ where
         let answer = match participant.request(rules) {
             Request::Read(tags) => Answer::Held(store.read(&tags)?),
             Request::Attach(plan) => store.attach(&plan).map(|()| Answer::Done)?,
-            Request::Set(tag, to) => store.set(tag, &to).map(|()| Answer::Done)?,
+            Request::Set(tag, to) if store.set(tag, &to)? => Answer::Done,
+            Request::Set(..) => Answer::Failed,
             Request::Claims(of) => Answer::Claims(store.claims(&of)?),
             Request::End => return Ok(participant),
         };

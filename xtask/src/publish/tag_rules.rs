@@ -8,8 +8,9 @@ use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLANNED, ANNOTATION_REVIS
 use crate::publish::tag_protocol::{Rules, Standing};
 use crate::registry::FetchedManifest;
 
-/// What a tag holds now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a tag holds now. Two are the same if their digests are: the rest is what is known about it, and a registry may
+/// know it in other words than a plan.
+#[derive(Debug, Clone, Eq)]
 pub struct TagState {
     /// The digest.
     pub digest: Digest,
@@ -19,6 +20,12 @@ pub struct TagState {
     pub cell: Option<String>,
     /// The version behind it.
     pub version: Option<String>,
+}
+
+impl PartialEq for TagState {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
 }
 
 impl From<&FetchedManifest> for TagState {
@@ -265,6 +272,16 @@ mod tests {
         let rules = TagRules { tags: &tag("1.2", false, true), candidate: wanted(&cell, &digest, "1") };
         let remark = rules.remark(0, &foreign).unwrap();
         assert!(remark.contains("another tool"), "{remark}");
+    }
+
+    /// A branch has no version; its index says the name of the branch.
+    #[test]
+    fn a_publication_knows_itself_in_other_words() {
+        let (cell, digest) = ("app".parse().unwrap(), Digest::of(b"ours"));
+        let candidate = Candidate { version: None, ..wanted(&cell, &digest, "") };
+        let held = TagState { digest: digest.clone(), version: Some("main".into()), ..state(b"", None) };
+        assert_eq!(candidate.state(), held);
+        assert_ne!(candidate.state(), TagState { digest: Digest::of(b"other"), ..held });
     }
 
     #[test]

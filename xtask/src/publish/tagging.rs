@@ -106,6 +106,7 @@ impl<R: Rules> Participant<R> for Tagging<R::Held> {
                 if held.first() == expected { Phase::Setting(plan, n) } else { Phase::Deciding }
             }
             (Phase::Setting(plan, n), Answer::Done) => check(plan, n + 1),
+            (Phase::Setting(plan, n), Answer::Failed) => Phase::Checking(plan, n),
             (Phase::Looking(plan), Answer::Held(held)) => look(rules, plan, held, &given),
             (Phase::Yielding(plan, look), answer) => {
                 given.extend(look.given(&answer));

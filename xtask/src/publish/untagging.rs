@@ -89,6 +89,11 @@ impl<R: Rules> Participant<R> for Untagging<R::Held> {
                 self.done.extend(self.moves.get(n).cloned());
                 self.check(n + 1)
             }
+            // Perhaps it was set, and nobody has heard of it.
+            (Phase::Setting(n), Answer::Failed) => {
+                self.done.extend(self.moves.get(n).cloned());
+                Phase::Checking(n)
+            }
             (Phase::Looking, Answer::Held(held)) => self.look(rules, held),
             (Phase::Yielding(look), answer) => {
                 self.done.extend(look.given(&answer));

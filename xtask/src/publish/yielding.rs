@@ -64,7 +64,8 @@ impl<H: Clone + PartialEq> Look<H> {
     /// The tag that was given away, if that was just done, and what it was given to.
     pub fn given(&self, answer: &Answer<H>) -> Option<(usize, H)> {
         let gift = self.gifts.get(self.next).filter(|_| self.confirmed)?;
-        matches!(answer, Answer::Done).then(|| (gift.tag, gift.to.clone()))
+        // Also if it failed: perhaps nobody has heard that it was done.
+        matches!(answer, Answer::Done | Answer::Failed).then(|| (gift.tag, gift.to.clone()))
     }
 
     /// Takes the answer to the last request.
@@ -88,6 +89,7 @@ impl<H: Clone + PartialEq> Look<H> {
                 self.confirmed = false;
                 self.next += 1;
             }
+            Answer::Failed => self.confirmed = false,
         }
         if self.next < self.gifts.len() { Next::On(self) } else { Next::LookAgain }
     }

@@ -19,7 +19,7 @@ use crate::run::Runner;
 use crate::run::retry::Tries;
 
 /// A registry may be slow, but never this slow: the limit of one request.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 /// How many redirections are followed.
 const REDIRECTIONS: usize = 5;
@@ -178,6 +178,7 @@ impl Client {
 
     /// Goes where a registry leads to: many keep blobs elsewhere. Our credentials are for the registry alone.
     fn follow(&self, mut request: Request<'_>, limit: Duration) -> Result<Result<Answer, Broke>> {
+        let asked = request.url.clone();
         for _ in 0..REDIRECTIONS {
             let answer = match self.0.transport.send_within(&request, limit)? {
                 Ok(answer) => answer,
@@ -191,6 +192,12 @@ impl Client {
                         .headers
                         .retain(|(name, _)| *name != "authorization" || same_origin(&url, &request.url));
                     request.url = url;
+                }
+                // Somebody else's question for a password is none that we answer with the registry's.
+                (401, _) if !same_origin(&asked, &request.url) => {
+                    return Ok(Err(Broke::Failed(
+                        "it leads elsewhere, where it is refused (401)".to_owned(),
+                    )));
                 }
                 _ => return Ok(Ok(answer)),
             }

@@ -18,13 +18,17 @@ pub(super) struct Failure {
     pub(super) status: u16,
     /// How long the registry wants us to wait before we ask again.
     pub(super) pause: Option<Duration>,
+    /// It was the server that gives tokens which has failed.
+    pub(super) by_login: bool,
+    /// The answer was a page for people: of a proxy, not of a registry.
+    pub(super) page: bool,
     /// Ways out beside those of the verdict.
     help: Option<&'static str>,
 }
 
 impl Failure {
     fn new(verdict: Verdict, reason: String) -> Self {
-        Self { verdict, reason, status: 0, pause: None, help: None }
+        Self { verdict, reason, status: 0, pause: None, by_login: false, page: false, help: None }
     }
 
     /// Of an answer that is not a success.
@@ -35,14 +39,17 @@ impl Failure {
         let asked = answer.header("retry-after").or_else(|| said.retry_after());
         let sent = answer.header("date").and_then(headers::date);
         let pause = asked.and_then(|text| headers::retry_after(text, sent));
-        Self { status: answer.status, pause, ..Self::new(verdict, reason) }
+        let start =
+            String::from_utf8_lossy(answer.body.get(..512).unwrap_or(&answer.body)).to_ascii_lowercase();
+        let page = start.contains("<html") || start.contains("<!doctype");
+        Self { status: answer.status, pause, page, ..Self::new(verdict, reason) }
     }
 
     /// The same, told by the server that gives tokens: what it does not find is nothing that was asked for.
     #[must_use]
     pub(super) fn of_login(self) -> Self {
         let verdict = if self.verdict == Verdict::Missing { Verdict::Broken } else { self.verdict };
-        Self { verdict, reason: format!("its token server says {}", self.reason), ..self }
+        Self { verdict, reason: format!("its token server says {}", self.reason), by_login: true, ..self }
     }
 
     /// An answer that cannot be used.

@@ -70,6 +70,19 @@ pub struct FetchedManifest {
     pub bytes: Vec<u8>,
 }
 
+/// A failure that may be gone the next time.
+#[derive(Debug)]
+pub struct Passing {
+    /// What was tried.
+    pub purpose: String,
+    /// What the registry has said, or what has become of the connection.
+    pub reason: String,
+    /// How long the registry wants us to wait.
+    pub pause: Option<Duration>,
+    /// The error, should nobody try again.
+    pub error: UserError,
+}
+
 impl Registry {
     /// A client with the credentials, proxies and authorities that the environment names.
     pub fn new(environment: &Environment, runner: &Runner, ui: Ui) -> Self {
@@ -128,7 +141,7 @@ impl Registry {
         name: &str,
         media_type: &str,
         bytes: &[u8],
-    ) -> Result<()> {
+    ) -> Result<Result<(), Passing>> {
         let (place, digest) = (Place::of(repository), Digest::of(bytes));
         let call = Call {
             body: bytes,
@@ -139,7 +152,17 @@ impl Registry {
             Some(other) => Err(Failure::spoilt(format!("it has stored {other} when sent {digest}"))),
             None => Ok(()),
         };
-        self.client.call(&call, false, stored)?.map_err(|failure| failure.fault(&call.purpose).into())
+        let done = self.client.attempt(&call, client::LIMIT)?.and_then(stored);
+        match done {
+            Ok(()) => Ok(Ok(())),
+            Err(failure) if failure.verdict == Verdict::Temporary => Ok(Err(Passing {
+                purpose: call.purpose.clone(),
+                reason: failure.reason.clone(),
+                pause: failure.pause,
+                error: failure.fault(&call.purpose),
+            })),
+            Err(failure) => Err(failure.fault(&call.purpose).into()),
+        }
     }
 
     /// The line that `--dry-run` prints for [`Registry::put_manifest`].

@@ -5,13 +5,18 @@
 
 use anyhow::Result;
 
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository};
-use crate::registry::client::{Call, locked};
+use crate::registry::client::{Call, Host, locked};
 use crate::registry::failure::Failure;
 use crate::registry::manifest::{LIMIT, Manifest};
 use crate::registry::place::Place;
+use crate::registry::status::Verdict;
 use crate::registry::transport::Answer;
 use crate::registry::{Registry, next_query};
+
+/// How many pages of a list are read at most.
+const PAGES: usize = 100;
 
 /// The media type of a list of referrers.
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -93,7 +98,8 @@ impl Registry {
         let purpose = format!("list what is attached to {}/{}@{digest}", place.host(), place.name());
         let mut found = Vec::new();
         let mut next = Some(String::new());
-        while let Some(query) = next {
+        for _ in 0..PAGES {
+            let Some(query) = next else { return Ok(Some(found)) };
             let path = format!("referrers/{digest}{query}");
             let kind = Some(("accept", INDEX.to_owned()));
             let (method, purpose) = ("GET", purpose.clone());
@@ -104,15 +110,30 @@ impl Registry {
                     found.append(&mut more);
                     next = query;
                 }
-                // What has answered once lacks nothing: then there is no such repository.
-                Err(failure) if LACKING.contains(&failure.status) => {
-                    locked(&host.referrers).get_or_insert(false);
-                    return Ok(None);
-                }
-                Err(failure) => return Err(failure.fault(&call.purpose).into()),
+                Err(failure) => return self.lacks_referrers(&host, &call, &failure),
             }
         }
-        Ok(Some(found))
+        Err(UserError::failed(format!("{purpose}: the list has more than {PAGES} pages")).into())
+    }
+
+    /// Whether a failure says that the registry lacks the API. What has answered once lacks nothing: there only the
+    /// repository can be missing. A page of a proxy says nothing about the registry.
+    fn lacks_referrers(
+        &self,
+        host: &Host,
+        call: &Call<'_>,
+        failure: &Failure,
+    ) -> Result<Option<Vec<Attachment>>> {
+        let known = *locked(&host.referrers);
+        if known == Some(true) && failure.verdict == Verdict::Missing {
+            return Ok(Some(Vec::new()));
+        }
+        let by_registry = !failure.by_login && !failure.page && failure.verdict != Verdict::Temporary;
+        if known.is_none() && by_registry && LACKING.contains(&failure.status) {
+            *locked(&host.referrers) = Some(false);
+            return Ok(None);
+        }
+        Err(failure.fault(&call.purpose).into())
     }
 }
 

@@ -175,7 +175,9 @@ impl Transport {
 pub(super) fn origin(url: &str) -> (bool, &str) {
     let secure = url.starts_with("https://");
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    (secure, rest.split(['/', '?']).next().unwrap_or(rest))
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
+    // What stands before an `@` is a user, however much it looks like a host.
+    (secure, authority.rsplit('@').next().unwrap_or(authority))
 }
 
 fn exchange(agent: &Agent, request: &Request<'_>, limit: Duration) -> Result<Answer, Broke> {
