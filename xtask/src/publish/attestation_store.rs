@@ -18,7 +18,7 @@ use crate::base::record::PublicationClaim;
 use crate::publish::signing::Signing;
 use crate::publish::statements::{KIND, parse};
 use crate::registry::Registry;
-use crate::run::retry;
+use crate::run::{Finished, Output, retry};
 
 /// How often a record is attached before we say that it cannot be.
 const ATTEMPTS: usize = 3;
@@ -44,13 +44,29 @@ impl AttestationStore {
     /// # Errors
     /// If the registry or cosign cannot tell, or if what is attached was not signed by whom we trust.
     pub fn read(&self, repository: &Repository, digest: &Digest) -> Result<Vec<PublicationClaim>> {
-        if !self.may_have(repository, digest)? {
+        let expected = self.count(repository, digest)?;
+        if expected == 0 {
             return Ok(Vec::new());
         }
         let Signing { cosign, signer, runner, ui } = &self.signing;
         let argv = cosign.attestations(signer, repository, digest, KIND);
-        // To cosign a bundle that it could not fetch is one that is not there; the registry has just said otherwise.
-        let finished = retry::run(runner, *ui, &argv, |_| true)?;
+        // To cosign a bundle that it could not fetch is one that is not there; the registry has just said otherwise. It
+        // succeeds if there is another one, so what it prints is counted.
+        let lacks = |finished: &Finished| printed(&finished.stdout) < expected;
+        let mut tries = retry::Tries::new(runner, *ui);
+        let finished = loop {
+            let finished = runner.run(&argv, Output::Capture)?;
+            let whole = finished.success() && !lacks(&finished);
+            if whole || !tries.again(&argv.purpose, "a record that the registry shows was not read", None)? {
+                break finished;
+            }
+        };
+        if finished.success() && lacks(&finished) {
+            let found = printed(&finished.stdout);
+            return Err(UserError::failed(format!("{}: {expected} are attached, and {found} could be verified", argv.purpose))
+                .help("somebody else has attached one to this index, or the registry does not send all of them: `cosign verify-attestation` and `cosign tree` show them")
+                .into());
+        }
         if !finished.success() {
             let fault = finished.fault(&argv);
             return Err(fault
@@ -76,14 +92,13 @@ impl AttestationStore {
         Ok(earlier.pop())
     }
 
-    /// Whether anything is attached to an index that can be a record.
-    fn may_have(&self, repository: &Repository, digest: &Digest) -> Result<bool> {
+    /// How many things are attached to an index that can be a record.
+    fn count(&self, repository: &Repository, digest: &Digest) -> Result<usize> {
+        let mut count = 0;
         for attachment in self.registry.attached(repository, digest)? {
-            if self.registry.may_state(repository, &attachment, KIND)? {
-                return Ok(true);
-            }
+            count += usize::from(self.registry.may_state(repository, &attachment, KIND)?);
         }
-        Ok(false)
+        Ok(count)
     }
 
     /// Attaches a record to its index.
@@ -120,6 +135,11 @@ impl AttestationStore {
         ))
         .into())
     }
+}
+
+/// How many statements cosign has printed: one in each line.
+fn printed(stdout: &[u8]) -> usize {
+    String::from_utf8_lossy(stdout).lines().filter(|line| !line.trim().is_empty()).count()
 }
 
 /// The file that `cosign attest` reads a record from.
