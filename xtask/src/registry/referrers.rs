@@ -128,8 +128,9 @@ impl Registry {
         if known == Some(true) && failure.verdict == Verdict::Missing {
             return Ok(Some(Vec::new()));
         }
+        // Another thread may have come to the same answer meanwhile.
         let by_registry = !failure.by_login && !failure.page && failure.verdict != Verdict::Temporary;
-        if known.is_none() && by_registry && LACKING.contains(&failure.status) {
+        if known != Some(true) && by_registry && LACKING.contains(&failure.status) {
             *locked(&host.referrers) = Some(false);
             return Ok(None);
         }
