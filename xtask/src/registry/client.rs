@@ -112,6 +112,7 @@ impl Client {
     /// # Errors
     /// If the call cannot be made at all. A refusal is a result.
     pub(super) fn attempt(&self, call: &Call<'_>, limit: Duration) -> Result<Ended<Answer>> {
+        let _waiting = self.0.runner.request();
         let host = self.host(call.place);
         let scope = access(call.method).scope(call.place.name());
         let used = match self.authorization(&host, call.place, &scope)? {

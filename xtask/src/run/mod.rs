@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use signals::Signals;
+pub use signals::{InFlight, Signals};
 
 use crate::argv::{Argv, EnvValue};
 use crate::base::error::UserError;
@@ -137,6 +137,11 @@ impl Runner {
     /// What was run so far. The clients of registries count with it, too.
     pub fn usage(&self) -> &Usage {
         &self.usage
+    }
+
+    /// Says that a request to a registry waits for an answer. Who is asked to stop meanwhile lets it end, for a while.
+    pub fn request(&self) -> InFlight {
+        self.signals.begin_request()
     }
 
     /// Fails if somebody has asked us to stop.

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Heard;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +21,18 @@ const OURSELVES: Duration = Duration::from_secs(2);
 pub struct Signals {
     interrupted: Arc<AtomicBool>,
     groups: Arc<Mutex<BTreeSet<u32>>>,
+    /// Requests to registries that wait for an answer.
+    requests: Arc<AtomicUsize>,
+}
+
+/// A request that waits for an answer: as long as it is kept, we are not taken for idle.
+#[derive(Debug)]
+pub struct InFlight(Arc<AtomicUsize>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Signals {
@@ -45,6 +57,17 @@ impl Signals {
         self.interrupted.load(Ordering::SeqCst)
     }
 
+    /// A request begins.
+    pub(super) fn begin_request(&self) -> InFlight {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        InFlight(self.requests.clone())
+    }
+
+    /// Whether nothing runs for us: no child, and no request.
+    fn idle(&self) -> bool {
+        self.groups().is_empty() && self.requests.load(Ordering::SeqCst) == 0
+    }
+
     /// A first signal asks every group to end and kills it after a while; a second one kills at once.
     fn stop_all(&self, signal: i32) {
         let again = self.interrupted.swap(true, Ordering::SeqCst);
@@ -55,12 +78,16 @@ impl Signals {
         let signals = self.clone();
         thread::spawn(move || {
             thread::sleep(OURSELVES);
-            if signals.groups().is_empty() {
+            if signals.idle() {
                 // Nothing runs for us and we are still here: end as if we had not listened.
                 let _ = signal_hook::low_level::emulate_default_handler(signal);
             }
             thread::sleep(GRACE);
             let alive: Vec<u32> = signals.groups().iter().copied().collect();
+            if alive.is_empty() {
+                // A registry that does not answer for so long is not waited for.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
             alive.into_iter().for_each(|group| signals.kill(group));
         });
     }
