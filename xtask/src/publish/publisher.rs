@@ -188,17 +188,13 @@ impl Publisher<'_> {
         };
         let rules = TagRules { tags: &progress.tags, candidate };
         let records = self.records.as_ref().filter(|_| progress.attach);
-        let earlier = match records {
-            Some(records) if !progress.new => records.of_plan(repository, &index.digest, &self.plan.id)?,
-            _ => None,
-        };
         let pinned = PinnedIndex::new(&self.registry, repository, index.clone());
         let patience = Patience::new(&self.runner, self.ui);
         let (registry, planned) = (&self.registry, progress.tags.as_slice());
         let access = TagAccess { registry, repository, tags: planned, records, patience };
         let (new, clock) = (progress.new, self.clock);
         let mut tags =
-            RepositoryTags { access, rules, index: &pinned, claim, earlier, new, clock, ui: self.ui };
+            RepositoryTags { access, rules, index: &pinned, claim, earlier: None, new, clock, ui: self.ui };
         match tag_protocol::run(&mut tags, &rules, Tagging::default())?.outcome() {
             Some(Outcome::Tagged { held, lost, .. }) => {
                 tags.warn_of(&lost);

@@ -22,7 +22,7 @@ pub(crate) struct RepositoryTags<'a> {
     pub(crate) claim: PublicationClaim,
     /// The record that the index has of this plan already, or that an earlier round has made.
     pub(crate) earlier: Option<PublicationClaim>,
-    /// The index was not in the repository before, so its records were not looked for.
+    /// The index was not in the repository before, so it should have no records yet.
     pub(crate) new: bool,
     /// Says when a record was made.
     pub(crate) clock: Clock,
@@ -100,10 +100,11 @@ impl TagStore for RepositoryTags<'_> {
             }
         }
         // A registry that lags may have shown the index of a killed merge as missing, but a tag that holds it tells.
-        if let (true, Some(records), [_, ..]) = (self.new, self.access.records, plan.keep.as_slice()) {
+        if let (Some(records), None) = (self.access.records, &self.earlier)
+            && (!self.new || !plan.keep.is_empty())
+        {
             let Candidate { digest, .. } = self.rules.candidate;
-            let found = records.of_plan(self.access.repository, digest, &self.claim.plan)?;
-            (self.earlier, self.new) = (self.earlier.take().or(found), false);
+            self.earlier = records.of_plan(self.access.repository, digest, &self.claim.plan)?;
         }
         self.claim = self.claiming(plan);
         let same = |earlier: &PublicationClaim| {
