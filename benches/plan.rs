@@ -44,6 +44,7 @@ fn plan(text: &str) -> Plan {
     let matrix = matrix::parse(Source { name: "matrix.toml".into(), text: text.into() }).unwrap();
     let inputs = Inputs {
         now: SystemTime::UNIX_EPOCH,
+        planned: SystemTime::UNIX_EPOCH,
         event: Event::simulate("push", "main").unwrap(),
         git: Git { commit: "0".repeat(40), ..Git::default() },
         destination: Destination {

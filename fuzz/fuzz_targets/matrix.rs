@@ -23,6 +23,8 @@ fuzz_target!(|text: &str| {
     });
     let inputs = Inputs {
         now: SystemTime::UNIX_EPOCH,
+        planned: SystemTime::UNIX_EPOCH,
+        planned: SystemTime::UNIX_EPOCH,
         event,
         git: Git { commit: "0".repeat(40), ..Git::default() },
         destination: Destination {

@@ -172,6 +172,9 @@ pub(crate) struct Merge {
     /// Let tags move back to an older publication.
     #[arg(long)]
     pub(crate) allow_downgrade: bool,
+    /// Let tags be taken from what is not signed as it should be.
+    #[arg(long)]
+    pub(crate) replace_untrusted: bool,
     /// Use this buildx builder.
     #[arg(long, value_name = "NAME")]
     pub(crate) builder: Option<String>,
@@ -204,6 +207,9 @@ pub(crate) struct Verify {
     /// Demand this OIDC issuer of the certificate.
     #[arg(long, value_name = "URL", requires = "identity")]
     pub(crate) issuer: Option<String>,
+    /// Demand that a workflow of this repository ran: OWNER/NAME [default: the one that the identity names].
+    #[arg(long, value_name = "OWNER/NAME", requires = "identity")]
+    pub(crate) repository: Option<String>,
     /// Trust this Sigstore instead of the public one: a file of `cosign trusted-root create`.
     #[arg(long, value_name = "FILE", requires = "identity")]
     pub(crate) trusted_root: Option<PathBuf>,

@@ -4,6 +4,7 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 
 use xtask::base::error::UserError;
+use xtask::base::identity;
 use xtask::base::ids::Name;
 use xtask::base::patterns::anchored;
 use xtask::commands::{build, gc, local, merge, plan, policy, report, rollback, verify};
@@ -50,15 +51,27 @@ impl Build {
 
 impl Merge {
     pub(crate) fn options(self) -> Result<merge::Options> {
-        let Self { plan, cells, dry_run, allow_downgrade, builder, digests, publications, jobs } = self;
+        let Self { plan, cells, dry_run, allow_downgrade, replace_untrusted, .. } = self;
+        let Self { builder, digests, publications, jobs, .. } = self;
         let (plan, filter) = (plan.options()?, cells.filter(Vec::new()));
-        Ok(merge::Options { plan, filter, dry_run, allow_downgrade, builder, digests, publications, jobs })
+        Ok(merge::Options {
+            plan,
+            filter,
+            dry_run,
+            allow_downgrade,
+            replace_untrusted,
+            builder,
+            digests,
+            publications,
+            jobs,
+        })
     }
 }
 
 impl Verify {
     pub(crate) fn options(self) -> Result<verify::Options> {
-        let Self { reference, plan, cells, key, identity, issuer, trusted_root, json, publications } = self;
+        let Self { reference, plan, cells, key, identity, issuer, .. } = self;
+        let Self { repository, trusted_root, json, publications, .. } = self;
         if let Some(identity) = identity.as_ref().filter(|text| !anchored(text)) {
             return Err(UserError::invalid(format!(
                 "--identity {identity}: it is not anchored, so it would match more than it says"
@@ -66,9 +79,25 @@ impl Verify {
             .help("write '^…$', with alternatives in parentheses and without `(?`")
             .into());
         }
+        let named = identity.as_deref().and_then(identity::repository_of);
+        let repository = repository.or(named);
+        if let (Some(identity), None) = (&identity, &repository)
+            && identity::is_open(identity)
+        {
+            return Err(UserError::invalid(format!(
+                "--identity {identity}: it names a workflow that any repository may call"
+            ))
+            .help("say whose runs count: --repository OWNER/NAME")
+            .into());
+        }
         let identity = identity.zip(issuer);
         let expected = key.map(verify::Expected::Key).or_else(|| {
-            identity.map(|(identity, issuer)| verify::Expected::Identity { identity, issuer, trusted_root })
+            identity.map(|(identity, issuer)| verify::Expected::Identity {
+                identity,
+                issuer,
+                repository,
+                trusted_root,
+            })
         });
         let (plan, filter) = (plan.options()?, cells.filter(Vec::new()));
         Ok(verify::Options { plan, filter, reference, expected, json, publications })

@@ -43,8 +43,13 @@ fn plan(example: &str, event: &str, set: &[(&str, &str)]) -> Plan {
         set.iter().map(|(track, version)| (track.parse().unwrap(), (*version).to_owned())).collect();
     let inputs = Inputs {
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(NOW),
+        planned: SystemTime::UNIX_EPOCH + Duration::from_secs(NOW),
         event: Event::simulate(event, "main").unwrap(),
-        git: Git { commit: "0123456789abcdef0123456789abcdef01234567".into(), ..Git::default() },
+        git: Git {
+            commit: "0123456789abcdef0123456789abcdef01234567".into(),
+            reviewed: Some(true),
+            ..Git::default()
+        },
         destination: Destination {
             kind: DestinationKind::Publish,
             repositories: matrix.repositories.clone(),

@@ -78,7 +78,13 @@ fn what_is_the_default_may_be_written() {
     assert_eq!(matrix.composers[0].suffix, "");
     assert!(matches!(
         matrix.sign,
-        matrix::SignSection::Keyless { issuer: Some(_), identity: None, workflow: None, sigstore: None }
+        matrix::SignSection::Keyless {
+            issuer: Some(_),
+            identity: None,
+            workflow: None,
+            repository: None,
+            sigstore: None
+        }
     ));
 }
 

@@ -27,6 +27,8 @@ struct Case {
     versions: BTreeMap<xtask::base::ids::Name, String>,
     remotes: Remotes,
     dirty: bool,
+    reviewed: Option<bool>,
+    destination: DestinationKind,
     now: u64,
 }
 
@@ -40,6 +42,8 @@ impl Case {
             versions: BTreeMap::new(),
             remotes: Remotes::new(),
             dirty: false,
+            reviewed: Some(true),
+            destination: DestinationKind::Publish,
             now: NOW,
         }
     }
@@ -60,14 +64,16 @@ impl Case {
             &matrix,
             &Inputs {
                 now: SystemTime::UNIX_EPOCH + Duration::from_secs(self.now),
+                planned: SystemTime::UNIX_EPOCH + Duration::from_secs(self.now),
                 event: self.event.clone(),
                 git: Git {
                     commit: "0123456789abcdef0123456789abcdef01234567".into(),
                     dirty: self.dirty,
+                    reviewed: self.reviewed,
                     ..Git::default()
                 },
                 destination: Destination {
-                    kind: DestinationKind::Publish,
+                    kind: self.destination,
                     repositories: matrix.repositories.clone(),
                 },
                 sign: SigningMethod::None { reason: "a test".into() },
@@ -451,7 +457,45 @@ fn a_run_that_publishes_nothing_needs_no_tag() {
     case.event = Event::PullRequest { reference: "1/merge".into(), fork: false };
     assert!(case.plan().unwrap().cells[0].tags.is_empty());
     case.event = Event::Push { branch: "topic".into(), default_branch: false };
+    case.text = case.text.replace("[publish]", "[publish]\nrefs = [\"refs/heads/**\"]");
     assert!(case.error().contains("gets no tag"));
+}
+
+/// Whoever may push a branch or a tag could publish what nobody has reviewed.
+#[test]
+fn only_reviewed_code_is_published() {
+    let branch = |name: &str, default_branch| Event::Dispatch { branch: name.into(), default_branch };
+    let tag = || Event::Tag { tag: "v9.9.9".into() };
+    let table = [
+        (None, branch("main", true), None, true),
+        (None, branch("topic", false), None, false),
+        (None, tag(), Some(true), true),
+        (None, tag(), Some(false), false),
+        (None, tag(), None, false),
+        (Some("refs/heads/release/*"), branch("release/8", false), None, true),
+        (Some("refs/heads/release/*"), branch("main", true), None, false),
+        (Some("refs/tags/v*"), tag(), None, true),
+        (Some("refs/tags/v8*"), tag(), Some(true), false),
+        (Some("refs/heads/**"), Event::Local { branch: None, default_branch: false }, None, false),
+        (Some("refs/heads/**"), Event::PullRequest { reference: "1/merge".into(), fork: false }, None, false),
+    ];
+    for (refs, event, reviewed, expected) in table {
+        let mut case = Case::tags(r#""{version}""#);
+        if let Some(refs) = refs {
+            case.text = case.text.replace("[publish]", &format!("[publish]\nrefs = [\"{refs}\"]"));
+        }
+        (case.event, case.reviewed) = (event.clone(), reviewed);
+        assert_eq!(case.plan().unwrap().push, expected, "{refs:?} {event} {reviewed:?}");
+    }
+}
+
+/// What is built for trying out may come from anywhere.
+#[test]
+fn refs_are_about_publishing() {
+    let mut case = Case::tags(r#""{version}""#);
+    case.destination = DestinationKind::Repository;
+    case.event = Event::Dispatch { branch: "topic".into(), default_branch: false };
+    assert!(case.plan().unwrap().push);
 }
 
 /// A commit that begins with a digit is no pre-release of that number.

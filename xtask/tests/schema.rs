@@ -185,6 +185,7 @@ fn plans_are_as_their_schema_says() {
             ] {
                 let inputs = Inputs {
                     now: SystemTime::UNIX_EPOCH,
+                    planned: SystemTime::UNIX_EPOCH,
                     event: Event::simulate(event, "main").unwrap(),
                     git: git.clone(),
                     destination: Destination {

@@ -16,7 +16,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
 use std::rc::Rc;
 
+use xtask::base::ids::Digest;
+use xtask::plan::PlannedTag;
 use xtask::publish::tag_protocol::{Answer, Participant, Request, Rules, Standing};
+use xtask::publish::tag_rules::{Age, Candidate, Holder, TagRules, TagState};
 use xtask::publish::tagging::{Outcome, Tagging};
 use xtask::publish::untagging::Untagging;
 
@@ -411,6 +414,55 @@ const TWO_MERGES_EACH_NEWER: Ranks = &[&[0, 1, 2], &[0, 2, 1]];
 const TWO_MERGES_OF_ONE_SECOND: Ranks = &[&[0, 1, 1], &[0, 1, 1]];
 const THREE_MERGES_ONE_TAG: Ranks = &[&[0, 1, 2, 3]];
 const THREE_MERGES_TWO_TAGS: Ranks = &[&[0, 1, 2, 3], &[0, 1, 2, 3]];
+
+fn age(version: Option<&str>, code_date: &str, planned: &str) -> Age {
+    let day = |day: &str| format!("2026-11-{day}T09:00:00Z");
+    Age {
+        cell: "app".to_owned(),
+        version: version.map(str::to_owned),
+        revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
+        code_date: Some(day(code_date)),
+        planned: day(planned),
+    }
+}
+
+/// How new publications are at a tag, by the very rules of `merge`: for each the number of those that it is newer than.
+fn ranks(ages: &[Age], floating: bool) -> Vec<u8> {
+    let cell = "app".parse().unwrap();
+    let digests: Vec<Digest> = (0..ages.len()).map(|n| Digest::of(n.to_string().as_bytes())).collect();
+    let tags = [PlannedTag { name: "8".parse().unwrap(), immutable: false, floating }];
+    let is_newer = |held: usize, other: usize| {
+        let candidate =
+            Candidate { cell: &cell, digest: &digests[other], age: &ages[other], allow_downgrade: false };
+        let holder = Holder::Publication(ages[held].clone());
+        let state = TagState { digest: digests[held].clone(), holder };
+        TagRules { tags: &tags, candidate }.before(0, Some(&state)) == Standing::Newer
+    };
+    let rank = |one: usize| (0..ages.len()).filter(|other| is_newer(one, *other)).count();
+    (0..ages.len()).map(|one| u8::try_from(rank(one)).unwrap()).collect()
+}
+
+/// What is explored below stands for publications as they are: a plan of Monday's code that is made on the 19th, and so on.
+#[test]
+fn the_ranks_are_those_of_the_rules() {
+    let before = age(None, "10", "10");
+    let (late, newer) = (age(None, "16", "19"), age(None, "18", "18"));
+    let newest = age(None, "20", "20");
+    for floating in [true, false] {
+        let two = ranks(&[before.clone(), late.clone(), newer.clone()], floating);
+        assert_eq!(two, TWO_MERGES_TWO_TAGS[0], "a late run of older code, and newer code");
+        let again = age(None, "18", "19");
+        assert_eq!(ranks(&[before.clone(), newer.clone(), again], floating), TWO_MERGES_TWO_TAGS[1]);
+        let same = [before.clone(), newer.clone(), newer.clone()];
+        assert_eq!(ranks(&same, floating), TWO_MERGES_OF_ONE_SECOND[0]);
+        let three = [before.clone(), late.clone(), newer.clone(), newest.clone()];
+        assert_eq!(ranks(&three, floating), THREE_MERGES_TWO_TAGS[0]);
+    }
+    let versions = [before, age(Some("8.5.0"), "16", "19"), age(Some("8.4.10"), "18", "18")];
+    for (floating, expected) in [false, true].into_iter().zip(TWO_MERGES_EACH_NEWER) {
+        assert_eq!(ranks(&versions, floating), *expected, "the newer code, and the higher version");
+    }
+}
 
 /// The promise of `docs/publication.md`: two publications, at least two tags that both want, nobody is killed, and the
 /// registry answers with what is.

@@ -28,6 +28,8 @@ pub enum Signer {
         identity: String,
         /// The OIDC issuer, exactly.
         issuer: String,
+        /// Whose workflow must have run; none where the identity is of no workflow of GitHub.
+        caller: Option<CallingJob>,
         /// A Sigstore other than the public one.
         sigstore: Option<Sigstore>,
     },
@@ -51,6 +53,26 @@ pub enum Signer {
         /// cosign 3: a signing configuration without any service.
         signing_config: Option<PathBuf>,
     },
+}
+
+/// The job whose workflow runs, as opposed to the workflow that defines it: anybody may call a reusable workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallingJob {
+    /// Its repository, `owner/name`.
+    pub repository: String,
+    /// Its branch or tag by the full name, exactly; any if none is given.
+    pub git_ref: Option<String>,
+}
+
+impl Signer {
+    /// For the runs of one branch or tag alone, where it is a workflow that signs.
+    #[must_use]
+    pub fn at(mut self, name: Option<String>) -> Self {
+        if let Self::Keyless { caller: Some(caller), .. } = &mut self {
+            caller.git_ref = name;
+        }
+        self
+    }
 }
 
 /// A Sigstore other than the public one.
@@ -181,13 +203,18 @@ impl Cosign {
 /// What `cosign verify` demands of a signature.
 fn verify_args(signer: &Signer) -> Vec<String> {
     match signer {
-        Signer::Keyless { identity, issuer, sigstore } => {
+        Signer::Keyless { identity, issuer, caller, sigstore } => {
             let mut args = vec![
                 "--certificate-identity-regexp".to_owned(),
                 identity.clone(),
                 "--certificate-oidc-issuer".to_owned(),
                 issuer.clone(),
             ];
+            if let Some(CallingJob { repository, git_ref }) = caller {
+                args.extend(["--certificate-github-workflow-repository".to_owned(), repository.clone()]);
+                let named = |name: &String| ["--certificate-github-workflow-ref".to_owned(), name.clone()];
+                args.extend(git_ref.iter().flat_map(named));
+            }
             if let Some(Sigstore { trusted_root, signing_config: _, services }) = sigstore {
                 args.extend(["--trusted-root".to_owned(), trusted_root.display().to_string()]);
                 let Services { log, certificate_log, timestamps } = *services;
@@ -272,6 +299,7 @@ mod tests {
             identity: "^https://github\\.com/acme/images/\\.github/workflows/images\\.yml@refs/heads/main$"
                 .into(),
             issuer: "https://token.actions.githubusercontent.com".into(),
+            caller: Some(CallingJob { repository: "acme/images".into(), git_ref: None }),
             sigstore: None,
         };
         check(
@@ -279,8 +307,20 @@ mod tests {
             &signer,
             &expect![[r#"
                 cosign sign --yes --recursive --fulcio-auth-flow=token 127.0.0.1:5000/app@sha256:D
-                cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/\.github/workflows/images\.yml@refs/heads/main$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --output json 127.0.0.1:5000/app@sha256:D"#]],
+                cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/\.github/workflows/images\.yml@refs/heads/main$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --certificate-github-workflow-repository acme/images --output json 127.0.0.1:5000/app@sha256:D"#]],
         );
+    }
+
+    #[test]
+    fn the_ref_of_the_calling_job() {
+        let signer = Signer::Keyless {
+            identity: "^https://github\\.com/acme/images/.+$".into(),
+            issuer: "https://token.actions.githubusercontent.com".into(),
+            caller: Some(CallingJob { repository: "acme/images".into(), git_ref: None }),
+            sigstore: None,
+        };
+        let line = Cosign::verify_plain(&signer.at(Some("refs/tags/v1".into())), "ghcr.io/acme/app:1");
+        expect![[r#"cosign verify --certificate-identity-regexp '^https://github\.com/acme/images/.+$' --certificate-oidc-issuer https://token.actions.githubusercontent.com --certificate-github-workflow-repository acme/images --certificate-github-workflow-ref refs/tags/v1 ghcr.io/acme/app:1"#]].assert_eq(&line.to_string());
     }
 
     #[test]
@@ -290,6 +330,7 @@ mod tests {
         let signer = Signer::Keyless {
             identity: "^https://git\\.example/.+$".into(),
             issuer: "https://git.example".into(),
+            caller: None,
             sigstore: Some(Sigstore {
                 trusted_root: "root.json".into(),
                 signing_config: Some("config.json".into()),

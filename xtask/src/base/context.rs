@@ -198,6 +198,12 @@ impl Clock {
         (self.0)()
     }
 
+    /// Now, in whole seconds.
+    pub fn whole_seconds(self) -> SystemTime {
+        let since = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
+    }
+
     /// Now in RFC 3339 and UTC, to the microsecond: of two records that one run makes the later one can be told.
     pub fn precise(self) -> String {
         humantime::format_rfc3339_micros(self.now()).to_string()

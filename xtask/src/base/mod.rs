@@ -1,8 +1,11 @@
 //! What everything stands on: names that parse once, errors, files, the outside as values.
 
+pub mod certificate;
 pub mod context;
 pub mod error;
 pub mod files;
+pub mod git_refs;
+pub mod identity;
 pub mod ids;
 pub mod parallel;
 pub mod patterns;

@@ -99,6 +99,9 @@ pub struct Publication {
     pub schema: u32,
     /// The plan.
     pub plan: Digest,
+    /// When the plan was made, RFC 3339 in UTC; none in records of older versions of this tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<String>,
     /// The cell.
     pub cell: CellId,
     /// The upstream version.
@@ -107,6 +110,9 @@ pub struct Publication {
     pub commit: Option<String>,
     /// The commit of this repository.
     pub revision: String,
+    /// The code date of that commit, RFC 3339 in UTC; none in records of older versions of this tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_date: Option<String>,
     /// The repositories that are done: index pushed, signed, verified, tagged.
     pub repositories: Vec<Repository>,
     /// Those that are not: there no tag was moved, or not all. The next merge goes on with them.
@@ -134,6 +140,9 @@ pub struct PublicationClaim {
     pub schema: u32,
     /// The plan.
     pub plan: Digest,
+    /// As [`Publication::planned`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<String>,
     /// The cell.
     pub cell: CellId,
     /// The upstream version.
@@ -142,6 +151,9 @@ pub struct PublicationClaim {
     pub commit: Option<String>,
     /// The commit of this repository.
     pub revision: String,
+    /// As [`Publication::code_date`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_date: Option<String>,
     /// The repository: a list of one.
     pub repositories: Vec<Repository>,
     /// Always empty, and not written any more.
@@ -241,10 +253,12 @@ impl Publication {
         PublicationClaim {
             schema: self.schema,
             plan: self.plan,
+            planned: self.planned,
             cell: self.cell,
             version: self.version,
             commit: self.commit,
             revision: self.revision,
+            code_date: self.code_date,
             repositories: vec![repository.clone()],
             unfinished: Vec::new(),
             digest: self.digest,
@@ -277,10 +291,12 @@ impl PublicationClaim {
         Publication {
             schema: self.schema,
             plan: self.plan,
+            planned: self.planned,
             cell: self.cell,
             version: self.version,
             commit: self.commit,
             revision: self.revision,
+            code_date: self.code_date,
             repositories: self.repositories,
             unfinished: Vec::new(),
             digest: self.digest,

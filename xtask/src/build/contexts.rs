@@ -96,6 +96,7 @@ mod tests {
         let matrix = crate::matrix::parse(crate::matrix::Source { name: "m".into(), text }).unwrap();
         let inputs = Inputs {
             now: std::time::SystemTime::UNIX_EPOCH,
+            planned: std::time::SystemTime::UNIX_EPOCH,
             event: Event::simulate("push", "main").unwrap(),
             git: Git::default(),
             destination: Destination {

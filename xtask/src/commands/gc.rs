@@ -49,7 +49,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let sign = session.signing(&to)?;
     let stack = if to == To::Local { Some(session.local_up()?) } else { None };
     let registry = session.registry();
-    let signing = Signing::of(session, &sign, stack.as_ref())?;
+    let signing = Signing::of(session, &sign, None, stack.as_ref())?;
     let collector = Collector {
         records: signing.map(|signing| AttestationStore::new(signing, registry.clone(), &session.layout)),
         registry,

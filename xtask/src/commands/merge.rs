@@ -33,6 +33,8 @@ pub struct Options {
     pub dry_run: bool,
     /// `--allow-downgrade`.
     pub allow_downgrade: bool,
+    /// `--replace-untrusted`.
+    pub replace_untrusted: bool,
     /// `--builder`.
     pub builder: Option<String>,
     /// `--digests`.
@@ -83,7 +85,7 @@ fn publish(
     let tests = Tests { session, plan, buildx: &buildx, contexts };
     tests.prepare(cells, stack.is_some())?;
     let registry = session.registry();
-    let signing = Signing::of(session, &plan.sign, stack.as_ref())?;
+    let signing = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())?;
     let publisher = Publisher {
         plan,
         tests: &tests,
@@ -96,6 +98,7 @@ fn publish(
         clock: session.context.clock,
         publications: session.publications(options.publications.as_deref()),
         allow_downgrade: options.allow_downgrade,
+        replace_untrusted: options.replace_untrusted,
     };
     let work: Vec<(&Cell, Result<Vec<DigestRecord>>)> = cells.iter().copied().zip(read).collect();
     let jobs = options.jobs.unwrap_or_else(parallel::default_jobs);
@@ -188,7 +191,7 @@ fn tell_github(
     for (cell, result) in cells.iter().zip(results) {
         let reference = result.as_ref().ok().and_then(crate::report::markdown::reference);
         let verify = match reference {
-            Some(reference) => session.verify_command(&plan.sign, &reference)?,
+            Some(reference) => session.verify_command(plan, &reference)?,
             None => None,
         };
         if let Err(error) = result {

@@ -45,6 +45,14 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
              cosign 3; --kyverno takes both",
         );
     }
+    if let (Controller::Kyverno, Trust::Keyless { repository: Some(repository), .. }) =
+        (options.controller, &trust)
+    {
+        session.ui.warn(format!(
+            "Kyverno does not check yet that the workflow ran in {repository} (kyverno/kyverno#15809): a workflow with \
+             `workflow_call` in a public repository can be called from any; --policy-controller checks it"
+        ));
+    }
     let below = |repository: &Repository| -> Vec<Repository> {
         matrix.images.iter().map(|image| repository.join(&image.name)).collect()
     };
@@ -74,14 +82,14 @@ fn trust(session: &Session, sign: SigningMethod) -> Result<Trust> {
                 .help("a policy demands signatures: choose another [sign] method, and publish again")
                 .into());
         }
-        SigningMethod::Keyless { identity, issuer, sigstore } => {
+        SigningMethod::Keyless { identity, issuer, sigstore, caller } => {
             if let Some(sigstore) = sigstore {
                 session.ui.warn(format!(
                     "images are signed by a Sigstore of your own: the controller has to be given its trusted root, {}",
                     sigstore.trusted_root
                 ));
             }
-            Trust::Keyless { identity, issuer }
+            Trust::Keyless { identity, issuer, repository: caller.map(|caller| caller.repository) }
         }
         SigningMethod::Key { key } => Trust::Key(key_of(session, &key)?),
         SigningMethod::Local => {

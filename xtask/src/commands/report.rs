@@ -51,7 +51,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         };
         let reference = result.as_ref().ok().and_then(markdown::reference);
         let verify = match reference {
-            Some(reference) => session.verify_command(&plan.sign, &reference)?,
+            Some(reference) => session.verify_command(&plan, &reference)?,
             None => None,
         };
         done.push((cell, result, verify));

@@ -37,12 +37,13 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let cell = filter.cells(&plan)?.into_iter().next().context("the plan lacks the cell")?;
     let folder = session.publications(options.publications.as_deref());
     let stack = session.stack(&plan)?;
-    let signing = Signing::of(session, &plan.sign, stack.as_ref())?;
+    let signing = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())?;
     let rollback = Rollback {
         cell,
         registry: session.registry(),
         records: signing.map(|signing| AttestationStore::new(signing, session.registry(), &session.layout)),
         local: record::publication_path(&folder, &cell.id),
+        clock: session.context.clock,
         runner: session.runner.clone(),
         ui: session.ui,
     };

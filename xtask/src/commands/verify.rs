@@ -2,16 +2,17 @@
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::argv::Argv;
-use crate::argv::cosign::{Cosign, Signer};
+use crate::argv::cosign::{CallingJob, Cosign, Signer};
 use crate::base::error::{self, UserError};
 use crate::base::ids::Repository;
 use crate::base::parallel;
 use crate::base::ui::columns;
 use crate::plan::SigningMethod;
 use crate::plan::filter::Filter;
+use crate::publish::attestation_store::AttestationStore;
 use crate::publish::attested::Checked;
 use crate::publish::signing::Signing;
 use crate::publish::verification::{Verification, Verified};
@@ -47,6 +48,8 @@ pub enum Expected {
         identity: String,
         /// The OIDC issuer.
         issuer: String,
+        /// The repository whose workflow must have run, `owner/name`; any if not given.
+        repository: Option<String>,
         /// The trusted root of a Sigstore other than the public one.
         trusted_root: Option<PathBuf>,
     },
@@ -87,12 +90,9 @@ fn all(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
     let cells = options.filter.cells(&plan)?;
     let stack = session.stack(&plan)?;
-    let verify = Verification {
-        registry: session.registry(),
-        signing: Signing::of(session, &plan.sign, stack.as_ref())?,
-        publications: session.publications(options.publications.as_deref()),
-    };
-    let results = parallel::map(&cells, parallel::default_jobs(), |cell| verify.cell(cell, &plan.id));
+    let signing = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())?;
+    let verify = verification(session, signing, options.publications.as_deref());
+    let results = parallel::map(&cells, parallel::default_jobs(), |cell| verify.cell(cell, &plan));
     session.runner.check_interrupted()?;
     let mut report = Report { schema: 1, verified: Vec::new(), failed: Vec::new(), command: None };
     for (cell, result) in cells.iter().zip(results) {
@@ -101,7 +101,7 @@ fn all(session: &Session, options: &Options) -> Result<()> {
             Err(error) => report.add_failure(session, cell.id.to_string(), &error),
         }
     }
-    report.name_command(verify.signing.as_ref());
+    report.name_command();
     report.print(session, options.json)?;
     match report.failed.len() {
         0 => Ok(()),
@@ -118,10 +118,11 @@ impl Report {
         self.failed.push(Failure { subject, error });
     }
 
-    fn name_command(&mut self, signing: Option<&Signing>) {
-        let first = self.verified.first().zip(signing);
-        self.command =
-            first.map(|(found, signing)| Cosign::verify_plain(&signing.signer, &found.reference).to_string());
+    fn name_command(&mut self) {
+        let signed = |found: &Verified| {
+            Some(Cosign::verify_plain(found.signer.as_ref()?, &found.reference).to_string())
+        };
+        self.command = self.verified.iter().find_map(signed);
     }
 
     fn print(&self, session: &Session, json: bool) -> Result<()> {
@@ -131,8 +132,12 @@ impl Report {
         }
         let mut rows = vec![["REFERENCE", "DIGEST", "SIGNATURE"].map(str::to_owned).to_vec()];
         for found in &self.verified {
-            let state = if found.signed { "verified" } else { "not signed" };
-            rows.push(vec![found.reference.clone(), found.digest.to_string(), state.to_owned()]);
+            let state = match (&found.newer, found.signed) {
+                (Some(newer), _) => format!("stays: {newer}"),
+                (None, true) => "verified".to_owned(),
+                (None, false) => "not signed".to_owned(),
+            };
+            rows.push(vec![found.reference.clone(), found.digest.to_string(), state]);
             // The platforms of one reference; those of a whole matrix would hide the tags.
             if let [_] = self.verified.as_slice() {
                 let row = |one: &Checked| {
@@ -158,37 +163,48 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     let registry = session.registry();
     let missing = || UserError::failed(format!("{reference} does not exist"));
     let held = registry.read(reference)?.ok_or_else(missing)?;
-    let signer = signer_for(session, options, &repository)?;
-    let cosign = session.cosign()?;
-    let signing = signer.map(|signer| {
-        let (cosign, runner) = (cosign.clone(), session.runner.clone());
-        Signing { cosign, signer, runner, ui: session.ui }
-    });
-    let publications = session.publications(None);
-    let verify = Verification { registry, signing, publications };
+    let signing = signing_for(session, options, &repository)?;
+    let verify = verification(session, signing, None);
     let found = verify.reference(&repository, reference, held)?;
+    let by_hand = found.signer.as_ref().map(|signer| Cosign::verify_plain(signer, reference));
     let mut report = Report { schema: 1, verified: vec![found], failed: Vec::new(), command: None };
-    report.name_command(verify.signing.as_ref());
+    report.name_command();
     report.print(session, options.json)?;
-    if let Some(signing) = &verify.signing {
-        let argv = Cosign::verify_plain(&signing.signer, reference);
-        let program = cosign.program.path;
+    if let (Some(argv), Some(signing)) = (by_hand, &verify.signing) {
+        let program = signing.cosign.program.path.clone();
         retry::check(&session.runner, session.ui, &Argv { program, ..argv })?;
     }
     Ok(())
 }
 
+fn verification(session: &Session, signing: Option<Signing>, publications: Option<&Path>) -> Verification {
+    let registry = session.registry();
+    let store = |signing| AttestationStore::new(signing, registry.clone(), &session.layout);
+    Verification {
+        records: signing.clone().map(store),
+        signing,
+        publications: session.publications(publications),
+        clock: session.context.clock,
+        runner: session.runner.clone(),
+        ui: session.ui,
+        registry,
+    }
+}
+
 /// Who must have signed: the key that was given, the local key for the local registry, else what `matrix.toml` says.
-fn signer_for(session: &Session, options: &Options, repository: &Repository) -> Result<Option<Signer>> {
+fn signing_for(session: &Session, options: &Options, repository: &Repository) -> Result<Option<Signing>> {
     match &options.expected {
         Some(Expected::Key(key)) => {
             let key = session.typed(key).display().to_string();
-            return Ok(Some(Signer::Key { public: key.clone(), key, password: None }));
+            let signer = Signer::Key { public: key.clone(), key, password: None };
+            return Signing::new(session, signer, None).map(Some);
         }
-        Some(Expected::Identity { identity, issuer, trusted_root }) => {
+        Some(Expected::Identity { identity, issuer, repository, trusted_root }) => {
             let sigstore = trusted_root.as_ref().map(|path| session.sigstore(session.typed(path), None));
             let (identity, issuer) = (identity.clone(), issuer.clone());
-            return Ok(Some(Signer::Keyless { identity, issuer, sigstore: sigstore.transpose()? }));
+            let caller = repository.clone().map(|repository| CallingJob { repository, git_ref: None });
+            let signer = Signer::Keyless { identity, issuer, caller, sigstore: sigstore.transpose()? };
+            return Signing::new(session, signer, None).map(Some);
         }
         None => {}
     }
@@ -197,7 +213,7 @@ fn signer_for(session: &Session, options: &Options, repository: &Repository) -> 
     if let SigningMethod::None { reason } = &sign {
         session.ui.warn(format!("matrix.toml says that images are not signed: {reason}"));
     }
-    session.signer(&sign, None)
+    Signing::of(session, &sign, None, None)
 }
 
 /// The repository of `REPO:TAG`, `REPO@DIGEST` or `REPO`.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
+use crate::base::git_refs::RefPattern;
 use crate::base::ids::{Name, Platform, Repository};
 use crate::base::template::Template;
 use crate::base::version::TagPattern;
@@ -16,6 +17,9 @@ pub struct Matrix {
     pub source: Source,
     /// `publish.repositories`.
     pub repositories: Vec<Repository>,
+    /// `publish.refs`: the branches and tags from which a run may publish. None: the default branch, and tags whose commit
+    /// is reachable from it.
+    pub publish_refs: Option<Vec<RefPattern>>,
     /// `publish.when`: the runs that publish; every one if empty.
     pub publish_when: Vec<Condition>,
     /// `[sign]`.
@@ -41,6 +45,8 @@ pub enum SignSection {
         identity: Option<String>,
         /// The workflow that signs, e.g. `cell.yml`; any of the repository if not given.
         workflow: Option<String>,
+        /// The repository whose workflow must have run, `owner/name`; the one of the identity if not given.
+        repository: Option<String>,
         /// The OIDC issuer; GitHub's if not given.
         issuer: Option<String>,
         /// A Sigstore of one's own; the public one if not given.

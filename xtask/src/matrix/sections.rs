@@ -3,6 +3,8 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::base::git_refs::RefPattern;
+use crate::base::identity;
 use crate::base::ids::{Name, Repository};
 use crate::base::patterns::anchored;
 use crate::base::suggest;
@@ -65,11 +67,12 @@ fn sections(source: &Source, root: &Table<'_>, errors: &Errors<'_>) -> Matrix {
             errors.affects_cells(|| errors.missing(diagnostic));
         }
     }
-    let (repositories, publish_when) = publish(root, errors);
+    let Publish { repositories, refs, when } = publish(root, errors);
     Matrix {
         source: source.clone(),
         repositories,
-        publish_when,
+        publish_refs: refs,
+        publish_when: when,
         sign: sign(root, errors),
         platforms,
         tracks,
@@ -107,7 +110,15 @@ fn named<'t, T>(
     errors.affects_cells(|| root.tables(key)).into_iter().filter_map(one).collect()
 }
 
-fn publish(root: &Table<'_>, errors: &Errors<'_>) -> (Vec<Repository>, Vec<Condition>) {
+/// `[publish]`.
+#[derive(Default)]
+struct Publish {
+    repositories: Vec<Repository>,
+    refs: Option<Vec<RefPattern>>,
+    when: Vec<Condition>,
+}
+
+fn publish(root: &Table<'_>, errors: &Errors<'_>) -> Publish {
     let Some(value) = root.require("publish") else { return Default::default() };
     let Some(table) = Table::of(value, "[publish]", value.span(), errors) else { return Default::default() };
     let mut repositories: Vec<Repository> = Vec::new();
@@ -126,6 +137,18 @@ fn publish(root: &Table<'_>, errors: &Errors<'_>) -> (Vec<Repository>, Vec<Condi
             }
         }
     }
+    let refs = table.get("refs").is_some().then(|| {
+        let texts = table.strings("refs").unwrap_or_default();
+        texts.iter().filter_map(|text| errors.parse(text)).collect::<Vec<RefPattern>>()
+    });
+    if let (Some(value), Some([])) = (table.get("refs"), refs.as_deref())
+        && value.get_ref().as_array().is_some_and(|list| list.is_empty())
+    {
+        errors.add(
+            Diagnostic::new(value.span(), "`refs` is empty, so no run would publish")
+                .help("leave it out for the default branch and the tags of its history"),
+        );
+    }
     let when = conditions(&table, "when", errors);
     let words = [Condition::Release, Condition::Stable, Condition::Always];
     if let (Some(value), true) = (table.get("when"), when.iter().any(|word| words.contains(word))) {
@@ -133,18 +156,24 @@ fn publish(root: &Table<'_>, errors: &Errors<'_>) -> (Vec<Repository>, Vec<Condi
         errors.add(Diagnostic::new(value.span(), message));
     }
     table.finish();
-    (repositories, when)
+    Publish { repositories, refs, when }
 }
 
 fn sign(root: &Table<'_>, errors: &Errors<'_>) -> SignSection {
-    let default = SignSection::Keyless { identity: None, workflow: None, issuer: None, sigstore: None };
+    let default = SignSection::Keyless {
+        identity: None,
+        workflow: None,
+        repository: None,
+        issuer: None,
+        sigstore: None,
+    };
     let Some(value) = root.get("sign") else { return default };
     let Some(table) = Table::of(value, "[sign]", value.span(), errors) else { return default };
     let method = table.string("method");
     let word = method.as_ref().map_or("keyless", |method| method.value.as_str());
     // The keys that belong to another method.
-    let keyless =
-        ["identity", "workflow", "issuer", "trusted-root", "signing-config"].map(|key| (key, "keyless"));
+    let keyless = ["identity", "workflow", "repository", "issuer", "trusted-root", "signing-config"]
+        .map(|key| (key, "keyless"));
     for (key, owner) in [("key", "key"), ("reason", "none")].into_iter().chain(keyless) {
         let known = METHODS.contains(&word);
         if let Some(value) = table.get(key).filter(|_| known && owner != word) {
@@ -186,6 +215,21 @@ fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> SignSection {
         let message = "`workflow` must be the name of a file in .github/workflows, e.g. \"cell.yml\"";
         errors.add(Diagnostic::new(found.span.clone(), message));
     }
+    let repository = table.string("repository");
+    if let Some(found) = repository.as_ref().filter(|found| !is_owner_and_name(&found.value)) {
+        let message = "`repository` must be OWNER/NAME, e.g. \"acme/images\"";
+        errors.add(Diagnostic::new(found.span.clone(), message));
+    }
+    if let (Some(found), None) = (&identity, &repository)
+        && anchored(&found.value)
+        && identity::is_open(&found.value)
+    {
+        let message = "`identity` names a workflow that any repository may call";
+        errors.add(
+            Diagnostic::new(found.span.clone(), message)
+                .help("say whose runs count: repository = \"OWNER/NAME\""),
+        );
+    }
     let (trusted_root, signing_config) = (table.string("trusted-root"), table.string("signing-config"));
     if let Some((one, other)) = match (&trusted_root, &signing_config) {
         (Some(found), None) => Some((found, "signing-config")),
@@ -201,11 +245,19 @@ fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> SignSection {
     SignSection::Keyless {
         identity: identity.map(value),
         workflow: workflow.map(value),
+        repository: repository.map(value),
         issuer: table.string("issuer").map(value),
         sigstore: trusted_root
             .zip(signing_config)
             .map(|(root, config)| Sigstore { trusted_root: root.value, signing_config: config.value }),
     }
+}
+
+fn is_owner_and_name(text: &str) -> bool {
+    let valid = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    text.split_once('/').is_some_and(|(owner, name)| valid(owner) && valid(name))
 }
 
 fn platform(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<PlatformDef> {

@@ -80,6 +80,15 @@ impl Event {
         }
     }
 
+    /// The full name of the branch or tag that the run is for; a pull request has none that counts.
+    pub fn git_ref(&self) -> Option<String> {
+        match self {
+            Self::Tag { tag } => Some(format!("refs/tags/{tag}")),
+            Self::PullRequest { .. } => None,
+            _ => self.reference().map(|branch| format!("refs/heads/{branch}")),
+        }
+    }
+
     /// From `GITHUB_*` where `GITHUB_ACTIONS` is set, else from the checkout.
     ///
     /// # Errors
@@ -164,6 +173,17 @@ impl fmt::Display for Event {
             None => f.write_str(name),
         }
     }
+}
+
+/// The default branch: what the payload of GitHub's event says, else what git knows.
+///
+/// # Errors
+/// If the payload exists and cannot be read.
+pub fn default_branch(environment: &Environment, git: &Git) -> Result<String> {
+    if environment.get("GITHUB_ACTIONS") != Some("true") {
+        return Ok(git.default_branch.clone());
+    }
+    Ok(Payload::read(environment)?.default_branch())
 }
 
 /// What a person typed into the form of a `workflow_dispatch`. An input that was left empty is none.

@@ -17,6 +17,10 @@ pub struct Git {
     pub default_branch: String,
     /// The address of the repository, without credentials, as a browser would open it.
     pub source: Option<String>,
+    /// The code date of the commit, in seconds since 1970, once it was asked for: see [`crate::plan::history`].
+    pub code_date: Option<u64>,
+    /// Whether the commit is part of the default branch's history, once that was asked for.
+    pub reviewed: Option<bool>,
 }
 
 impl Git {
@@ -41,7 +45,16 @@ impl Git {
         let default_branch = default.or(usual).unwrap_or_else(|| "main".to_owned());
         let on_default_branch = branch.as_ref() == Some(&default_branch);
         let source = github_address(environment).or_else(|| remote.and_then(browser_address));
-        Some(Self { commit, dirty, branch, on_default_branch, default_branch, source })
+        Some(Self {
+            commit,
+            dirty,
+            branch,
+            on_default_branch,
+            default_branch,
+            source,
+            code_date: None,
+            reviewed: None,
+        })
     }
 
     /// The commit, marked when the tree differs from it.

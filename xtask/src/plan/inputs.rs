@@ -13,8 +13,10 @@ use crate::plan::remote::Remotes;
 
 /// What a plan is made from, beside the matrix.
 pub struct Inputs<'a> {
-    /// The plan's clock.
+    /// What `{created}` and `{date}` stand for: `SOURCE_DATE_EPOCH`, else the real clock.
     pub now: SystemTime,
+    /// The real clock.
+    pub planned: SystemTime,
     /// What started the run.
     pub event: Event,
     /// The state of this repository.

@@ -6,6 +6,7 @@ pub mod event;
 pub mod explain;
 pub mod filter;
 pub mod git;
+pub mod history;
 pub mod inputs;
 pub mod jobs;
 mod model;
@@ -17,7 +18,7 @@ mod upstream;
 mod values;
 
 pub use crate::plan::model::{
-    Build, BuildContext, Cell, Destination, DestinationKind, Excluded, Need, Plan, PlannedTag, SCHEMA,
-    SigningMethod,
+    Build, BuildContext, Caller, Cell, Destination, DestinationKind, Excluded, Need, Plan, PlannedTag,
+    SCHEMA, SigningMethod,
 };
 pub use crate::plan::pairs::Pair;

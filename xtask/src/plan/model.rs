@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::base::error::UserError;
 use crate::base::files;
+use crate::base::git_refs::RefPattern;
 use crate::base::ids::{CellId, Digest, Name, Platform, Repository, Tag};
 use crate::matrix::{Options, Sigstore};
 use crate::plan::event::Event;
@@ -29,6 +30,13 @@ pub struct Plan {
     /// The plan's clock, RFC 3339 in UTC, whole seconds.
     #[cfg_attr(test, schemars(extend("pattern" = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")))]
     pub created: String,
+    /// The real clock, where [`Plan::created`] is what `SOURCE_DATE_EPOCH` says. The same form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<String>,
+    /// The code date of the revision: how new the code is, whatever the clock of the plan says. RFC 3339 in UTC, whole
+    /// seconds; none in older plans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_date: Option<String>,
     /// What started the run.
     pub event: Event,
     /// The commit of this repository; ends in `-dirty` when the tree had changes.
@@ -90,6 +98,9 @@ pub enum SigningMethod {
         issuer: String,
         /// A Sigstore other than the public one.
         sigstore: Option<Sigstore>,
+        /// Whose workflow must have run. None where the identity is of no workflow of GitHub, and in older plans.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
     },
     /// By a key.
     Key {
@@ -101,6 +112,17 @@ pub enum SigningMethod {
         /// Why not.
         reason: String,
     },
+}
+
+/// The repository whose workflow runs, and from which refs: a reusable workflow may be called by anybody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// `owner/name`.
+    pub repository: String,
+    /// The branches and tags that count.
+    pub refs: Vec<RefPattern>,
 }
 
 /// Image x track x composer mode: the unit that gets tags.
@@ -268,6 +290,11 @@ impl Plan {
             .into());
         }
         Ok(plan)
+    }
+
+    /// When it was made, by the real clock.
+    pub fn planned(&self) -> &str {
+        self.planned.as_deref().unwrap_or(&self.created)
     }
 
     /// A cell by its id.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name, Repository, Tag};
@@ -27,6 +28,11 @@ pub const ANNOTATION_PLAN: &str = "io.xtask.plan";
 pub const ANNOTATION_CELL: &str = "io.xtask.cell";
 /// The revision as an annotation of the index.
 pub const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision";
+/// The code date of the revision as an annotation of the index.
+pub const ANNOTATION_CODE_DATE: &str = "io.xtask.code-date";
+/// The upstream version as an annotation of the index, for the order of publications: the other one is for readers, and
+/// users may set it.
+pub const ANNOTATION_OWN_VERSION: &str = "io.xtask.version";
 /// The version as an annotation of the index.
 pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
 
@@ -60,6 +66,9 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     let plan = Plan {
         schema: SCHEMA,
         id: Digest::of(b""),
+        planned: (inputs.planned != inputs.now)
+            .then(|| humantime::format_rfc3339_seconds(inputs.planned).to_string()),
+        code_date: code_date(inputs),
         created,
         event: inputs.event.clone(),
         revision,
@@ -73,6 +82,13 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         excluded: excluded.collect(),
     };
     plan.seal()
+}
+
+/// The code date, which no wrong clock of a commit brings beyond the plan's own time.
+fn code_date(inputs: &Inputs<'_>) -> Option<String> {
+    let date = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(inputs.git.code_date?));
+    let date = date.unwrap_or(inputs.planned).min(inputs.planned);
+    Some(humantime::format_rfc3339_seconds(date).to_string())
 }
 
 /// What has to be asked of other repositories before the matrix can be resolved.
@@ -99,13 +115,26 @@ fn wanted<'s>(specs: &'s [CellSpec<'_>], event: &Event) -> BTreeSet<&'s CellId> 
     wanted
 }
 
-/// A pull request pushes nothing anywhere; what `publish.when` leaves out is built but not published.
+/// A pull request pushes nothing anywhere; what `publish.refs` or `publish.when` leaves out is built but not published.
 fn pushes(matrix: &Matrix, inputs: &Inputs<'_>) -> bool {
     let (event, when) = (&inputs.event, &matrix.publish_when);
-    let wanted = inputs.destination.kind != DestinationKind::Publish
-        || when.is_empty()
-        || when.iter().any(|condition| event_is(*condition, event));
+    let named = || when.is_empty() || when.iter().any(|condition| event_is(*condition, event));
+    let wanted =
+        inputs.destination.kind != DestinationKind::Publish || (publishes_from(matrix, inputs) && named());
     wanted && !matches!(event, Event::PullRequest { .. })
+}
+
+/// Whether `publish.refs` has the branch or tag of the run. By default: the default branch, and tags of its history, since
+/// whoever may push a tag could name a commit so that nobody has reviewed.
+fn publishes_from(matrix: &Matrix, inputs: &Inputs<'_>) -> bool {
+    let event = &inputs.event;
+    match (&matrix.publish_refs, event) {
+        (Some(refs), _) => {
+            event.git_ref().is_some_and(|name| refs.iter().any(|pattern| pattern.matches(&name)))
+        }
+        (None, Event::Tag { .. }) => inputs.git.reviewed == Some(true),
+        (None, _) => event.on_default_branch(),
+    }
 }
 
 fn check_overrides(matrix: &Matrix, versions: &BTreeMap<Name, String>) -> Result<()> {
@@ -258,10 +287,13 @@ impl<'a> Resolver<'a> {
         merge(&mut annotations, expand(&own, values, errors));
         // What merge itself relies on nobody can override.
         let pair = |key: &str, value: &str| Pair { key: key.to_owned(), value: value.to_owned() };
-        merge(
-            &mut annotations,
-            vec![pair(ANNOTATION_CELL, values.spec.id.as_str()), pair(ANNOTATION_PLANNED, &self.created)],
-        );
+        let mut own = vec![
+            pair(ANNOTATION_CELL, values.spec.id.as_str()),
+            pair(ANNOTATION_PLANNED, &humantime::format_rfc3339_seconds(self.inputs.planned).to_string()),
+        ];
+        own.extend(code_date(self.inputs).map(|date| pair(ANNOTATION_CODE_DATE, &date)));
+        own.extend(values.upstream.version.as_deref().map(|text| pair(ANNOTATION_OWN_VERSION, text)));
+        merge(&mut annotations, own);
         annotations
     }
 }

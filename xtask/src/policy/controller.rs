@@ -20,6 +20,10 @@ pub fn render(policy: &Policy) -> String {
         Trust::Local(_) => "by the throw-away key of a local stack (for trying out)",
     };
     let authorities = authorities(trust);
+    let caller = match trust {
+        Trust::Keyless { repository: Some(repository), .. } => of_caller(repository),
+        _ => String::new(),
+    };
     format!(
         "\
 # Made by `cargo xtask policy --policy-controller`, for Sigstore's policy-controller 0.13 or newer.
@@ -33,7 +37,37 @@ spec:
   mode: enforce
   images:{globs}
   authorities:
-{authorities}"
+{authorities}{caller}"
+    )
+}
+
+/// What the policy as a whole demands: the identity names the workflow that defines a job, and anybody may call that of a
+/// public repository. Rego in a form that both of its versions read.
+fn of_caller(repository: &str) -> String {
+    let repository = quoted(repository);
+    format!(
+        "  policy:
+    type: rego
+    data: |
+      package sigstore
+      import rego.v1
+
+      # The workflow ran in this repository: a reusable workflow may be called from any.
+      default isCompliant := false
+
+      isCompliant if {{
+        some match in input.authorityMatches
+        some signature in object.get(match, \"signatures\", [])
+        signature.githubWorkflowRepo == {repository}
+      }}
+
+      isCompliant if {{
+        some match in input.authorityMatches
+        some signatures in object.get(match, \"attestations\", {{}})
+        some signature in signatures
+        signature.githubWorkflowRepo == {repository}
+      }}
+"
     )
 }
 
@@ -50,7 +84,7 @@ fn patterns(repository: &Repository) -> [String; 2] {
 fn authorities(trust: &Trust) -> String {
     let log = format!("      ctlog:\n        url: {LOG}\n");
     match trust {
-        Trust::Keyless { identity, issuer } => {
+        Trust::Keyless { identity, issuer, repository: _ } => {
             let keyless = format!(
                 "      keyless:
         url: https://fulcio.sigstore.dev
@@ -136,6 +170,27 @@ mod tests {
                         subjectRegExp: "^https://github\\.com/acme/images/\\.github/workflows/[^/@]+@refs/.+$"
                   ctlog:
                     url: https://rekor.sigstore.dev
+              policy:
+                type: rego
+                data: |
+                  package sigstore
+                  import rego.v1
+
+                  # The workflow ran in this repository: a reusable workflow may be called from any.
+                  default isCompliant := false
+
+                  isCompliant if {
+                    some match in input.authorityMatches
+                    some signature in object.get(match, "signatures", [])
+                    signature.githubWorkflowRepo == "acme/images"
+                  }
+
+                  isCompliant if {
+                    some match in input.authorityMatches
+                    some signatures in object.get(match, "attestations", {})
+                    some signature in signatures
+                    signature.githubWorkflowRepo == "acme/images"
+                  }
         "##]]
         .assert_eq(&render(&policy(keyless())));
     }

@@ -22,12 +22,23 @@ pub fn render(policy: &Policy) -> String {
         ),
     };
     let signer = signer(trust);
+    let caller = match trust {
+        Trust::Keyless { repository: Some(repository), .. } => format!(
+            "\
+#
+# WARNING: Kyverno 1.19 does not read `additionalExtensions` of an ImageValidatingPolicy (kyverno/kyverno#15809), so it does
+# not check that the workflow ran in {repository}: a workflow with `workflow_call` in a public repository can be called from
+# any, and then signs with the same identity. Sign from a workflow without `workflow_call`, or use --policy-controller.
+"
+        ),
+        _ => String::new(),
+    };
     let validations: String = CONTAINERS.iter().map(|kind| validation(kind)).collect();
     format!(
         "\
 # Made by `cargo xtask policy --kyverno`, for Kyverno 1.17 or newer.
 # Admits images of these repositories only if they are signed {why}, and pins them to their digests.
-apiVersion: policies.kyverno.io/v1
+{caller}apiVersion: policies.kyverno.io/v1
 kind: ImageValidatingPolicy
 metadata:
   name: {name}
@@ -67,16 +78,17 @@ fn patterns(repository: &Repository) -> Vec<String> {
 
 fn signer(trust: &Trust) -> String {
     match trust {
-        Trust::Keyless { identity, issuer } => format!(
+        Trust::Keyless { identity, issuer, repository } => format!(
             "        keyless:
           identities:
             - issuer: {}
               subjectRegExp: {}
-        ctlog:
+{}        ctlog:
           url: {LOG}
 ",
             quoted(issuer),
-            quoted(identity)
+            quoted(identity),
+            repository.as_deref().map(extensions).unwrap_or_default()
         ),
         Trust::Key(Key::Public(public)) => format!("{}        ctlog:\n          url: {LOG}\n", key(public)),
         Trust::Key(Key::Service(address)) => format!(
@@ -88,6 +100,16 @@ fn signer(trust: &Trust) -> String {
             key(public)
         ),
     }
+}
+
+/// What the certificate has to say beside the identity, for the day on which Kyverno reads it.
+fn extensions(repository: &str) -> String {
+    format!(
+        "          additionalExtensions:
+            githubWorkflowRepository: {}
+",
+        quoted(repository)
+    )
 }
 
 fn key(public: &PublicKey) -> String {
@@ -120,6 +142,10 @@ mod tests {
         expect![[r##"
             # Made by `cargo xtask policy --kyverno`, for Kyverno 1.17 or newer.
             # Admits images of these repositories only if they are signed as matrix.toml says, and pins them to their digests.
+            #
+            # WARNING: Kyverno 1.19 does not read `additionalExtensions` of an ImageValidatingPolicy (kyverno/kyverno#15809), so it does
+            # not check that the workflow ran in acme/images: a workflow with `workflow_call` in a public repository can be called from
+            # any, and then signs with the same identity. Sign from a workflow without `workflow_call`, or use --policy-controller.
             apiVersion: policies.kyverno.io/v1
             kind: ImageValidatingPolicy
             metadata:
@@ -159,6 +185,8 @@ mod tests {
                       identities:
                         - issuer: "https://token.actions.githubusercontent.com"
                           subjectRegExp: "^https://github\\.com/acme/images/\\.github/workflows/[^/@]+@refs/.+$"
+                      additionalExtensions:
+                        githubWorkflowRepository: "acme/images"
                     ctlog:
                       url: https://rekor.sigstore.dev
               validations:

@@ -42,6 +42,8 @@ pub enum Trust {
         identity: String,
         /// The OIDC issuer, exactly.
         issuer: String,
+        /// The repository whose workflow must have run, `owner/name`.
+        repository: Option<String>,
     },
     /// The owner of a key. Its signatures are in the public transparency log.
     Key(Key),
@@ -156,6 +158,7 @@ mod tests {
         Trust::Keyless {
             identity: r"^https://github\.com/acme/images/\.github/workflows/[^/@]+@refs/.+$".to_owned(),
             issuer: "https://token.actions.githubusercontent.com".to_owned(),
+            repository: Some("acme/images".to_owned()),
         }
     }
 

@@ -10,6 +10,7 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 use crate::argv::Argv;
+use crate::argv::cosign::Signer;
 use crate::base::context::Layout;
 use crate::base::error::UserError;
 use crate::base::files;
@@ -18,7 +19,7 @@ use crate::base::record::PublicationClaim;
 use crate::publish::signing::Signing;
 use crate::publish::statements::{KIND, parse};
 use crate::registry::Registry;
-use crate::run::{Finished, Output, retry};
+use crate::run::{Output, retry};
 
 /// How often a record is attached before we say that it cannot be.
 const ATTEMPTS: usize = 3;
@@ -48,32 +49,71 @@ impl AttestationStore {
         if expected == 0 {
             return Ok(Vec::new());
         }
-        let Signing { cosign, signer, runner, ui } = &self.signing;
-        let argv = cosign.attestations(signer, repository, digest, KIND);
         // To cosign a bundle that it could not fetch is one that is not there; the registry has just said otherwise. It
         // succeeds if there is another one, so what it prints is counted.
-        let lacks = |finished: &Finished| printed(&finished.stdout) < expected;
+        let Signing { runner, ui, .. } = &self.signing;
+        let purpose = format!("read the records of {}", repository.at(digest));
         let mut tries = retry::Tries::new(runner, *ui);
-        let finished = loop {
-            let finished = runner.run(&argv, Output::Capture)?;
-            let whole = finished.success() && !lacks(&finished);
-            if whole || !tries.again(&argv.purpose, "a record that the registry shows was not read", None)? {
-                break finished;
+        let (statements, refused) = loop {
+            let (statements, refused) = self.verified(repository, digest, expected)?;
+            let whole = statements.len() >= expected;
+            if whole || !tries.again(&purpose, "a record that the registry shows was not read", None)? {
+                break (statements, refused);
             }
         };
-        if finished.success() && lacks(&finished) {
-            let found = printed(&finished.stdout);
-            return Err(UserError::failed(format!("{}: {expected} are attached, and {found} could be verified", argv.purpose))
-                .help("somebody else has attached one to this index, or the registry does not send all of them: `cosign verify-attestation` and `cosign tree` show them")
-                .into());
+        match (statements.len(), refused) {
+            (found, _) if found >= expected => {}
+            (0, refused) => {
+                return Err(refused
+                    .unwrap_or_else(|| UserError::failed(purpose))
+                    .help("the registry holds a record of this index, and none that is signed as [sign] of matrix.toml says: see who else publishes there")
+                    .into());
+            }
+            (found, _) => {
+                return Err(UserError::failed(format!("{purpose}: {expected} are attached, and {found} could be verified"))
+                    .help("somebody else has attached one to this index, or the registry does not send all of them: `cosign verify-attestation` and `cosign tree` show them")
+                    .into());
+            }
         }
+        let records = parse(statements.iter().map(String::as_str));
+        Ok(records.into_iter().filter(|record| record.digest == *digest).collect())
+    }
+
+    /// The statements that verify, as cosign prints them, and why it refused if there is none.
+    fn verified(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        expected: usize,
+    ) -> Result<(Vec<String>, Option<UserError>)> {
+        let (mut statements, mut refused) = (Vec::new(), None);
+        if let Some(signer) = self.signing.likely() {
+            refused = self.ask(repository, digest, signer, &mut statements)?.or(refused);
+        }
+        if statements.len() < expected {
+            for signer in self.signing.others(repository, digest)? {
+                refused = self.ask(repository, digest, &signer, &mut statements)?.or(refused);
+            }
+        }
+        Ok((statements, refused))
+    }
+
+    /// Adds what one signer has stated.
+    fn ask(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        signer: &Signer,
+        statements: &mut Vec<String>,
+    ) -> Result<Option<UserError>> {
+        let argv = self.signing.cosign.attestations(signer, repository, digest, KIND);
+        let finished = self.signing.runner.run(&argv, Output::Capture)?;
         if !finished.success() {
-            let fault = finished.fault(&argv);
-            return Err(fault
-                .help("the registry holds a record of this index, and none that is signed as [sign] of matrix.toml says: see who else publishes there")
-                .into());
+            return Ok(Some(finished.fault(&argv)));
         }
-        Ok(parse(&finished.stdout).into_iter().filter(|record| record.digest == *digest).collect())
+        let text = String::from_utf8_lossy(&finished.stdout);
+        statements.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+        Ok(None)
     }
 
     /// The newest record of an index that a plan has attached: it knows what the tags held before, since they may be set
@@ -135,11 +175,6 @@ impl AttestationStore {
         ))
         .into())
     }
-}
-
-/// How many statements cosign has printed: one in each line.
-fn printed(stdout: &[u8]) -> usize {
-    String::from_utf8_lossy(stdout).lines().filter(|line| !line.trim().is_empty()).count()
 }
 
 /// The file that `cosign attest` reads a record from.

@@ -4,6 +4,7 @@ pub mod attestation_store;
 pub mod attested;
 pub mod collector;
 pub mod garbage;
+pub mod holders;
 pub mod image_tests;
 pub mod index;
 pub mod pinned_index;

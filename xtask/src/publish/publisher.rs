@@ -16,6 +16,7 @@ use crate::base::ui::Ui;
 use crate::build::built_index;
 use crate::plan::{Cell, Pair, Plan, PlannedTag, SigningMethod};
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::holders::{self, Holders};
 use crate::publish::image_tests::Tests;
 use crate::publish::index;
 use crate::publish::pinned_index::PinnedIndex;
@@ -54,6 +55,8 @@ pub(crate) struct Publisher<'a> {
     pub(crate) public_key: Option<String>,
     /// `--allow-downgrade`.
     pub(crate) allow_downgrade: bool,
+    /// `--replace-untrusted`.
+    pub(crate) replace_untrusted: bool,
 }
 
 /// What is done of a cell in one repository.
@@ -178,12 +181,11 @@ impl Publisher<'_> {
         let repository = progress.repository;
         let index = progress.index()?;
         let claim = self.claim(cell, repository, index)?;
-        let version = cell.version.as_deref();
+        let age = holders::of_plan(self.plan, cell);
         let candidate = Candidate {
             cell: &cell.id,
             digest: &index.digest,
-            planned: &self.plan.created,
-            version: version.filter(|version| tag_rules::is_version(version, &self.plan.revision)),
+            age: &age,
             allow_downgrade: self.allow_downgrade,
         };
         let rules = TagRules { tags: &progress.tags, candidate };
@@ -191,7 +193,10 @@ impl Publisher<'_> {
         let pinned = PinnedIndex::new(&self.registry, repository, index.clone());
         let patience = Patience::new(&self.runner, self.ui);
         let (registry, planned) = (&self.registry, progress.tags.as_slice());
-        let access = TagAccess { registry, repository, tags: planned, records, patience };
+        let mut holders = Holders::new(records, self.clock, &self.runner, self.ui);
+        holders.replace_untrusted = self.replace_untrusted;
+        let ours = &index.digest;
+        let access = TagAccess { registry, repository, tags: planned, ours, holders, patience };
         let (new, clock) = (progress.new, self.clock);
         let mut tags =
             RepositoryTags { access, rules, index: &pinned, claim, earlier: None, new, clock, ui: self.ui };
@@ -220,10 +225,12 @@ impl Publisher<'_> {
         Ok(PublicationClaim {
             schema: record::SCHEMA,
             plan: self.plan.id.clone(),
+            planned: Some(self.plan.planned().to_owned()),
             cell: cell.id.clone(),
             version: cell.version.clone(),
             commit: cell.commit.clone(),
             revision: self.plan.revision.clone(),
+            code_date: self.plan.code_date.clone(),
             repositories: vec![repository.clone()],
             unfinished: Vec::new(),
             digest: index.digest.clone(),

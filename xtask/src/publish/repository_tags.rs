@@ -100,7 +100,7 @@ impl TagStore for RepositoryTags<'_> {
             }
         }
         // A registry that lags may have shown the index of a killed merge as missing, but a tag that holds it tells.
-        if let (Some(records), None) = (self.access.records, &self.earlier)
+        if let (Some(records), None) = (self.access.holders.records, &self.earlier)
             && (!self.new || !plan.keep.is_empty())
         {
             let Candidate { digest, .. } = self.rules.candidate;
@@ -113,7 +113,7 @@ impl TagStore for RepositoryTags<'_> {
         if self.earlier.as_ref().is_some_and(same) {
             return Ok(());
         }
-        if let Some(records) = self.access.records {
+        if let Some(records) = self.access.holders.records {
             records.write(self.access.repository, &self.claim)?;
         }
         // The next round finds tags set already, and has to know what they held before.
@@ -122,7 +122,7 @@ impl TagStore for RepositoryTags<'_> {
     }
 
     fn claims(&self, of: &TagState) -> Result<Vec<usize>> {
-        if self.access.records.is_none() {
+        if self.access.holders.records.is_none() {
             self.ui.warn(format!(
                 "{}: a newer publication, {}, has other tags of this cell; without signatures there is no record that says which: merge it again to be sure",
                 self.access.repository, of.digest.short()

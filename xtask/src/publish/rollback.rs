@@ -3,6 +3,7 @@
 use anyhow::Result;
 use std::path::PathBuf;
 
+use crate::base::context::Clock;
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::record::{self, Publication, PublicationClaim};
@@ -10,9 +11,10 @@ use crate::base::ui::Ui;
 use crate::plan::resolve::ANNOTATION_CELL;
 use crate::plan::{Cell, PlannedTag};
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::holders::{self, Holders};
 use crate::publish::tag_access::{Patience, TagAccess};
 use crate::publish::tag_protocol::{self, TagPlan, TagStore};
-use crate::publish::tag_rules::{Candidate, TagRules, TagState};
+use crate::publish::tag_rules::{Age, Candidate, Holder, TagRules, TagState};
 use crate::publish::untagging::Untagging;
 use crate::registry::Registry;
 use crate::run::Runner;
@@ -27,6 +29,8 @@ pub struct Rollback<'a> {
     pub records: Option<AttestationStore>,
     /// The record of the last publication on this machine.
     pub local: PathBuf,
+    /// Tells which times lie in the future.
+    pub clock: Clock,
     /// Notices when we are asked to stop.
     pub runner: Runner,
     /// For remarks.
@@ -37,6 +41,8 @@ pub struct Rollback<'a> {
 pub struct Return {
     /// The index that is taken back.
     pub from: Digest,
+    /// How new it is.
+    age: Age,
     /// Its tags, the most general first: a reader of `latest` must find its version, too.
     tags: Vec<PlannedTag>,
     /// What those hold that go back, by their place among the tags.
@@ -67,7 +73,8 @@ impl Rollback<'_> {
                 (Some(before), Some(held)) if held == publication.digest => {
                     let known = targets.iter().find(|(_, known)| known.digest == *before);
                     let state = known.map(|(_, known)| Ok(known.clone()));
-                    targets.push((place, state.unwrap_or_else(|| self.target(repository, before))?));
+                    let state = state.unwrap_or_else(|| self.target(repository, before))?;
+                    targets.push((place, state));
                 }
                 (None, Some(held)) if held == publication.digest => {
                     self.ui.note(format!("{reference} stays: it held nothing before"));
@@ -82,7 +89,9 @@ impl Rollback<'_> {
             ))
             .into());
         }
-        Ok(Return { from: publication.digest, tags, targets })
+        let index = self.registry.require(repository, &publication.digest)?;
+        let age = holders::age(&publication, &index);
+        Ok(Return { from: publication.digest, age, tags, targets })
     }
 
     /// Moves the tags back, each only if it still holds the publication.
@@ -90,18 +99,14 @@ impl Rollback<'_> {
     /// # Errors
     /// If the registry refuses, or if a tag has moved meanwhile.
     pub fn run(&self, repository: &Repository, back: &Return) -> Result<()> {
-        let from = TagState::from(&self.registry.require(repository, &back.from)?);
-        let candidate = Candidate {
-            cell: &self.cell.id,
-            digest: &from.digest,
-            planned: from.planned.as_deref().unwrap_or_default(),
-            version: from.version.as_deref(),
-            allow_downgrade: false,
-        };
+        let Return { from: ours, age, .. } = back;
+        let candidate = Candidate { cell: &self.cell.id, digest: ours, age, allow_downgrade: false };
         let rules = TagRules { tags: &back.tags, candidate };
-        let (registry, records) = (&self.registry, self.records.as_ref());
+        let registry = &self.registry;
+        let holders = Holders::new(self.records.as_ref(), self.clock, &self.runner, self.ui);
         let patience = Patience::new(&self.runner, self.ui);
-        let mut tags = ReturningTags(TagAccess { registry, repository, tags: &back.tags, records, patience });
+        let tags = &back.tags;
+        let mut tags = ReturningTags(TagAccess { registry, repository, tags, ours, holders, patience });
         let untagging = Untagging::new(back.targets.clone());
         let disturbed = tag_protocol::run(&mut tags, &rules, untagging)?.disturbed().unwrap_or_default();
         let Some((tag, now)) = disturbed.first() else { return Ok(()) };
@@ -126,7 +131,8 @@ impl Rollback<'_> {
         if let Some(records) = &self.records {
             records.signing.verify(repository, digest, &held.manifest)?;
         }
-        Ok(TagState::from(&held))
+        let holder = Holder::Other("is what the tag goes back to".to_owned());
+        Ok(TagState { digest: held.digest, holder })
     }
 
     /// The newest publication of the cell that one of its tags holds: as the registry knows it, else this machine.
@@ -142,7 +148,8 @@ impl Rollback<'_> {
             }
             seen.push(held.digest.clone());
             if let Some(records) = &self.records {
-                found.extend(records.read(repository, &held.digest)?);
+                let records = records.read(repository, &held.digest)?;
+                found.extend(records.into_iter().filter(|record| record.cell == self.cell.id));
             }
         }
         let local = record::read::<Publication>(&self.local)?.filter(|record| seen.contains(&record.digest));

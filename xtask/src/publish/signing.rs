@@ -1,16 +1,21 @@
-//! Steps 5 and 6 of a publication: signatures, and their verification as a consumer would do it.
+//! Steps of a publication: signatures, and their verification as a consumer would do it.
 
 use anyhow::Result;
 
+use crate::argv::Argv;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::base::context::Layout;
+use crate::base::error::UserError;
+use crate::base::git_refs::RefPattern;
 use crate::base::ids::{Digest, Repository};
 use crate::base::ui::Ui;
 use crate::local::Stack;
 use crate::plan::SigningMethod;
+use crate::plan::event::Event;
 use crate::publish::index::all_digests;
+use crate::registry::Registry;
 use crate::registry::manifest::Manifest;
-use crate::run::{Runner, retry};
+use crate::run::{Finished, Runner, retry};
 use crate::session::Session;
 
 /// Signs indexes and checks their signatures.
@@ -20,6 +25,10 @@ pub struct Signing {
     pub cosign: Cosign,
     /// Who signs, and who must have signed.
     pub signer: Signer,
+    /// From which branches and tags a workflow must have signed; none where it is no workflow of GitHub that signs.
+    pub refs: Option<Vec<RefPattern>>,
+    /// Says which jobs claim to have signed something.
+    pub registry: Registry,
     /// Runs cosign.
     pub runner: Runner,
     /// For remarks.
@@ -27,14 +36,46 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// As a plan says; none if its images are not signed. `stack`: the local one, where its key signs; without it, it is
-    /// started.
+    /// As a plan says; none if its images are not signed. `event`: that of the run, if it is one. `stack`: the local one,
+    /// where its key signs; without it, it is started.
     ///
     /// # Errors
     /// If cosign or the local key cannot be had.
-    pub fn of(session: &Session, sign: &SigningMethod, stack: Option<&Stack>) -> Result<Option<Self>> {
+    pub fn of(
+        session: &Session,
+        sign: &SigningMethod,
+        event: Option<&Event>,
+        stack: Option<&Stack>,
+    ) -> Result<Option<Self>> {
         let Some(signer) = session.signer(sign, stack)? else { return Ok(None) };
-        Ok(Some(Self { cosign: session.cosign()?, signer, runner: session.runner.clone(), ui: session.ui }))
+        let refs = match sign {
+            SigningMethod::Keyless { caller: Some(caller), .. } => Some(caller.refs.clone()),
+            _ => None,
+        };
+        Ok(Some(Self::new(session, signer, refs)?.for_run(event.and_then(Event::git_ref))))
+    }
+
+    /// Of whom the command line names.
+    ///
+    /// # Errors
+    /// If cosign cannot be had.
+    pub fn new(session: &Session, signer: Signer, refs: Option<Vec<RefPattern>>) -> Result<Self> {
+        let (registry, runner) = (session.registry(), session.runner.clone());
+        Ok(Self { cosign: session.cosign()?, signer, refs, registry, runner, ui: session.ui })
+    }
+
+    /// With the branch or tag that is likely: what was signed from another one costs some requests more.
+    fn for_run(mut self, name: Option<String>) -> Self {
+        if let Some(refs) = &self.refs {
+            let exact = || refs.iter().map(ToString::to_string).find(|text| !text.contains('*'));
+            let name = name.filter(|name| self.allows(name)).or_else(exact);
+            self.signer = self.signer.at(name);
+        }
+        self
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        self.refs.as_ref().is_none_or(|refs| refs.iter().any(|pattern| pattern.matches(name)))
     }
 
     /// The public key of the signatures, as people know it; none where there is no key.
@@ -63,13 +104,90 @@ impl Signing {
         Ok(retry::run(&self.runner, self.ui, &verify, retry::is_temporary)?.success())
     }
 
-    /// Demands that an index and everything that it lists is signed by whom we trust.
+    /// Demands that an index and everything that it lists is signed by whom we trust. Gives who has signed, exactly.
     ///
     /// # Errors
     /// If it is not.
-    pub fn verify(&self, repository: &Repository, digest: &Digest, index: &Manifest) -> Result<()> {
-        let verify = self.cosign.verify(&self.signer, repository, &all_digests(digest, index));
-        retry::check(&self.runner, self.ui, &verify).map(drop)
+    pub fn verify(&self, repository: &Repository, digest: &Digest, index: &Manifest) -> Result<Signer> {
+        let digests = all_digests(digest, index);
+        let ask = |signer: &Signer| {
+            let argv = self.cosign.verify(signer, repository, &digests);
+            let finished = retry::run(&self.runner, self.ui, &argv, retry::is_temporary)?;
+            Ok((argv, finished))
+        };
+        self.first(repository, digest, ask)
+    }
+
+    /// Asks for the likely signer first, and for others that the certificates name if that one has not signed.
+    ///
+    /// # Errors
+    /// If none of them has.
+    fn first(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        ask: impl Fn(&Signer) -> Result<(Argv, Finished)>,
+    ) -> Result<Signer> {
+        let mut refused: Option<UserError> = None;
+        if let Some(signer) = self.likely() {
+            let (argv, finished) = ask(signer)?;
+            if finished.success() {
+                return Ok(signer.clone());
+            }
+            refused = Some(finished.fault(&argv));
+        }
+        for signer in self.others(repository, digest)? {
+            let (argv, finished) = ask(&signer)?;
+            if finished.success() {
+                return Ok(signer);
+            }
+            refused = refused.or_else(|| Some(finished.fault(&argv)));
+        }
+        let nobody = || UserError::failed(format!("{} is not signed", repository.at(digest)));
+        Err(self.explained(refused.unwrap_or_else(nobody), repository, digest)?.into())
+    }
+
+    /// The signer, if it names all that is demanded of it.
+    pub fn likely(&self) -> Option<&Signer> {
+        self.is_exact().then_some(&self.signer)
+    }
+
+    /// Whether the signer names all that is demanded of it.
+    fn is_exact(&self) -> bool {
+        match (&self.signer, &self.refs) {
+            (Signer::Keyless { caller: Some(caller), .. }, Some(_)) => caller.git_ref.is_some(),
+            _ => true,
+        }
+    }
+
+    /// The same signer at other branches and tags: those of the certificates that are attached, if they are allowed.
+    ///
+    /// # Errors
+    /// If the registry does not tell.
+    pub fn others(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Signer>> {
+        if self.refs.is_none() {
+            return Ok(Vec::new());
+        }
+        let named = self.registry.signed_from(repository, digest)?;
+        let allowed = named.into_iter().filter(|name| self.allows(name));
+        let others = allowed.map(|name| self.signer.clone().at(Some(name)));
+        Ok(others.filter(|signer| *signer != self.signer).collect())
+    }
+
+    /// An error with the branches and tags of the certificates that do not count.
+    fn explained(&self, error: UserError, repository: &Repository, digest: &Digest) -> Result<UserError> {
+        let Some(refs) = &self.refs else { return Ok(error) };
+        let named = self.registry.signed_from(repository, digest)?;
+        let other: Vec<String> = named.into_iter().filter(|name| !self.allows(name)).collect();
+        if other.is_empty() {
+            return Ok(error);
+        }
+        let refs: Vec<String> = refs.iter().map(ToString::to_string).collect();
+        Ok(error.help(format!(
+            "a run of {} has signed it, and only those of {} count: see `refs` of [publish] in matrix.toml",
+            other.join(", "),
+            refs.join(", ")
+        )))
     }
 
     /// [`Signing::verify`] of what was signed a moment ago.
@@ -77,15 +195,18 @@ impl Signing {
     /// # Errors
     /// If it is not signed by whom `matrix.toml` expects.
     pub fn verify_new(&self, repository: &Repository, digest: &Digest, index: &Manifest) -> Result<()> {
-        let verify = self.cosign.verify(&self.signer, repository, &all_digests(digest, index));
-        // To cosign (3.1.3) a bundle that it could not fetch is one that is not there: every failure is worth another try.
-        let verified = retry::run(&self.runner, self.ui, &verify, |_| true)?;
-        if verified.success() {
-            return Ok(());
-        }
-        Err(verified
-            .fault(&verify)
-            .help("what was just signed is not signed by whom matrix.toml expects: see `workflow`, `identity` or `key` of [sign]")
-            .into())
+        let digests = all_digests(digest, index);
+        let ask = |signer: &Signer| {
+            let argv = self.cosign.verify(signer, repository, &digests);
+            // To cosign (3.1.3) a bundle that it could not fetch is one that is not there: every failure is worth another
+            // try.
+            Ok((argv.clone(), retry::run(&self.runner, self.ui, &argv, |_| true)?))
+        };
+        self.first(repository, digest, ask).map(drop).map_err(|error| match error.downcast::<UserError>() {
+            Ok(error) => error
+                .help("what was just signed is not signed by whom matrix.toml expects: see `workflow`, `identity`, `repository` or `key` of [sign]")
+                .into(),
+            Err(error) => error,
+        })
     }
 }

@@ -25,11 +25,10 @@ struct Statement {
     predicate: serde_json::Value,
 }
 
-/// The records among what `cosign verify-attestation` printed, the newest last. What is none of this version is
+/// The records among the lines that `cosign verify-attestation` printed, the newest last. What is none of this version is
 /// left out: it was signed by whom we trust, but it is not for us.
-pub fn parse(stdout: &[u8]) -> Vec<PublicationClaim> {
-    let text = String::from_utf8_lossy(stdout);
-    let mut found: Vec<PublicationClaim> = text.lines().filter_map(publication).collect();
+pub fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<PublicationClaim> {
+    let mut found: Vec<PublicationClaim> = lines.filter_map(publication).collect();
     found.sort_by(|one, two| one.published.cmp(&two.published));
     found
 }
@@ -65,7 +64,7 @@ mod tests {
             line(KIND, "{}"),
             "no JSON".into(),
         ];
-        let found = parse(lines.join("\n").as_bytes());
+        let found = parse(lines.iter().map(String::as_str));
         let times: Vec<&str> = found.iter().map(|publication| publication.published.as_str()).collect();
         assert_eq!(times, ["2026-11-21", "2026-11-22"]);
     }

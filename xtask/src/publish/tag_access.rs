@@ -6,9 +6,9 @@ use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::parallel;
 use crate::base::ui::Ui;
 use crate::plan::PlannedTag;
-use crate::publish::attestation_store::AttestationStore;
+use crate::publish::holders::Holders;
 use crate::publish::pinned_index::PinnedIndex;
-use crate::publish::tag_rules::TagState;
+use crate::publish::tag_rules::{Holder, TagState};
 use crate::registry::{Passing, Registry};
 use crate::run::Runner;
 use crate::run::retry::Tries;
@@ -25,8 +25,10 @@ pub struct TagAccess<'a> {
     pub repository: &'a Repository,
     /// The tags.
     pub tags: &'a [PlannedTag],
-    /// Where records are attached; nowhere if nothing is signed.
-    pub records: Option<&'a AttestationStore>,
+    /// The publication that is dealt with.
+    pub ours: &'a Digest,
+    /// Says what a tag's digest is.
+    pub holders: Holders<'a>,
     /// How often a tag may fail to be set.
     pub patience: Patience<'a>,
 }
@@ -81,8 +83,14 @@ impl TagAccess<'_> {
     }
 
     fn state(&self, tag: usize) -> Result<Option<TagState>> {
-        let Some(name) = self.name(tag) else { return Ok(None) };
-        Ok(self.registry.read(&self.repository.tagged(name))?.as_ref().map(TagState::from))
+        let Some(planned) = self.tags.get(tag) else { return Ok(None) };
+        let Some(held) = self.registry.read(&self.repository.tagged(&planned.name))? else { return Ok(None) };
+        // Whatever else an immutable tag holds is a conflict, and the publication itself is no question.
+        if planned.immutable || held.digest == *self.ours {
+            let why = "is not asked about".to_owned();
+            return Ok(Some(TagState { digest: held.digest, holder: Holder::Other(why) }));
+        }
+        self.holders.state(self.repository, &planned.name, &held).map(Some)
     }
 
     /// Sets a tag to something that the repository holds. `false`: it failed for now, and the tag has to be read again.
@@ -101,7 +109,7 @@ impl TagAccess<'_> {
     /// # Errors
     /// If the records cannot be read.
     pub fn claims(&self, digest: &Digest) -> Result<Vec<usize>> {
-        let Some(records) = self.records else { return Ok(Vec::new()) };
+        let Some(records) = self.holders.records else { return Ok(Vec::new()) };
         let Some(newest) = records.read(self.repository, digest)?.pop() else { return Ok(Vec::new()) };
         let claims = |tag: &usize| self.name(*tag).is_some_and(|name| newest.claims(name));
         Ok((0..self.tags.len()).filter(claims).collect())

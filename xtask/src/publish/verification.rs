@@ -4,14 +4,21 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
+use crate::argv::cosign::Signer;
+use crate::base::context::Clock;
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::record::{self, Publication};
-use crate::plan::Cell;
+use crate::base::ui::Ui;
+use crate::plan::{Cell, Plan, PlannedTag};
+use crate::publish::attestation_store::AttestationStore;
 use crate::publish::attested::{self, Checked};
+use crate::publish::holders::{self, Holders};
 use crate::publish::index;
 use crate::publish::signing::Signing;
+use crate::publish::tag_rules::{Candidate, Holder, TagRules};
 use crate::registry::{FetchedManifest, Registry};
+use crate::run::Runner;
 
 /// A reference that is as it should be.
 #[derive(Debug, Serialize)]
@@ -22,6 +29,12 @@ pub struct Verified {
     pub digest: Digest,
     /// `false` where `matrix.toml` says that images are not signed.
     pub signed: bool,
+    /// Why a tag of the plan holds another publication: that one is newer. None if it holds the one that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newer: Option<String>,
+    /// Who has signed, exactly.
+    #[serde(skip)]
+    pub signer: Option<Signer>,
     /// The image of each platform.
     pub platforms: Vec<Checked>,
 }
@@ -32,19 +45,27 @@ pub struct Verification {
     pub registry: Registry,
     /// Who must have signed; none if the matrix says that images are not signed.
     pub signing: Option<Signing>,
+    /// Where records are attached; nowhere if nothing is signed.
+    pub records: Option<AttestationStore>,
     /// The publication records of this machine.
     pub publications: PathBuf,
+    /// Tells which times lie in the future.
+    pub clock: Clock,
+    /// Notices when we are asked to stop.
+    pub runner: Runner,
+    /// For remarks.
+    pub ui: Ui,
 }
 
 impl Verification {
-    /// Every tag of a cell, in every repository.
+    /// Every tag of a cell, in every repository: each holds the publication of the plan, or a newer one that we trust.
     ///
     /// # Errors
     /// At the first that is not as published.
-    pub fn cell(&self, cell: &Cell, plan: &Digest) -> Result<Vec<Verified>> {
+    pub fn cell(&self, cell: &Cell, plan: &Plan) -> Result<Vec<Verified>> {
         let path = record::publication_path(&self.publications, &cell.id);
         // The record of another plan says nothing about this one's tags.
-        let record = record::read::<Publication>(&path)?.filter(|record| record.plan == *plan);
+        let record = record::read::<Publication>(&path)?.filter(|record| record.plan == plan.id);
         let mut found = Vec::new();
         for repository in &cell.repositories {
             if let Some(unfinished) = record.as_ref().and_then(|record| record.unfinished_in(repository)) {
@@ -52,7 +73,7 @@ impl Verification {
                     .help("publish the rest: cargo xtask merge")
                     .into());
             }
-            found.extend(self.tags(cell, repository, record.as_ref())?);
+            found.extend(self.tags(cell, plan, repository, record.as_ref())?);
         }
         Ok(found)
     }
@@ -60,35 +81,77 @@ impl Verification {
     fn tags(
         &self,
         cell: &Cell,
+        plan: &Plan,
         repository: &Repository,
         record: Option<&Publication>,
     ) -> Result<Vec<Verified>> {
-        let tags: Vec<&Tag> = match record {
-            // Tags that a newer publication holds are not this one's.
-            Some(record) => record.tags_in(repository).map(|tag| &tag.name).collect(),
-            None => cell.tags.iter().map(|tag| &tag.name).collect(),
-        };
+        // Tags that a newer publication holds are not this one's. Without a record the tags themselves have to tell.
+        let is_ours =
+            |tag: &Tag| record.is_none_or(|record| record.tags_in(repository).any(|own| own.name == *tag));
         let mut expected: Option<Digest> = record.map(|record| record.digest.clone());
-        let mut platforms: Option<Vec<Checked>> = None;
+        let mut known: Option<(Vec<Checked>, Option<Signer>)> = None;
         let mut found = Vec::new();
-        for tag in tags {
-            let reference = repository.tagged(tag);
+        for tag in &cell.tags {
+            let reference = repository.tagged(&tag.name);
             let held = self.registry.read(&reference)?.ok_or_else(|| {
                 UserError::failed(format!("{reference} does not exist")).help("publish it: cargo xtask merge")
             })?;
             let publication = expected.get_or_insert_with(|| held.digest.clone());
-            if *publication != held.digest {
-                let text = format!("{reference} holds {}, the publication is {publication}", held.digest);
-                return Err(UserError::failed(text).into());
-            }
-            let platforms = match &platforms {
-                Some(known) => known.clone(),
-                None => platforms.insert(self.complete(cell, repository, &held, &reference)?).clone(),
-            };
             let signed = self.signing.is_some();
-            found.push(Verified { reference, digest: held.digest, signed, platforms });
+            if *publication != held.digest {
+                let ours = is_ours(&tag.name).then_some(&*publication);
+                let newer = self.newer(cell, plan, repository, tag, &held, ours)?;
+                let (digest, platforms) = (held.digest, Vec::new());
+                found.push(Verified {
+                    reference,
+                    digest,
+                    signed,
+                    newer: Some(newer),
+                    signer: None,
+                    platforms,
+                });
+                continue;
+            }
+            let (platforms, signer) = match &known {
+                Some(known) => known.clone(),
+                None => known.insert(self.complete(cell, repository, &held, &reference)?).clone(),
+            };
+            found.push(Verified { reference, digest: held.digest, signed, newer: None, signer, platforms });
         }
         Ok(found)
+    }
+
+    /// Why a tag may hold another publication than the one that was asked about.
+    fn newer(
+        &self,
+        cell: &Cell,
+        plan: &Plan,
+        repository: &Repository,
+        tag: &PlannedTag,
+        held: &FetchedManifest,
+        ours: Option<&Digest>,
+    ) -> Result<String> {
+        let reference = repository.tagged(&tag.name);
+        let state = self.holders().state(repository, &tag.name, held)?;
+        let age = holders::of_plan(plan, cell);
+        let digest = Digest::unknown();
+        let candidate = Candidate { cell: &cell.id, digest: &digest, age: &age, allow_downgrade: false };
+        let rules = TagRules { tags: std::slice::from_ref(tag), candidate };
+        let reason = rules.reason(0, &state).filter(|_| !tag.immutable);
+        reason.ok_or_else(|| {
+            let why = match (&state.holder, ours) {
+                (_, Some(ours)) => format!("the publication is {ours}"),
+                (Holder::Other(why), None) => format!("which {why}"),
+                (Holder::Publication(_), None) => "which is older than this plan".to_owned(),
+            };
+            UserError::failed(format!("{reference} holds {}, {why}", held.digest))
+                .help("publish this plan again: cargo xtask merge")
+                .into()
+        })
+    }
+
+    fn holders(&self) -> Holders<'_> {
+        Holders::new(self.records.as_ref(), self.clock, &self.runner, self.ui)
     }
 
     /// The image of each platform of a cell's index, once it is known that it lacks nothing.
@@ -98,13 +161,13 @@ impl Verification {
         repository: &Repository,
         held: &FetchedManifest,
         reference: &str,
-    ) -> Result<Vec<Checked>> {
+    ) -> Result<(Vec<Checked>, Option<Signer>)> {
         let at = || reference.to_owned();
         let children = index::children(&held.manifest, cell).with_context(at)?;
-        self.signatures(repository, held)?;
+        let signer = self.signatures(repository, held)?;
         let images = attested::images(&self.registry, repository, held)?;
         attested::declared(cell, &children, &images).with_context(at)?;
-        Ok(images)
+        Ok((images, signer))
     }
 
     /// One reference of anybody's: what it holds is signed by whom it should be, and all of it fits together.
@@ -117,19 +180,19 @@ impl Verification {
         reference: &str,
         held: FetchedManifest,
     ) -> Result<Verified> {
-        self.signatures(repository, &held)?;
+        let signer = self.signatures(repository, &held)?;
         let platforms = if held.manifest.is_index() {
             attested::images(&self.registry, repository, &held)?
         } else {
             Vec::new()
         };
         let signed = self.signing.is_some();
-        Ok(Verified { reference: reference.to_owned(), digest: held.digest, signed, platforms })
+        let reference = reference.to_owned();
+        Ok(Verified { reference, digest: held.digest, signed, newer: None, signer, platforms })
     }
 
-    fn signatures(&self, repository: &Repository, held: &FetchedManifest) -> Result<()> {
-        self.signing
-            .as_ref()
-            .map_or(Ok(()), |signing| signing.verify(repository, &held.digest, &held.manifest))
+    fn signatures(&self, repository: &Repository, held: &FetchedManifest) -> Result<Option<Signer>> {
+        let verify = |signing: &Signing| signing.verify(repository, &held.digest, &held.manifest);
+        self.signing.as_ref().map(verify).transpose()
     }
 }

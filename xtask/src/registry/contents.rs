@@ -56,7 +56,7 @@ impl Registry {
     }
 
     /// A small blob that a manifest names.
-    fn blob(&self, repository: &Repository, blob: &BlobDescriptor) -> Result<Vec<u8>> {
+    pub(super) fn blob(&self, repository: &Repository, blob: &BlobDescriptor) -> Result<Vec<u8>> {
         let digest: Digest = blob.digest.parse()?;
         if blob.size > BLOB_LIMIT {
             let text = format!(

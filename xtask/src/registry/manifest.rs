@@ -39,6 +39,9 @@ pub struct Manifest {
 /// A blob that a manifest names.
 #[derive(Debug, Clone, Deserialize)]
 pub struct BlobDescriptor {
+    /// The type of its content.
+    #[serde(default, rename = "mediaType")]
+    pub media_type: String,
     /// Its digest, by any algorithm.
     #[serde(default)]
     pub digest: String,

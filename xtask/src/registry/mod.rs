@@ -6,6 +6,7 @@
 pub mod attestations;
 mod auth;
 mod authorities;
+mod certificates;
 mod client;
 mod contents;
 mod credentials;

@@ -9,6 +9,7 @@ use crate::base::context::Environment;
 use crate::base::error::UserError;
 use crate::base::parallel;
 use crate::plan::git::{Git, github_address};
+use crate::plan::history;
 use crate::run::{Finished, Output, Runner};
 
 /// Reads the checkout that holds `folder`.
@@ -68,6 +69,56 @@ impl Questions {
     }
 }
 
+/// How new the code of a commit is, in seconds since 1970: see [`history::code_date`]. None: the history is cut off
+/// (`git clone --depth`), so nobody can tell.
+///
+/// # Errors
+/// If git does not answer.
+pub fn code_date(folder: &Path, commit: &str, runner: &Runner) -> Result<Option<u64>> {
+    let shell = Shell::new()?;
+    shell.change_dir(folder);
+    let purpose = format!("read the history of {}", folder.display());
+    let shallow = Argv::of(&purpose, cmd!(shell, "git rev-parse --is-shallow-repository")).limit(60);
+    if text(&runner.run(&shallow, Output::Capture)?).as_deref() == Some("true") {
+        return Ok(None);
+    }
+    let format = "--format=%ct %h %p";
+    let list = cmd!(
+        shell,
+        "git -c log.showSignature=false log --topo-order --reverse --abbrev=12 {format} {commit}"
+    );
+    let listed = runner.check(&Argv::of(&purpose, list).limit(300), Output::Capture)?;
+    let date = history::code_date(&String::from_utf8_lossy(&listed.stdout), commit);
+    // What is printed is kept up to a limit, which some 350,000 commits reach.
+    date.map(Some).ok_or_else(|| UserError::failed(format!("{purpose}: it is too long to read")).into())
+}
+
+/// Whether a commit is part of a branch's history, as the remote has it, else as it is here. None: the branch is not here.
+///
+/// # Errors
+/// If git does not answer.
+pub fn is_part_of(folder: &Path, commit: &str, branch: &str, runner: &Runner) -> Result<Option<bool>> {
+    let shell = Shell::new()?;
+    shell.change_dir(folder);
+    let purpose = format!("ask git whether {commit} is part of {branch}");
+    for name in [format!("refs/remotes/origin/{branch}"), format!("refs/heads/{branch}")] {
+        let exists = cmd!(shell, "git rev-parse --verify --quiet --end-of-options {name}");
+        if !runner.run(&Argv::of(&purpose, exists).limit(60), Output::Capture)?.success() {
+            continue;
+        }
+        let asked = cmd!(shell, "git merge-base --is-ancestor {commit} {name}");
+        let argv = Argv::of(&purpose, asked).limit(300);
+        let answer = runner.run(&argv, Output::Capture)?;
+        // 1 is a no, everything else an error. Source: git-merge-base(1).
+        return match answer.code {
+            Some(0) => Ok(Some(true)),
+            Some(1) => Ok(Some(false)),
+            _ => Err(answer.fault(&argv).into()),
+        };
+    }
+    Ok(None)
+}
+
 /// What was answered, if anything.
 fn text(answer: &Finished) -> Option<String> {
     let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
@@ -79,6 +130,40 @@ mod tests {
     use super::*;
     use crate::run::Signals;
     use std::fs;
+
+    #[test]
+    fn a_real_history() {
+        let folder = std::env::temp_dir().join(format!("xtask-history-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let runner = Runner::new(Signals::default());
+        let git = |folder: &Path, date: u64, args: &str| {
+            let shell = Shell::new().unwrap();
+            shell.change_dir(folder);
+            shell.set_var("GIT_COMMITTER_DATE", format!("@{date} +0000"));
+            let args = args.split(' ');
+            let command = cmd!(shell, "git -c user.name=test -c user.email=test@example.com {args...}");
+            let done = runner.check(&Argv::of("prepare", command).limit(60), Output::Capture).unwrap();
+            String::from_utf8(done.stdout).unwrap().trim().to_owned()
+        };
+        let commit = |date: u64| {
+            git(&folder, date, "-c commit.gpgsign=false commit --quiet --allow-empty --message x");
+            git(&folder, date, "rev-parse HEAD")
+        };
+        git(&folder, 0, "init --quiet --initial-branch main");
+        let (first, ahead, behind) = (commit(1_000), commit(9_000), commit(2_000));
+        let date = |commit: &str| code_date(&folder, commit, &runner).unwrap();
+        assert_eq!((date(&first), date(&ahead), date(&behind)), (Some(1_000), Some(9_000), Some(9_001)));
+        let part = |commit: &str, branch: &str| is_part_of(&folder, commit, branch, &runner).unwrap();
+        git(&folder, 0, "checkout --quiet -b topic");
+        let topic = commit(3_000);
+        assert_eq!((part(&first, "main"), part(&topic, "main")), (Some(true), Some(false)));
+        assert_eq!((part(&topic, "topic"), part(&topic, "no-such-branch")), (Some(true), None));
+        let shallow = folder.join("shallow");
+        let source = format!("file://{}", folder.display());
+        git(&folder, 0, &format!("clone --quiet --depth 1 {source} {}", shallow.display()));
+        assert_eq!(code_date(&shallow, &topic, &runner).unwrap(), None, "its history is cut off");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_real_checkout() {

@@ -2,13 +2,14 @@
 
 pub mod checkout;
 pub mod planning;
+mod surroundings;
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 use crate::argv::Program;
 use crate::argv::buildx::Buildx;
-use crate::argv::cosign::{Cosign, Signer, Sigstore};
+use crate::argv::cosign::{CallingJob, Cosign, Signer, Sigstore};
 use crate::base::context::{Context, Layout};
 use crate::base::error::UserError;
 use crate::base::ids::Platform;
@@ -85,11 +86,11 @@ impl Session {
     ///
     /// # Errors
     /// If the signer cannot be had.
-    pub fn verify_command(&self, sign: &SigningMethod, reference: &str) -> Result<Option<String>> {
-        if *sign == SigningMethod::Local {
+    pub fn verify_command(&self, plan: &Plan, reference: &str) -> Result<Option<String>> {
+        if plan.sign == SigningMethod::Local {
             return Ok(Some(format!("cargo xtask verify {reference}")));
         }
-        let signer = self.signer(sign, None)?;
+        let signer = self.signer(&plan.sign, None)?.map(|signer| signer.at(plan.event.git_ref()));
         Ok(signer.map(|signer| Cosign::verify_plain(&signer, reference).to_string()))
     }
 
@@ -159,13 +160,17 @@ impl Session {
     pub fn signer(&self, sign: &SigningMethod, stack: Option<&Stack>) -> Result<Option<Signer>> {
         Ok(match sign {
             SigningMethod::None { .. } => None,
-            SigningMethod::Keyless { identity, issuer, sigstore } => {
+            SigningMethod::Keyless { identity, issuer, sigstore, caller } => {
                 let sigstore = sigstore.as_ref().map(|found| {
                     let path = |name: &str| self.layout.root.join(name);
                     self.sigstore(path(&found.trusted_root), Some(path(&found.signing_config)))
                 });
                 let sigstore = sigstore.transpose()?;
-                Some(Signer::Keyless { identity: identity.clone(), issuer: issuer.clone(), sigstore })
+                let caller = caller
+                    .as_ref()
+                    .map(|caller| CallingJob { repository: caller.repository.clone(), git_ref: None });
+                let (identity, issuer) = (identity.clone(), issuer.clone());
+                Some(Signer::Keyless { identity, issuer, caller, sigstore })
             }
             SigningMethod::Key { key } => {
                 Some(Signer::Key { key: key.clone(), public: public_key(key), password: None })

@@ -10,16 +10,16 @@ use crate::argv::git::ls_remote;
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name, Repository};
 use crate::base::parallel;
-use crate::matrix::{self, Matrix};
-use crate::plan::event::Event;
+use crate::matrix::Matrix;
+use crate::plan::event::{self, Event};
 use crate::plan::explain::explain;
-use crate::plan::git::Git;
 use crate::plan::inputs::Inputs;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{queries, resolve};
 use crate::plan::{Destination, DestinationKind, Plan, SigningMethod, current};
 use crate::run::{Finished, retry};
 use crate::session::Session;
+use crate::session::surroundings::Surroundings;
 
 /// `--to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +62,13 @@ pub struct PlanOptions {
     pub ephemeral: bool,
 }
 
-/// What a plan depends on beside the matrix.
-#[derive(Debug, Clone)]
-struct Surroundings {
-    git: Git,
-    event: Event,
-    destination: Destination,
-    sign: SigningMethod,
+/// The times of a plan.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// What `{created}` stands for.
+    now: SystemTime,
+    /// The real clock.
+    planned: SystemTime,
 }
 
 impl Session {
@@ -137,7 +137,7 @@ impl Session {
         }
         let path = self.layout.plan();
         let matrix = self.matrix()?;
-        let around = self.surroundings(&matrix, &to, options)?;
+        let around = self.surroundings(&matrix, self.destination(&to, &matrix)?, options.event.as_deref())?;
         let today = humantime::format_rfc3339_seconds(self.context.now).to_string();
         if let Some(held) =
             current::read(&path).filter(|held| !options.fresh && current::same_day(&held.created, &today))
@@ -162,14 +162,27 @@ impl Session {
             Ok(clock) if !pinned => clock,
             _ => self.context.now,
         };
+        let mut around = around.clone();
+        let seconds = |text: &str| {
+            let date = humantime::parse_rfc3339(text).ok()?;
+            Some(date.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+        };
+        // The same commit has the same code date; with another one it is another plan.
+        around.git.code_date = held.code_date.as_deref().and_then(seconds);
+        let planned = humantime::parse_rfc3339(held.planned()).unwrap_or(clock);
+        let times = Times { now: clock, planned };
         // What is not among its upstream commits is an error here, and asked for by the fresh resolution.
-        self.resolve(matrix, around.clone(), options, clock, held.upstreams.clone())
+        self.resolve(matrix, around, options, times, held.upstreams.clone())
             .is_ok_and(|again| again.id == held.id)
     }
 
-    fn resolve_anew(&self, matrix: &Matrix, around: Surroundings, options: &PlanOptions) -> Result<Plan> {
+    fn resolve_anew(&self, matrix: &Matrix, mut around: Surroundings, options: &PlanOptions) -> Result<Plan> {
         let remotes = self.remotes(matrix, &around.event, options)?;
-        self.resolve(matrix, around, options, self.context.now, remotes)
+        around.git.code_date = self.code_date(&around.destination, &around.git)?;
+        let pinned = self.context.environment.get("SOURCE_DATE_EPOCH").is_some();
+        let now = self.context.now;
+        let planned = if pinned { self.context.clock.whole_seconds() } else { now };
+        self.resolve(matrix, around, options, Times { now, planned }, remotes)
     }
 
     /// Asks other repositories, each once, side by side.
@@ -194,26 +207,15 @@ impl Session {
         answers.into_iter().collect()
     }
 
-    fn surroundings(&self, matrix: &Matrix, to: &To, options: &PlanOptions) -> Result<Surroundings> {
-        let git = self.git()?;
-        let destination = self.destination(to, matrix)?;
-        let event = match &options.event {
-            Some(text) => Event::simulate(text, &git.default_branch)?,
-            None => Event::detect(&self.context.environment, &git)?,
-        };
-        let sign = self.sign(matrix, &destination, &git)?;
-        Ok(Surroundings { git, event, destination, sign })
-    }
-
     fn resolve(
         &self,
         matrix: &Matrix,
         around: Surroundings,
         options: &PlanOptions,
-        now: SystemTime,
+        times: Times,
         remotes: Remotes,
     ) -> Result<Plan> {
-        self.with_inputs(around, options, now, remotes, |inputs| resolve(matrix, inputs))
+        self.with_inputs(around, options, times, remotes, |inputs| resolve(matrix, inputs))
     }
 
     /// Where each value of a cell of the current plan comes from.
@@ -222,9 +224,13 @@ impl Session {
     /// If there is no such cell.
     pub fn explain(&self, plan: &Plan, id: &CellId, options: &PlanOptions) -> Result<String> {
         let matrix = self.matrix()?;
-        let around = self.surroundings(&matrix, &self.to(options.to.as_ref())?, options)?;
+        let around = {
+            let destination = self.destination(&self.to(options.to.as_ref())?, &matrix)?;
+            self.surroundings(&matrix, destination, options.event.as_deref())?
+        };
         let clock = humantime::parse_rfc3339(&plan.created).context("reading the clock of the plan")?;
-        self.with_inputs(around, options, clock, plan.upstreams.clone(), |inputs| {
+        let times = Times { now: clock, planned: clock };
+        self.with_inputs(around, options, times, plan.upstreams.clone(), |inputs| {
             explain(&matrix, inputs, plan, id)
         })
     }
@@ -233,7 +239,7 @@ impl Session {
         &self,
         around: Surroundings,
         options: &PlanOptions,
-        now: SystemTime,
+        Times { now, planned }: Times,
         remotes: Remotes,
         work: impl FnOnce(&Inputs<'_>) -> Result<T>,
     ) -> Result<T> {
@@ -244,7 +250,7 @@ impl Session {
         };
         let Surroundings { git, event, destination, sign } = around;
         let versions = options.versions.clone();
-        work(&Inputs { now, event, git, destination, sign, versions, remotes, read: &read })
+        work(&Inputs { now, planned, event, git, destination, sign, versions, remotes, read: &read })
     }
 
     /// `--to`, else `XTASK_TO`, else what is usual here.
@@ -264,7 +270,8 @@ impl Session {
     pub fn signing(&self, to: &To) -> Result<SigningMethod> {
         let matrix = self.matrix()?;
         let git = self.git()?;
-        self.sign(&matrix, &self.destination(to, &matrix)?, &git)
+        let default = event::default_branch(&self.context.environment, &git)?;
+        self.sign(&matrix, &self.destination(to, &matrix)?, &git, &default)
     }
 
     /// Where images go.
@@ -284,73 +291,5 @@ impl Session {
                 repositories: vec![self.local().address()?.parse()?],
             },
         })
-    }
-
-    /// Whether an address is that of this checkout's own registry.
-    fn is_local(&self, repository: &Repository) -> Result<bool> {
-        Ok(repository.host() == self.local().address()?)
-    }
-
-    fn sign(&self, matrix: &Matrix, destination: &Destination, git: &Git) -> Result<SigningMethod> {
-        if destination.kind != DestinationKind::Publish {
-            let local: Result<Vec<bool>> =
-                destination.repositories.iter().map(|repository| self.is_local(repository)).collect();
-            if local?.into_iter().all(|local| local) {
-                return Ok(SigningMethod::Local);
-            }
-        }
-        Ok(match &matrix.sign {
-            matrix::SignSection::None { reason } => SigningMethod::None { reason: reason.clone() },
-            matrix::SignSection::Key { key } => SigningMethod::Key { key: key.clone() },
-            matrix::SignSection::Keyless { identity, workflow, issuer, sigstore } => SigningMethod::Keyless {
-                identity: match identity {
-                    Some(identity) => identity.clone(),
-                    None => self.identity(git, workflow.as_deref())?,
-                },
-                sigstore: sigstore.clone(),
-                issuer: issuer
-                    .clone()
-                    .unwrap_or_else(|| "https://token.actions.githubusercontent.com".to_owned()),
-            },
-        })
-    }
-
-    /// The identity that GitHub's OIDC token gives a workflow of this repository, as an anchored regular expression: of
-    /// any branch or tag, since the tags of one image come from both, and of no pull request.
-    ///
-    /// A reusable workflow signs under its own name, which a job finds in none of its variables. Source:
-    /// <https://docs.github.com/en/actions/concepts/security/openid-connect>, claim `job_workflow_ref`.
-    fn identity(&self, git: &Git, workflow: Option<&str>) -> Result<String> {
-        let environment = &self.context.environment;
-        let job = environment.get("GITHUB_SERVER_URL").zip(environment.get("GITHUB_REPOSITORY"));
-        let address = job.map(|(server, name)| format!("{server}/{name}")).or_else(|| git.source.clone());
-        let Some(address) = address else {
-            let message =
-                "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`";
-            return Err(UserError::invalid(message)
-                .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
-                .into());
-        };
-        let workflow = workflow.map_or_else(|| "[^/@]+".to_owned(), escape);
-        Ok(format!("^{}/\\.github/workflows/{workflow}@refs/(heads|tags)/.+$", escape(&address)))
-    }
-}
-
-/// Escapes a text for a regular expression (Go's RE2 syntax).
-fn escape(text: &str) -> String {
-    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
-    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identities_are_exact() {
-        assert_eq!(
-            escape("https://github.com/a/b/.github/w.yml@refs/heads/x+y"),
-            r"https://github\.com/a/b/\.github/w\.yml@refs/heads/x\+y"
-        );
     }
 }

@@ -100,13 +100,28 @@ impl Checkout {
     }
 
     pub fn git(&self, args: &[&str]) {
-        let status = Command::new("git")
-            .args(["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"])
-            .args(args)
-            .current_dir(&self.root)
-            .status()
-            .unwrap();
+        let status = self.git_command(args).status().unwrap();
         assert!(status.success(), "git {args:?}");
+    }
+
+    /// A command of git here, by a committer of its own.
+    pub fn git_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.args([
+            "-c",
+            "user.name=test",
+            "-c",
+            "user.email=test@example.com",
+            "-c",
+            "commit.gpgsign=false",
+        ]);
+        command.args(args).current_dir(&self.root);
+        command
+    }
+
+    /// What git answers, without the final newline.
+    pub fn git_answer(&self, args: &[&str]) -> String {
+        run(&mut self.git_command(args)).ok().stdout.trim().to_owned()
     }
 
     /// Commits whatever was changed.

@@ -277,6 +277,7 @@ fn consumer(campaign: &Campaign) {
     assert_eq!(report["verified"][0]["platforms"][0]["provenance"], "https://slsa.dev/provenance/v1");
     as_of("^https://github\\.com/acme/images/\\.github/workflows/third\\.yml@.+$")
         .fails(1, &["no matching CertificateIdentity"]);
-    as_of("^https://github\\.com/nobody/.+$").fails(1, &["no matching CertificateIdentity"]);
+    as_of("^https://github\\.com/nobody/images/.+$").fails(1, &["no matching CertificateIdentity"]);
+    as_of("^https://github\\.com/acme/.+$").fails(2, &["any repository may call", "--repository OWNER/NAME"]);
     as_of("https://github.com/acme/images/.+").fails(2, &["it is not anchored"]);
 }

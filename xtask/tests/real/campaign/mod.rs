@@ -40,7 +40,7 @@ pub const FAULTS: [&str; 12] = [
 /// The requests that set tags for people: those of the matrix begin with these.
 const SET_TAG: &str = "^PUT /v2/faults/app/manifests/[1l]";
 
-/// The clock of the first plan; each further one is a second later. 2026-11-21T00:00:00Z.
+/// The code date of the first plan; each further one is a second later. 2026-11-21T00:00:00Z.
 const CLOCK: u64 = 1_795_219_200;
 
 /// What was counted.
@@ -93,11 +93,47 @@ impl Campaign {
         Self { checkout, sigstore, proxy, watch, plans: 0, counts: Counts::default() }
     }
 
-    /// Plans and builds the next publication, undisturbed. Returns its name, for [`Self::merge`].
+    /// Plans and builds the next publication, undisturbed, from newer code than the one before. Returns its name, for
+    /// [`Self::merge`].
     pub fn prepare(&mut self) -> String {
+        let clock = self.next_code();
+        self.plan_and_build(clock)
+    }
+
+    /// As many publications, the one of the oldest code first. They are planned the other way round, as late runs are: the
+    /// newest code has the oldest plan.
+    pub fn prepare_late(&mut self, count: usize) -> Vec<String> {
+        let branch = self.checkout.git_answer(&["rev-parse", "--abbrev-ref", "HEAD"]);
+        let codes: Vec<(u64, String)> = (0..count)
+            .map(|_| {
+                let clock = self.next_code();
+                (clock, self.checkout.git_answer(&["rev-parse", "HEAD"]))
+            })
+            .collect();
+        let mut names = Vec::new();
+        for (clock, commit) in codes.iter().rev() {
+            self.checkout.git(&["checkout", "--quiet", "--detach", commit]);
+            names.push(self.plan_and_build(*clock));
+        }
+        self.checkout.git(&["checkout", "--quiet", &branch]);
+        names.reverse();
+        names
+    }
+
+    /// A commit that is a second newer than the one before.
+    fn next_code(&mut self) -> u64 {
         self.plans += 1;
-        let name = format!("target/runs/{}", self.plans);
-        let clock = (CLOCK + self.plans).to_string();
+        let clock = CLOCK + self.plans;
+        let mut commit =
+            self.checkout.git_command(&["commit", "--quiet", "--allow-empty", "--message", "next"]);
+        run(commit.env("GIT_COMMITTER_DATE", format!("@{clock} +0000"))).ok();
+        clock
+    }
+
+    /// Plans and builds what is checked out.
+    fn plan_and_build(&self, clock: u64) -> String {
+        let name = format!("target/runs/{}", clock - CLOCK);
+        let clock = clock.to_string();
         let file = format!("{name}/plan.json");
         std::fs::create_dir_all(self.checkout.root.join(&name)).unwrap();
         let to = self.to();
@@ -111,7 +147,7 @@ impl Campaign {
             let digest = record["digest"].as_str().unwrap().to_owned();
             self.watch.image_of(&digest)
         });
-        self.watch.expect(plan["created"].as_str().unwrap(), children);
+        self.watch.expect(plan["code_date"].as_str().unwrap(), children);
         name
     }
 
@@ -254,10 +290,10 @@ impl Campaign {
         self.after(&name, &done, what);
     }
 
-    /// A newer plan is merged from beginning to end just before an older merge, which has decided, sets its `nth` tag: the
+    /// A plan of newer code is merged from beginning to end just before a merge of older code, which has decided, sets its `nth` tag: the
     /// older one has to find out, and to give way.
     pub fn overtaken(&mut self, nth: usize) {
-        let (older, newer) = (self.prepare(), self.prepare());
+        let [older, newer] = self.prepare_late(2).try_into().unwrap();
         self.watch.lenient();
         self.proxy.arm(&Fault { matching: SET_TAG, ..Fault::at("hold", nth) });
         let log = std::fs::File::create(self.checkout.root.join(&older).join("log")).unwrap();
@@ -285,9 +321,9 @@ impl Campaign {
         let tags = self.tags();
         for tag in plan["cells"][0]["tags"].as_array().unwrap() {
             let tag = tag["name"].as_str().unwrap();
-            let planned = self.watch.planned(&tags[tag]);
-            if planned != plan["created"].as_str().unwrap() {
-                self.watch.add(|found| found.backwards += 1, &format!("{tag} rests at {planned}"));
+            let code = self.watch.code_date(&tags[tag]);
+            if code != plan["code_date"].as_str().unwrap() {
+                self.watch.add(|found| found.backwards += 1, &format!("{tag} rests at {code}"));
             }
         }
     }
@@ -307,9 +343,9 @@ impl Campaign {
         self.after(&name, &done, "a full disk");
     }
 
-    /// Merges of as many plans at the same time, begun in the order of `order`.
+    /// Merges of as many plans at the same time, the newest code planned first, begun in the order of `order`.
     pub fn at_once(&mut self, order: &[usize]) {
-        let names: Vec<String> = order.iter().map(|_| self.prepare()).collect();
+        let names = self.prepare_late(order.len());
         let newest = names.last().unwrap().clone();
         self.watch.lenient();
         let children: Vec<_> = order

@@ -33,9 +33,9 @@ struct State {
     looks: usize,
     /// Whether tags may go back for a moment, as they may while many publish at once.
     lenient: bool,
-    /// The images of each plan, by its clock.
+    /// The images of each plan, by its code date.
     expected: BTreeMap<String, BTreeSet<String>>,
-    /// The clock of what each tag held last.
+    /// The code date of what each tag held last.
     held: BTreeMap<String, String>,
     /// Every index that a tag held.
     seen: BTreeSet<String>,
@@ -69,8 +69,8 @@ impl Watch {
     }
 
     /// The images that an index of a plan has to hold.
-    pub fn expect(&self, planned: &str, images: [String; 2]) {
-        self.state.lock().unwrap().expected.insert(planned.to_owned(), images.into_iter().collect());
+    pub fn expect(&self, code: &str, images: [String; 2]) {
+        self.state.lock().unwrap().expected.insert(code.to_owned(), images.into_iter().collect());
     }
 
     /// Tags may go back for a moment from now on.
@@ -106,9 +106,9 @@ impl Watch {
         images(&self.manifest(index)).into_iter().next().unwrap()
     }
 
-    /// The clock of the plan behind an index.
-    pub fn planned(&self, index: &str) -> String {
-        self.manifest(index)["annotations"]["io.xtask.planned"].as_str().unwrap_or_default().to_owned()
+    /// The code date behind an index.
+    pub fn code_date(&self, index: &str) -> String {
+        self.manifest(index)["annotations"]["io.xtask.code-date"].as_str().unwrap_or_default().to_owned()
     }
 
     /// An index and everything that it lists.
@@ -159,18 +159,18 @@ impl Look {
             self.count(|found| found.unsigned += 1, &format!("{tag} holds {digest}, which is not signed"));
         }
         let Some(index) = manifest(&self.registry, &self.repository, digest) else { return };
-        let planned = text(&index["annotations"]["io.xtask.planned"]);
+        let code = text(&index["annotations"]["io.xtask.code-date"]);
         let mut state = self.state.lock().unwrap();
         state.seen.insert(digest.to_owned());
-        let before = state.held.insert(tag.to_owned(), planned.clone()).unwrap_or_default();
+        let before = state.held.insert(tag.to_owned(), code.clone()).unwrap_or_default();
         let (mixed, back) =
-            (state.expected.get(&planned) != Some(&images(&index)), planned < before && !state.lenient);
+            (state.expected.get(&code) != Some(&images(&index)), code < before && !state.lenient);
         drop(state);
         if first && mixed {
             self.count(|found| found.mixed += 1, &format!("{tag} holds {digest}, which is not of one plan"));
         }
         if back {
-            self.count(|found| found.backwards += 1, &format!("{tag} went from {before} to {planned}"));
+            self.count(|found| found.backwards += 1, &format!("{tag} went from {before} to {code}"));
         }
     }
 

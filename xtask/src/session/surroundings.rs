@@ -1,0 +1,148 @@
+//! What a plan depends on beside the matrix: git, the event, and whose signatures count.
+
+use anyhow::Result;
+
+use crate::base::error::UserError;
+use crate::base::git_refs::RefPattern;
+use crate::base::identity;
+use crate::base::ids::Repository;
+use crate::matrix::{self, Matrix};
+use crate::plan::event::{self, Event};
+use crate::plan::git::Git;
+use crate::plan::{Caller, Destination, DestinationKind, SigningMethod};
+use crate::session::{Session, checkout};
+
+/// What a plan depends on beside the matrix.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    /// The commit.
+    pub(super) git: Git,
+    /// What started the run.
+    pub(super) event: Event,
+    /// Where images go.
+    pub(super) destination: Destination,
+    /// How they are signed there.
+    pub(super) sign: SigningMethod,
+}
+
+impl Session {
+    /// Reads git and the event. `event`: `--event`.
+    pub(super) fn surroundings(
+        &self,
+        matrix: &Matrix,
+        destination: Destination,
+        event: Option<&str>,
+    ) -> Result<Surroundings> {
+        let mut git = self.git()?;
+        let default = event::default_branch(&self.context.environment, &git)?;
+        let event = match event {
+            Some(text) => Event::simulate(text, &git.default_branch)?,
+            None => Event::detect(&self.context.environment, &git)?,
+        };
+        git.reviewed = self.reviewed(matrix, &destination, &event, &git.commit, &default)?;
+        let sign = self.sign(matrix, &destination, &git, &default)?;
+        Ok(Surroundings { git, event, destination, sign })
+    }
+
+    /// Whether the commit of a tag may be published by default: it has to be part of the default branch.
+    fn reviewed(
+        &self,
+        matrix: &Matrix,
+        destination: &Destination,
+        event: &Event,
+        commit: &str,
+        default: &str,
+    ) -> Result<Option<bool>> {
+        let asked = matrix.publish_refs.is_none()
+            && destination.kind == DestinationKind::Publish
+            && matches!(event, Event::Tag { .. });
+        if !asked {
+            return Ok(None);
+        }
+        let known = checkout::is_part_of(&self.layout.root, commit, default, &self.runner)?;
+        known.map(Some).ok_or_else(|| {
+            UserError::failed(format!(
+                "publish a tag: whether its commit is part of `{default}` cannot be told, as that branch is not in this checkout"
+            ))
+            .help("fetch it: `fetch-depth: 0` of actions/checkout, or: git fetch origin")
+            .help("or say from which refs a run may publish: refs of [publish] in matrix.toml")
+            .into()
+        })
+    }
+
+    /// How new the code is.
+    pub(super) fn code_date(&self, destination: &Destination, git: &Git) -> Result<Option<u64>> {
+        let date = checkout::code_date(&self.layout.root, &git.commit, &self.runner)?;
+        if date.is_none() && (self.context.environment.ci() || destination.kind == DestinationKind::Publish) {
+            return Err(UserError::failed(
+                "make a plan: this checkout has not the whole history, so how new its code is cannot be told",
+            )
+            .help("a late run of older code would move tags back; fetch the commits: `fetch-depth: 0` and `filter: tree:0` of actions/checkout, or: git fetch --unshallow --filter=tree:0")
+            .into());
+        }
+        Ok(date)
+    }
+
+    /// Whether an address is that of this checkout's own registry.
+    fn is_local(&self, repository: &Repository) -> Result<bool> {
+        Ok(repository.host() == self.local().address()?)
+    }
+
+    /// How images of a destination are signed.
+    pub(super) fn sign(
+        &self,
+        matrix: &Matrix,
+        destination: &Destination,
+        git: &Git,
+        default: &str,
+    ) -> Result<SigningMethod> {
+        if destination.kind != DestinationKind::Publish {
+            let local: Result<Vec<bool>> =
+                destination.repositories.iter().map(|repository| self.is_local(repository)).collect();
+            if local?.into_iter().all(|local| local) {
+                return Ok(SigningMethod::Local);
+            }
+        }
+        Ok(match &matrix.sign {
+            matrix::SignSection::None { reason } => SigningMethod::None { reason: reason.clone() },
+            matrix::SignSection::Key { key } => SigningMethod::Key { key: key.clone() },
+            matrix::SignSection::Keyless { identity, workflow, repository, issuer, sigstore } => {
+                let refs = match &matrix.publish_refs {
+                    Some(refs) => refs.clone(),
+                    None => vec![RefPattern::branch(default)?, RefPattern::any_tag()],
+                };
+                let (identity, named) = match identity {
+                    Some(identity) => (identity.clone(), identity::repository_of(identity)),
+                    None => {
+                        let address = self.address(git)?;
+                        let named = identity::owner_and_name(&address);
+                        (identity::of_workflow(&address, workflow.as_deref(), &refs), named)
+                    }
+                };
+                let repository = repository.clone().or(named);
+                SigningMethod::Keyless {
+                    identity,
+                    sigstore: sigstore.clone(),
+                    issuer: issuer
+                        .clone()
+                        .unwrap_or_else(|| "https://token.actions.githubusercontent.com".to_owned()),
+                    caller: repository.map(|repository| Caller { repository, refs }),
+                }
+            }
+        })
+    }
+
+    /// The address of this repository, whose workflows sign.
+    fn address(&self, git: &Git) -> Result<String> {
+        let environment = &self.context.environment;
+        let job = environment.get("GITHUB_SERVER_URL").zip(environment.get("GITHUB_REPOSITORY"));
+        let address = job.map(|(server, name)| format!("{server}/{name}")).or_else(|| git.source.clone());
+        address.ok_or_else(|| {
+            let message =
+                "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`";
+            UserError::invalid(message)
+                .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
+                .into()
+        })
+    }
+}
