@@ -581,7 +581,7 @@ fn jobs_of_a_workflow() {
         "name": "php-base", "cells": "php-base", "allow-failure": false,
         "jobs": { "include": [job("amd64", "ubuntu-24.04"), job("arm64", "ubuntu-24.04-arm")] },
         "merge": {
-            "runner": "ubuntu-24.04", "qemu": false, "publication": "publication@php-base",
+            "runner": "ubuntu-24.04", "publication": "publication@php-base",
             "records": ["record@php-base@amd64", "record@php-base@arm64"]
         }
     });

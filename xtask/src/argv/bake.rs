@@ -18,6 +18,19 @@ pub fn definition(specs: &[BuildSpec]) -> Value {
     json!({ "target": targets })
 }
 
+/// The same with the first target turned into the stage that tests it, whose result is thrown away.
+pub fn test_definition(specs: &[BuildSpec], stage: &str) -> Value {
+    let mut definition = definition(specs);
+    let name = specs.first().map(|spec| target_name(&spec.name)).unwrap_or_default();
+    if let Some(target) = definition.pointer_mut(&format!("/target/{name}")).and_then(Value::as_object_mut) {
+        target.insert("target".to_owned(), json!(stage));
+        target.insert("output".to_owned(), json!(["type=cacheonly"]));
+        target.insert("attest".to_owned(), json!(["type=provenance,disabled=true"]));
+        target.insert("cache-to".to_owned(), json!([]));
+    }
+    definition
+}
+
 /// Bake's target names may not hold a dot.
 pub fn target_name(name: &str) -> String {
     name.replace('.', "_")
@@ -106,5 +119,17 @@ mod tests {
         assert_eq!(target["args"]["PRICE"], "$${HOME}");
         assert_eq!(target["annotations"][0], "manifest:share=100%%{x}");
         assert_eq!(target["platforms"], json!(["linux/arm64"]));
+    }
+
+    #[test]
+    fn a_test_leaves_nothing_behind() {
+        let mut base = spec();
+        base.name = "base.arm64".into();
+        let (specs, names) = ([spec(), base], ["app_tag_pinned_arm64", "base_arm64"]);
+        let [built, tested] = [definition(&specs), test_definition(&specs, "test")];
+        let [app, base] = names.map(|name| &tested["target"][name]);
+        assert_eq!((&app["target"], &app["output"]), (&json!("test"), &json!(["type=cacheonly"])));
+        assert_eq!(app["args"], built["target"][names[0]]["args"]);
+        assert_eq!(*base, built["target"][names[1]]);
     }
 }

@@ -181,9 +181,10 @@ pub fn extract(
 }
 
 /// Runs a stage that tests an image which is built already: the image takes the place of the stage that it was built
-/// from, so that nothing but the test runs. What the test makes is thrown away.
-pub fn test(buildx: &Buildx, spec: &BuildSpec, stage: &str, image: &NamedContext) -> Argv {
-    let replaced = spec.target.iter().map(|target| format!("{target}={}", image.value()));
+/// from, so that nothing but the test runs. Without `image` that stage is the one that the builder has in its cache.
+/// What the test makes is thrown away.
+pub fn test(buildx: &Buildx, spec: &BuildSpec, stage: &str, image: Option<&NamedContext>) -> Argv {
+    let replaced = spec.target.iter().zip(image).map(|(target, image)| format!("{target}={}", image.value()));
     let argv = start(buildx, &format!("test {}", spec.name), &spec.platform, &spec.dockerfile);
     argv.env(NO_GIT.0, NO_GIT.1)
         .args(["--target", stage])
@@ -270,7 +271,7 @@ pub(super) mod tests {
         let buildx = Buildx { program: Program::new("docker-buildx"), builder: None, config: None };
         let image =
             NamedContext::Image { repository: "ghcr.io/acme/app".parse().unwrap(), digest: Digest::of(b"i") };
-        let argv = test(&buildx, &spec(), "test", &image);
+        let argv = test(&buildx, &spec(), "test", Some(&image));
         expect!["BUILDX_GIT_INFO=false docker-buildx build --progress plain --platform linux/arm64 --file images/app/Dockerfile --target test --build-arg VERSION=1.2.3 --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --build-context runtime=docker-image://ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7 --provenance=false --output type=cacheonly images/app"].assert_eq(&argv.to_string());
     }
 

@@ -54,6 +54,19 @@ pub struct DigestRecord {
     pub size: Option<u64>,
     /// Whether a registry holds the digest.
     pub pushed: bool,
+    /// How the image's own test ran, where it has one. Records of earlier versions do not say.
+    #[serde(default)]
+    pub tested: Option<Tested>,
+}
+
+/// How an image's test ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tested {
+    /// On a machine of the image's own platform.
+    Native,
+    /// Under an emulator.
+    Emulated,
 }
 
 impl DigestRecord {
@@ -381,6 +394,7 @@ mod tests {
             finished: String::new(),
             size: None,
             pushed: true,
+            tested: None,
         };
         let find = |repository: &str| record.base(&repository.parse().unwrap()).cloned();
         assert_eq!(find("127.0.0.1:5000/base"), Some(digest(images[0])));

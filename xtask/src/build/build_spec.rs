@@ -128,9 +128,11 @@ pub(crate) fn pushed(
     Ok(NamedContext::Image { repository: repository.clone(), digest })
 }
 
-/// The record that a plan already has of a build.
+/// The record that a plan already has of a build, tested where it declares a test.
 pub(crate) fn recorded(plan: &Plan, digests: &Path, cell: &CellId, arch: &Name) -> Option<DigestRecord> {
     let path = record::digest_path(digests, cell, arch);
     let record = record::read::<DigestRecord>(&path).ok().flatten();
-    record.filter(|record| record.plan == plan.id && record.pushed)
+    let tests = |build: &Build| build.test.is_some();
+    let declared = plan.cell(cell).and_then(|cell| cell.build(arch)).is_some_and(tests);
+    record.filter(|record| record.plan == plan.id && record.pushed && (record.tested.is_some() || !declared))
 }

@@ -6,6 +6,7 @@ pub mod builder;
 pub mod built_index;
 pub mod cache;
 pub mod contexts;
+pub mod image_tests;
 pub mod machine_code;
 pub mod metadata;
 pub mod scheduler;

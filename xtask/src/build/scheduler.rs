@@ -8,16 +8,17 @@ use std::time::Instant;
 
 use crate::argv::Argv;
 use crate::argv::bake;
-use crate::argv::buildx::{self, Buildx};
+use crate::argv::buildx::{self, BuildSpec, Buildx, NamedContext};
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name};
 use crate::base::parallel;
-use crate::base::record::{self, DigestRecord};
+use crate::base::record::{self, DigestRecord, Tested};
 use crate::build::arch_check::ArchCheck;
 use crate::build::build_spec::{BuildEnv, NeedSource, pushed, recorded, spec};
 use crate::build::builder::Builder;
 use crate::build::built_index;
 use crate::build::contexts::Contexts;
+use crate::build::image_tests;
 use crate::build::metadata::Metadata;
 use crate::build::verdicts::Verdicts;
 use crate::plan::{Build, Cell, Plan};
@@ -112,10 +113,8 @@ impl<'a> Run<'a> {
         failed.map(|(other, _)| format!("it needs {} {}", other.cell.id, other.build.arch))
     }
 
-    /// The command of a build, and where its metadata goes.
-    pub(crate) fn command(&self, job: Job<'_>, dry: bool) -> Result<(PathBuf, Argv)> {
-        let name = format!("{}.{}", job.cell.id, job.build.arch);
-        let metadata = self.session.layout.logs().join(format!("{name}.metadata.json"));
+    /// A build as buildx wants it; where nothing is pushed, what it needs follows, to be linked as targets.
+    fn specs(&self, job: Job<'_>, dry: bool) -> Result<Vec<BuildSpec>> {
         let linked = if self.push {
             NeedSource::Pushed(&|need, arch| pushed(self.plan, &self.digests, need, arch, dry))
         } else {
@@ -130,33 +129,63 @@ impl<'a> Run<'a> {
             now: &self.session.context.clock.stamp(),
         };
         let published = self.published.get(&job.cell.id);
-        let main = spec(&around, job.cell, job.build, &linked, published)?;
-        if job.build.needs.is_empty() || self.push {
-            return Ok((metadata.clone(), buildx::build(self.buildx, &main, &metadata)));
-        }
-        let mut specs = vec![main];
-        for needed in crate::plan::filter::needed(self.plan, job.cell) {
+        let mut specs = vec![spec(&around, job.cell, job.build, &linked, published)?];
+        let targets =
+            if self.push { BTreeSet::new() } else { crate::plan::filter::needed(self.plan, job.cell) };
+        for needed in targets {
             let cell = self.plan.cell(needed).with_context(|| format!("the plan lacks {needed}"))?;
             let build = cell
                 .build(&job.build.arch)
                 .with_context(|| format!("{needed} is not built for {}", job.build.arch))?;
             specs.push(spec(&around, cell, build, &linked, None)?);
         }
-        let file = self.session.layout.logs().join(format!("{name}.bake.json"));
-        crate::base::files::write_json(&file, &bake::definition(&specs))?;
-        let target = bake::target_name(&name);
+        Ok(specs)
+    }
+
+    /// The commands of a build as a dry run prints them: a digest of zeros stands for what is not built yet.
+    ///
+    /// # Errors
+    /// If the plan lacks what it needs.
+    pub(crate) fn preview(&self, job: Job<'_>) -> Result<Vec<Argv>> {
+        let specs = self.specs(job, true)?;
+        let build = self.command(&specs)?.1;
+        Ok(std::iter::once(build).chain(self.test_command(job, &specs, &Digest::unknown())?).collect())
+    }
+
+    /// The command of a build, and where its metadata goes.
+    fn command(&self, specs: &[BuildSpec]) -> Result<(PathBuf, Argv)> {
+        let [main, linked @ ..] = specs else { return Err(anyhow::anyhow!("a build has a spec")) };
+        let (name, logs) = (&main.name, self.session.layout.logs());
+        let metadata = logs.join(format!("{name}.metadata.json"));
+        if linked.is_empty() {
+            return Ok((metadata.clone(), buildx::build(self.buildx, main, &metadata)));
+        }
+        let file = logs.join(format!("{name}.bake.json"));
+        crate::base::files::write_json(&file, &bake::definition(specs))?;
+        let target = bake::target_name(name);
         Ok((metadata.clone(), bake::bake(self.buildx, &format!("build {name}"), &file, &[target], &metadata)))
     }
 
-    /// Builds, confirms, records.
+    /// The command of the image's own test, if it has one.
+    fn test_command(&self, job: Job<'_>, specs: &[BuildSpec], digest: &Digest) -> Result<Option<Argv>> {
+        let Some(stage) = &job.build.test else { return Ok(None) };
+        // Every repository holds the same digest, so one of them is enough to test.
+        let repository = job.cell.repositories.first().filter(|_| self.push).cloned();
+        let image = repository.map(|repository| NamedContext::Image { repository, digest: digest.clone() });
+        image_tests::command(self.buildx, specs, stage, image.as_ref(), &self.session.layout.logs())
+    }
+
+    /// Builds, confirms, tests, records.
     fn one(&self, job: Job<'_>, alone: bool) -> Result<DigestRecord> {
         let Job { cell, build } = job;
-        let (metadata, argv) = self.command(job, false)?;
+        let specs = self.specs(job, false)?;
+        let (metadata, argv) = self.command(&specs)?;
         // What an earlier build left must not be taken for this one's.
         let _ = fs::remove_file(&metadata);
         let started = self.session.context.clock.stamp();
         self.session.ui.note(format!("building {} {}", cell.id, build.arch));
-        self.build(job, &argv, alone)?;
+        let log = format!("{}.{}.log", cell.id, build.arch);
+        self.execute(&format!("build {} {}", cell.id, build.arch), &log, &argv, alone)?;
         let metadata = Metadata::read(&metadata)?;
         if let [first, ..] = metadata.foreign_bases.as_slice() {
             return Err(UserError::failed(format!("build {} {}: {first}", cell.id, build.arch))
@@ -165,23 +194,47 @@ impl<'a> Run<'a> {
                 .into());
         }
         let size = if self.push { Some(self.confirm(cell, build, &metadata.digest)?) } else { None };
-        let record = DigestRecord { size, ..self.record(cell, build, metadata, started) };
+        let tested = self.test(job, &specs, &metadata.digest, alone)?;
+        let record = DigestRecord { size, tested, ..self.record(cell, build, metadata, started) };
         crate::base::files::write_json(&record::digest_path(&self.digests, &cell.id, &build.arch), &record)
             .with_context(|| format!("record the digest of {} {}", cell.id, build.arch))?;
         self.session.ui.note(format!("built {} {}  {}", cell.id, build.arch, record.digest.short()));
         Ok(record)
     }
 
-    /// Runs buildx: alone with its progress for all to see, beside others into a log.
-    fn build(&self, job: Job<'_>, argv: &Argv, alone: bool) -> Result<()> {
+    /// Runs the image's own test, if it has one. What was pushed has neither a record nor a tag if that fails.
+    fn test(
+        &self,
+        job: Job<'_>,
+        specs: &[BuildSpec],
+        digest: &Digest,
+        alone: bool,
+    ) -> Result<Option<Tested>> {
         let Job { cell, build } = job;
-        let (name, github) = (format!("build {} {}", cell.id, build.arch), self.session.github());
-        let log = self.session.layout.logs().join(format!("{}.{}.log", cell.id, build.arch));
-        let _group = github.as_ref().filter(|_| alone).map(|job| job.group(&name));
+        let Some(argv) = self.test_command(job, specs, digest)? else { return Ok(None) };
+        let (title, log) =
+            (format!("test {} {}", cell.id, build.arch), format!("test.{}.{}.log", cell.id, build.arch));
+        self.execute(&title, &log, &argv, alone).map_err(|error| {
+            let why =
+                format!("nothing of {} {} is recorded, so `merge` will not publish it", cell.id, build.arch);
+            match error.downcast::<UserError>() {
+                Ok(error) => error.help(why).into(),
+                Err(other) => other.context(why),
+            }
+        })?;
+        let tested = image_tests::tested(self.builder, &build.platform);
+        self.session.ui.note(format!("{}: passed", argv.purpose));
+        Ok(Some(tested))
+    }
+
+    /// Runs buildx: alone with its progress for all to see, beside others into a log.
+    fn execute(&self, title: &str, log: &str, argv: &Argv, alone: bool) -> Result<()> {
+        let (log, github) = (self.session.layout.logs().join(log), self.session.github());
+        let _group = github.as_ref().filter(|_| alone).map(|job| job.group(title));
         let output = if alone { Output::Inherit } else { Output::Log(&log) };
         let finished = self.session.runner.run(argv, output)?;
         if let Some(job) = github.as_ref().filter(|_| !alone) {
-            job.folded(&name, &finished.stderr);
+            job.folded(title, &finished.stderr);
         }
         if finished.success() {
             return Ok(());
@@ -231,6 +284,7 @@ impl<'a> Run<'a> {
             finished: self.session.context.clock.stamp(),
             size: None,
             pushed: self.push,
+            tested: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::base::ui::columns;
 use crate::build::builder::Builder;
 use crate::build::cache;
 use crate::build::contexts::Contexts;
+use crate::build::image_tests;
 use crate::build::scheduler::{Job, Outcome, Run};
 use crate::plan::filter::Filter;
 use crate::plan::{Build, Plan};
@@ -77,6 +78,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         for job in jobs.iter().filter(|job| !builder.lists(&job.build.platform)) {
             session.local().ensure_emulation(&job.build.platform)?;
         }
+    } else {
+        image_tests::check_builder(&builder, jobs.iter().map(|job| job.build))?;
     }
     fs::create_dir_all(session.layout.logs())
         .with_context(|| format!("creating {}", session.layout.logs().display()))?;
@@ -185,7 +188,9 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
         published: plan.cells.iter().map(|cell| (cell.id.clone(), Digest::unknown())).collect(),
     };
     for job in run.with_needs(jobs) {
-        session.ui.out(run.command(job, true)?.1.to_string());
+        for argv in run.preview(job)? {
+            session.ui.out(argv.to_string());
+        }
     }
     Ok(())
 }

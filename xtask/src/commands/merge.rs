@@ -9,11 +9,9 @@ use crate::base::error::UserError;
 use crate::base::parallel;
 use crate::base::record::{DigestRecord, Publication};
 use crate::base::ui::columns;
-use crate::build::contexts::Contexts;
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store::AttestationStore;
-use crate::publish::image_tests::Tests;
 use crate::publish::preview::Preview;
 use crate::publish::publisher::Publisher;
 use crate::publish::records;
@@ -81,14 +79,10 @@ fn publish(
     read: Vec<Result<Vec<DigestRecord>>>,
 ) -> Result<Vec<Result<Publication>>> {
     let (buildx, stack) = session.buildx(plan, options.builder.as_deref())?;
-    let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
-    let tests = Tests { session, plan, buildx: &buildx, contexts };
-    tests.prepare(cells, stack.is_some())?;
     let registry = session.registry();
     let signing = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())?;
     let publisher = Publisher {
         plan,
-        tests: &tests,
         buildx: &buildx,
         public_key: signing.as_ref().and_then(|signing| signing.public_key(&session.layout)),
         records: signing.map(|signing| AttestationStore::new(signing, registry.clone(), &session.layout)),
@@ -151,16 +145,13 @@ fn dry_run(
         |found| Cosign { program: found.program, version: found.version },
     );
     session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides");
-    let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
-    contexts.make()?;
     let preview = Preview {
         buildx: &buildx,
         signing: signer.as_ref().map(|signer| (&cosign, signer)),
-        tests: &Tests { session, plan, buildx: &buildx, contexts },
         scratch: session.layout.logs(),
     };
     for (cell, records) in cells.iter().zip(read) {
-        for line in preview.lines(cell, &records?)? {
+        for line in preview.lines(cell, &records?) {
             session.ui.out(line);
         }
     }

@@ -59,8 +59,6 @@ struct Call {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Merge {
     runner: Runner,
-    /// Whether it tests images of a platform that is not the runner's.
-    qemu: bool,
     /// The artifacts with the records that it joins.
     records: Vec<String>,
     /// The artifact with the publication records that it writes.
@@ -180,13 +178,7 @@ fn call(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Call> {
     let records: Vec<String> = include.iter().map(|job| job.record.clone()).collect();
     check_records(&name, records.len())?;
     let runner = include.first().map_or_else(|| Runner::from(""), |job| job.runner.clone());
-    let tested = cells.iter().any(|cell| cell.builds.iter().any(|build| build.test.is_some()));
-    let merge = Merge {
-        qemu: tested && first.builds.len() > 1,
-        runner,
-        records,
-        publication: format!("publication@{}", artifact(&name)),
-    };
+    let merge = Merge { runner, records, publication: format!("publication@{}", artifact(&name)) };
     let allow_failure = cells.iter().all(|cell| cell.allow_failure);
     Ok(Call { name, cells: cells_of(cells), allow_failure, jobs: Matrix { include }, merge })
 }

@@ -5,7 +5,6 @@ pub mod attested;
 pub mod collector;
 pub mod garbage;
 pub mod holders;
-pub mod image_tests;
 pub mod index;
 pub mod pinned_index;
 pub mod preview;

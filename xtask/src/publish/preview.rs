@@ -1,6 +1,5 @@
 //! What `merge --dry-run` prints: the commands of every step, in the order in which they would run.
 
-use anyhow::Result;
 use std::path::PathBuf;
 
 use crate::argv::buildx::Buildx;
@@ -9,7 +8,6 @@ use crate::base::ids::{Digest, Repository};
 use crate::base::record::DigestRecord;
 use crate::plan::Cell;
 use crate::publish::attestation_store;
-use crate::publish::image_tests::Tests;
 use crate::publish::pinned_index;
 use crate::publish::publisher::join;
 use crate::publish::statements::KIND;
@@ -22,18 +20,13 @@ pub(crate) struct Preview<'a> {
     pub(crate) buildx: &'a Buildx,
     /// Signs; none if the matrix says that images are not signed.
     pub(crate) signing: Option<(&'a Cosign, &'a Signer)>,
-    /// The images' own tests.
-    pub(crate) tests: &'a Tests<'a>,
     /// The folder of the records that cosign would attach.
     pub(crate) scratch: PathBuf,
 }
 
 impl Preview<'_> {
     /// The lines of a cell: a comment for each kind of step, then its commands, which can be pasted.
-    ///
-    /// # Errors
-    /// If the plan lacks what a test needs.
-    pub(crate) fn lines(&self, cell: &Cell, records: &[DigestRecord]) -> Result<Vec<String>> {
+    pub(crate) fn lines(&self, cell: &Cell, records: &[DigestRecord]) -> Vec<String> {
         let mut lines = Vec::new();
         let mut last = None;
         for one in steps(cell, records, self.signing.is_some()) {
@@ -42,23 +35,22 @@ impl Preview<'_> {
                 let at = one.repository.map(|repository| format!(" in {repository}")).unwrap_or_default();
                 lines.push(format!("# {}: {}{at}", cell.id, one.step.kind().title()));
             }
-            lines.extend(self.commands(cell, records, &one)?);
+            lines.extend(self.commands(cell, records, &one));
         }
-        Ok(lines)
+        lines
     }
 
-    fn commands(&self, cell: &Cell, records: &[DigestRecord], one: &CellStep<'_>) -> Result<Vec<String>> {
+    fn commands(&self, cell: &Cell, records: &[DigestRecord], one: &CellStep<'_>) -> Vec<String> {
         let index = Digest::unknown();
         let first = cell.repositories.first();
-        let Some(repository) = one.repository.or(first) else { return Ok(Vec::new()) };
-        let lines = match one.step {
+        let Some(repository) = one.repository.or(first) else { return Vec::new() };
+        match one.step {
             Step::CheckBuild(record) => vec![get(repository, record.digest.as_str())],
             Step::PushIndex => {
                 let join = join(cell, records, repository);
                 let push = join.push_untagged(self.buildx, &index).to_string();
                 vec![join.dry_run(self.buildx).to_string(), push]
             }
-            Step::TestImage(arch) => vec![self.tests.command(cell, records, arch, repository)?.to_string()],
             Step::Sign => self.signed(|cosign, signer| cosign.sign(signer, repository, &index).to_string()),
             Step::Verify => self.signed(|cosign, signer| {
                 cosign.verify(signer, repository, std::slice::from_ref(&index)).to_string()
@@ -70,8 +62,7 @@ impl Preview<'_> {
             Step::SetTag(tag) => vec![pinned_index::dry_run(repository, &index, &tag.name)],
             Step::ReadTagsBack => cell.tags.iter().map(|tag| get(repository, tag.name.as_str())).collect(),
             Step::WriteRecord => Vec::new(),
-        };
-        Ok(lines)
+        }
     }
 
     fn signed(&self, line: impl Fn(&Cosign, &Signer) -> String) -> Vec<String> {

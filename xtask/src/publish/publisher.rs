@@ -10,14 +10,13 @@ use crate::argv::imagetools::Join;
 use crate::base::context::Clock;
 use crate::base::error::{self, UserError};
 use crate::base::files;
-use crate::base::ids::{Name, Repository};
+use crate::base::ids::Repository;
 use crate::base::record::{self, DigestRecord, Publication, PublicationClaim, SignatureFacts, Unfinished};
 use crate::base::ui::Ui;
 use crate::build::built_index;
 use crate::plan::{Cell, Pair, Plan, PlannedTag, SigningMethod};
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::holders::{self, Holders};
-use crate::publish::image_tests::Tests;
 use crate::publish::index;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::repository_tags::RepositoryTags;
@@ -35,8 +34,6 @@ use crate::run::{Finished, Runner, retry};
 pub(crate) struct Publisher<'a> {
     /// The plan.
     pub(crate) plan: &'a Plan,
-    /// The images' own tests.
-    pub(crate) tests: &'a Tests<'a>,
     /// Joins the architectures.
     pub(crate) buildx: &'a Buildx,
     /// Reads and tags.
@@ -91,7 +88,6 @@ impl Publisher<'_> {
                     progress.failed =
                         done.with_context(|| format!("publish {} to {repository}", cell.id)).err();
                 }
-                (None, Step::TestImage(arch)) => self.test(cell, records, arch, &all)?,
                 (None, _) => return self.write_record(cell, all),
             }
         }
@@ -120,7 +116,7 @@ impl Publisher<'_> {
                 Ok(())
             }
             Step::ReadTagsBack => self.tag(cell, progress),
-            Step::TestImage(_) | Step::WriteRecord => Ok(()),
+            Step::WriteRecord => Ok(()),
         }
     }
 
@@ -146,14 +142,6 @@ impl Publisher<'_> {
         progress.new = true;
         self.ui.note(format!("{}: pushed the index {} untagged", cell.id, digest.short()));
         Ok(())
-    }
-
-    /// Every repository holds the same digests, so one of them is enough to test.
-    fn test(&self, cell: &Cell, records: &[DigestRecord], arch: &Name, all: &[Progress<'_>]) -> Result<()> {
-        match all.iter().find(|progress| progress.failed.is_none()) {
-            Some(progress) => self.tests.run(cell, records, arch, progress.repository),
-            None => Ok(()),
-        }
     }
 
     /// What is signed already is not signed again.

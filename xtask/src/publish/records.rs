@@ -11,7 +11,7 @@ use crate::plan::{Build, Cell, Plan};
 /// Reads the records of a cell, one for each of its builds, in the order of their platforms.
 ///
 /// # Errors
-/// Missing, extra, damaged, foreign or unpushed records: one error that lists them all.
+/// Missing, extra, damaged, foreign, unpushed or untested records: one error that lists them all.
 pub fn read_all(folder: &Path, plan: &Plan, cell: &Cell) -> Result<Vec<DigestRecord>> {
     let mut problems = extra(folder, cell);
     let mut records = Vec::new();
@@ -94,6 +94,7 @@ fn disagreements(record: &DigestRecord, plan: &Plan, cell: &Cell, build: &Build)
         finished: _,
         size: _,
         pushed,
+        tested,
     } = record;
     let mut found = Vec::new();
     let mut differs = |what: &str, theirs: String, ours: String| {
@@ -115,6 +116,9 @@ fn disagreements(record: &DigestRecord, plan: &Plan, cell: &Cell, build: &Build)
         differs("repository", list(repositories), list(&cell.repositories));
     } else {
         found.push("it was built without being pushed".to_owned());
+    }
+    if build.test.is_some() && tested.is_none() {
+        found.push("it was not tested".to_owned());
     }
     found
 }

@@ -1,6 +1,6 @@
 //! What `merge` does to publish a cell, as data: running it, printing it and documenting it are three readers of one list.
 
-use crate::base::ids::{Name, Repository};
+use crate::base::ids::Repository;
 use crate::base::record::DigestRecord;
 use crate::plan::{Cell, PlannedTag};
 
@@ -11,8 +11,6 @@ pub enum Step<'a> {
     CheckBuild(&'a DigestRecord),
     /// Compute the index, check it, push it under its digest, read it back.
     PushIndex,
-    /// Run the image's own test stage on a platform.
-    TestImage(&'a Name),
     /// Sign the index and everything that it lists.
     Sign,
     /// Verify all of it as a consumer would.
@@ -36,8 +34,6 @@ pub enum Kind {
     CheckBuild,
     /// [`Step::PushIndex`].
     PushIndex,
-    /// [`Step::TestImage`].
-    TestImage,
     /// [`Step::Sign`].
     Sign,
     /// [`Step::Verify`].
@@ -54,11 +50,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::ReadRecords,
         Self::CheckBuild,
         Self::PushIndex,
-        Self::TestImage,
         Self::Sign,
         Self::Verify,
         Self::AttachRecord,
@@ -73,7 +68,6 @@ impl Kind {
             Self::ReadRecords => "read the digest records",
             Self::CheckBuild => "check the builds",
             Self::PushIndex => "push the index untagged",
-            Self::TestImage => "test the image",
             Self::Sign => "sign",
             Self::Verify => "verify",
             Self::AttachRecord => "attach the publication record",
@@ -90,7 +84,6 @@ impl Step<'_> {
         match self {
             Self::CheckBuild(_) => Kind::CheckBuild,
             Self::PushIndex => Kind::PushIndex,
-            Self::TestImage(_) => Kind::TestImage,
             Self::Sign => Kind::Sign,
             Self::Verify => Kind::Verify,
             Self::AttachRecord => Kind::AttachRecord,
@@ -110,16 +103,14 @@ pub struct CellStep<'a> {
     pub step: Step<'a>,
 }
 
-/// The steps of a cell in their order: every repository holds the index before its test runs, once, and a repository is
-/// tagged before the next one is signed. `signed`: the matrix signs its images.
+/// The steps of a cell in their order: every repository holds the index before the first one is signed, and a repository
+/// is tagged before the next one is signed. `signed`: the matrix signs its images.
 pub fn steps<'a>(cell: &'a Cell, records: &'a [DigestRecord], signed: bool) -> Vec<CellStep<'a>> {
     let mut steps = Vec::new();
     for repository in &cell.repositories {
         let checks = records.iter().map(Step::CheckBuild).chain([Step::PushIndex]);
         steps.extend(checks.map(|step| CellStep { repository: Some(repository), step }));
     }
-    let tested = cell.builds.iter().filter(|build| build.test.is_some());
-    steps.extend(tested.map(|build| CellStep { repository: None, step: Step::TestImage(&build.arch) }));
     for repository in &cell.repositories {
         let trust = [Step::Sign, Step::Verify, Step::AttachRecord];
         let trust = trust.into_iter().filter(|_| signed);

@@ -278,6 +278,7 @@ mod tests {
             finished: finished.to_owned(),
             size: Some(2_621_440),
             pushed: true,
+            tested: None,
         };
         expect![[r#"
             ### Builds in time

@@ -87,6 +87,11 @@ pub fn wrong_records(checkout: &Checkout) {
     refused(checkout, pinned, "arm64", &["its repository is example.com/x"], |record| {
         record["repositories"] = serde_json::json!(["example.com/x"])
     });
+    // Not tested, or written before tests were recorded; what declares no test needs none.
+    refused(checkout, pinned, "arm64", &["it was not tested"], |record| record["tested"] = Value::Null);
+    refused(checkout, pinned, "arm64", &["it was not tested"], |record| {
+        record.as_object_mut().unwrap().remove("tested");
+    });
     // The fields are right and the digest is not: only the registry can tell.
     let foreign = |cell: &str, arch: &str| checkout.read_record(cell, arch)["digest"].clone();
     let only = ["merge", "--cell", pinned];
@@ -175,7 +180,8 @@ pub fn older_plan(checkout: &Checkout) {
     checkout.xtask(&["merge", "--cell", CELLS[1]]).ok();
 }
 
-/// The image's own test fails on one architecture: nothing of it is signed or tagged, the other images are.
+/// The image's own test fails on one architecture: that build has no record, pushed or not, so nothing of it is
+/// published; the other images are.
 pub fn failing_test(checkout: &Checkout) {
     let (file, address) = (checkout.root.join("images/hello-php/tests/image.php"), checkout.registry());
     let original = fs::read_to_string(&file).unwrap();
@@ -183,22 +189,35 @@ pub fn failing_test(checkout: &Checkout) {
         "<?php if (php_uname('m') === 'aarch64') { fwrite(STDERR, \"broken on arm\\n\"); exit(1); }\n";
     fs::write(&file, broken).unwrap();
     checkout.commit();
-    checkout.xtask(&["build", "--emulate"]).ok();
     let before = registry::tags(&address, "hello-php");
-    let done = checkout.xtask(&["merge"]);
     let words = [
         "test hello-php.release.pinned.amd64: passed",
         "broken on arm",
-        "nothing of hello-php.release.pinned",
+        "nothing of hello-php.release.pinned arm64 is recorded",
+        "2 of 6 builds are missing",
     ];
-    let done = done.fails(1, &words);
+    let records = ["target/xtask/digests", "target/unpushed"];
+    for (folder, more) in [(records[0], None), (records[1], Some("--no-push"))] {
+        let _ = fs::remove_dir_all(checkout.root.join(folder));
+        let mut build = vec!["build", "--emulate", "--digests", folder];
+        build.extend(more);
+        checkout.xtask(&build).fails(1, &words);
+        for cell in ["hello-php.release.pinned", "hello-php.release.rolling"] {
+            let arches = ["amd64", "arm64"]
+                .map(|arch| checkout.root.join(folder).join(cell).join(format!("{arch}.json")).is_file());
+            assert_eq!(arches, [true, false], "{folder} {cell}");
+        }
+    }
+    checkout.xtask(&["merge"]).fails(2, &["hello-php.release.pinned/arm64.json: missing"]);
+    let done = checkout.xtask(&["merge", "--cell", "php-base"]).ok();
     assert!(done.stdout.contains("php-base"), "{}", done.all());
     assert_eq!(registry::tags(&address, "hello-php"), before);
-    let unsigned = done.stderr.contains("127.0.0.1") && done.stderr.contains("/hello-php: signed");
-    assert!(!unsigned, "{}", done.all());
     fs::write(&file, original).unwrap();
     checkout.commit();
     checkout.xtask(&["build", "--emulate"]).ok();
+    assert_eq!(checkout.read_record("hello-php.release.pinned", "amd64")["tested"], "native");
+    assert_eq!(checkout.read_record("hello-php.release.pinned", "arm64")["tested"], "emulated");
+    assert_eq!(checkout.read_record("php-base", "arm64")["tested"], Value::Null);
     // As a job that has the records of its own image only.
     fs::remove_dir_all(checkout.root.join("target/xtask/digests/php-base")).unwrap();
     checkout.xtask(&["merge", "--image", "hello-php"]).ok();
