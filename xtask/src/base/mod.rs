@@ -10,6 +10,7 @@ pub mod ids;
 pub mod parallel;
 pub mod patterns;
 mod prerelease;
+pub mod publication;
 pub mod record;
 pub mod suggest;
 pub mod template;

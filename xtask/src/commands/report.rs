@@ -4,7 +4,8 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 use crate::base::error::UserError;
-use crate::base::record::{self, DigestRecord, Publication};
+use crate::base::publication::{self, Publication};
+use crate::base::record::{self, DigestRecord};
 use crate::base::ui::columns;
 use crate::plan::{Cell, Plan};
 use crate::report::markdown::{self, Published};
@@ -37,7 +38,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             record::read(&record::digest_path(&digests, &cell.id, arch)).ok().flatten()
         });
         let published = if plan.push {
-            record::read::<Publication>(&record::publication_path(&publications, &cell.id)).ok().flatten()
+            record::read::<Publication>(&publication::publication_path(&publications, &cell.id))
+                .ok()
+                .flatten()
         } else {
             None
         };

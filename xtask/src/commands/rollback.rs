@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
 use crate::base::ids::CellId;
-use crate::base::record;
+use crate::base::publication;
 use crate::base::ui::columns;
 use crate::plan::filter::Filter;
 use crate::publish::attestation_store::AttestationStore;
@@ -42,7 +42,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         cell,
         registry: session.registry(),
         records: signing.map(|signing| AttestationStore::new(signing, session.registry(), &session.layout)),
-        local: record::publication_path(&folder, &cell.id),
+        local: publication::publication_path(&folder, &cell.id),
         clock: session.context.clock,
         runner: session.runner.clone(),
         ui: session.ui,

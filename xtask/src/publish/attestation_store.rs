@@ -15,7 +15,7 @@ use crate::base::context::Layout;
 use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::ids::{CellId, Digest, Repository};
-use crate::base::record::PublicationClaim;
+use crate::base::publication::PublicationClaim;
 use crate::publish::signing::Signing;
 use crate::publish::statements::{KIND, parse};
 use crate::registry::Registry;

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Platform, Repository};
-use crate::base::record::{BaseImage, Child};
+use crate::base::publication::Child;
+use crate::base::record::BaseImage;
 use crate::matrix::Sbom;
 use crate::plan::Cell;
 use crate::registry::manifest::Descriptor;

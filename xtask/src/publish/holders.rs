@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use crate::base::context::Clock;
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository, Tag};
-use crate::base::record::PublicationClaim;
+use crate::base::publication::PublicationClaim;
 use crate::base::ui::Ui;
 use crate::plan::resolve::{
     ANNOTATION_CELL, ANNOTATION_CODE_DATE, ANNOTATION_OWN_VERSION, ANNOTATION_PLANNED, ANNOTATION_REVISION,

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Platform};
-use crate::base::record::Child;
+use crate::base::publication::Child;
 use crate::plan::Cell;
 use crate::registry::manifest::{Descriptor, Manifest};
 

@@ -11,7 +11,8 @@ use crate::base::context::Clock;
 use crate::base::error::{self, UserError};
 use crate::base::files;
 use crate::base::ids::Repository;
-use crate::base::record::{self, DigestRecord, Publication, PublicationClaim, SignatureFacts, Unfinished};
+use crate::base::publication::{self, Publication, PublicationClaim, SignatureFacts, Unfinished};
+use crate::base::record::{self, DigestRecord};
 use crate::base::ui::Ui;
 use crate::build::built_index;
 use crate::plan::{Cell, Pair, Plan, PlannedTag, SigningMethod};
@@ -247,7 +248,7 @@ impl Publisher<'_> {
 
     /// One publication of what was done in each repository, on this machine too.
     fn write_record(&self, cell: &Cell, all: Vec<Progress<'_>>) -> Result<Publication> {
-        let path = record::publication_path(&self.publications, &cell.id);
+        let path = publication::publication_path(&self.publications, &cell.id);
         let earlier = record::read(&path).ok().flatten();
         let publication = joined(all)?.remember(earlier.as_ref());
         files::write_json(&path, &publication)

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::base::context::Clock;
-use crate::base::record::{PublicationClaim, PublishedTag};
+use crate::base::publication::{PublicationClaim, PublishedTag};
 use crate::base::ui::Ui;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_access::TagAccess;

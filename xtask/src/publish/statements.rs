@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::base::record::{self, PublicationClaim};
+use crate::base::publication::PublicationClaim;
+use crate::base::record;
 
 /// The type of the statements.
 pub const KIND: &str = "urn:io.xtask:publication:v1";

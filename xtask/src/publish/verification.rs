@@ -8,7 +8,8 @@ use crate::argv::cosign::Signer;
 use crate::base::context::Clock;
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository, Tag};
-use crate::base::record::{self, Publication};
+use crate::base::publication::{self, Publication};
+use crate::base::record;
 use crate::base::ui::Ui;
 use crate::plan::{Cell, Plan, PlannedTag};
 use crate::publish::attestation_store::AttestationStore;
@@ -63,7 +64,7 @@ impl Verification {
     /// # Errors
     /// At the first that is not as published.
     pub fn cell(&self, cell: &Cell, plan: &Plan) -> Result<Vec<Verified>> {
-        let path = record::publication_path(&self.publications, &cell.id);
+        let path = publication::publication_path(&self.publications, &cell.id);
         // The record of another plan says nothing about this one's tags.
         let record = record::read::<Publication>(&path)?.filter(|record| record.plan == plan.id);
         let mut found = Vec::new();

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::base::ids::{Digest, Name, Repository, Tag};
-use crate::base::record::{DigestRecord, Publication};
+use crate::base::publication::Publication;
+use crate::base::record::DigestRecord;
 use crate::plan::{Cell, Plan, SigningMethod};
 
 /// What a run will do.
