@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use xtask::base::error::UserError;
-use xtask::base::ids::{CellId, Name};
+use xtask::base::ids::{CellId, Digest, Name};
+use xtask::base::record_hashes::RecordHashes;
 use xtask::session::planning::To;
 
 /// Build, sign and publish multi-architecture container images from one matrix.toml.
@@ -70,6 +71,9 @@ pub(crate) struct PlanArgs {
     /// Use this plan instead of resolving matrix.toml.
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: Option<PathBuf>,
+    /// Refuse the file of --plan unless it is the plan with this id.
+    #[arg(long, value_name = "sha256:…", requires = "plan")]
+    pub(crate) expect_plan: Option<Digest>,
     /// Where the images go: local, publish, or a repository [default: $XTASK_TO, else local, in CI publish].
     #[arg(long, value_name = "local|publish|HOST/PATH")]
     pub(crate) to: Option<To>,
@@ -158,6 +162,9 @@ pub(crate) struct Build {
     /// Build this many cells side by side.
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<usize>,
+    /// Write the SHA-256 of the digest records to $GITHUB_OUTPUT under this name, for `merge --expect-records`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) github_output: Option<Name>,
 }
 
 #[derive(Debug, Args)]
@@ -181,6 +188,9 @@ pub(crate) struct Merge {
     /// Read the digest records from here [default: target/xtask/digests].
     #[arg(long, value_name = "DIR")]
     pub(crate) digests: Option<PathBuf>,
+    /// Refuse digest records other than these, separated by commas: what `build --github-output` has written.
+    #[arg(long, value_name = "CELL/ARCH=sha256:…,…")]
+    pub(crate) expect_records: Option<RecordHashes>,
     /// Write the publication records here [default: target/xtask/publications].
     #[arg(long, value_name = "DIR")]
     pub(crate) publications: Option<PathBuf>,

@@ -15,13 +15,14 @@ use crate::cli::{Build, CellArgs, Gc, Local, Merge, Plan, PlanArgs, Policy, Repo
 
 impl PlanArgs {
     fn options(self) -> Result<PlanOptions> {
-        let Self { plan, to, fresh, set_version, event, allow_dirty } = self;
+        let Self { plan, expect_plan, to, fresh, set_version, event, allow_dirty } = self;
         let count = set_version.len();
         let versions: BTreeMap<Name, String> = set_version.into_iter().collect();
         if versions.len() < count {
             return Err(UserError::invalid("--set-version names one track twice").into());
         }
-        Ok(PlanOptions { file: plan, to, fresh, allow_dirty, versions, event, ephemeral: false })
+        let (file, expect) = (plan, expect_plan);
+        Ok(PlanOptions { file, expect, to, fresh, allow_dirty, versions, event, ephemeral: false })
     }
 }
 
@@ -43,16 +44,17 @@ impl Plan {
 
 impl Build {
     pub(crate) fn options(self) -> Result<build::Options> {
-        let Self { plan, cells, arch, emulate, no_push, dry_run, builder, digests, jobs } = self;
+        let Self { plan, cells, arch, emulate, no_push, dry_run, builder, digests, jobs, github_output } =
+            self;
         let (plan, filter) = (plan.options()?, cells.filter(arch));
-        Ok(build::Options { plan, filter, emulate, no_push, dry_run, builder, digests, jobs })
+        Ok(build::Options { plan, filter, emulate, no_push, dry_run, builder, digests, jobs, github_output })
     }
 }
 
 impl Merge {
     pub(crate) fn options(self) -> Result<merge::Options> {
         let Self { plan, cells, dry_run, allow_downgrade, replace_untrusted, .. } = self;
-        let Self { builder, digests, publications, jobs, .. } = self;
+        let Self { builder, digests, expect_records, publications, jobs, .. } = self;
         let (plan, filter) = (plan.options()?, cells.filter(Vec::new()));
         Ok(merge::Options {
             plan,
@@ -62,6 +64,7 @@ impl Merge {
             replace_untrusted,
             builder,
             digests,
+            expected: expect_records,
             publications,
             jobs,
         })

@@ -571,15 +571,15 @@ fn jobs_of_a_workflow() {
         ("true", "true", "2")
     );
     let base = &include(&found, "wave-0")[0];
-    let job = |arch: &str, runner: &str| {
+    let job = |arch: &str, runner: &str, output: &str| {
         serde_json::json!({
             "name": arch, "cells": "php-base", "arches": arch, "runner": runner, "qemu": false, "allow-failure": false,
-            "record": format!("record@php-base@{arch}"), "needs": [], "without": ""
+            "record": format!("record@php-base@{arch}"), "output": output, "needs": [], "without": ""
         })
     };
     let expected = serde_json::json!({
         "name": "php-base", "cells": "php-base", "allow-failure": false,
-        "jobs": { "include": [job("amd64", "ubuntu-24.04"), job("arm64", "ubuntu-24.04-arm")] },
+        "jobs": { "include": [job("amd64", "ubuntu-24.04", "record-0"), job("arm64", "ubuntu-24.04-arm", "record-1")] },
         "merge": {
             "runner": "ubuntu-24.04", "publication": "publication@php-base",
             "records": ["record@php-base@amd64", "record@php-base@arm64"]

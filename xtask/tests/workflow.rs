@@ -48,6 +48,106 @@ fn fetch_takes_as_many_records_as_the_plan_allows() {
     assert_eq!(text.matches("actions/download-artifact@").count(), RECORDS);
 }
 
+/// Artifacts can be replaced by any job of a run, outputs cannot: what is handed on is compared with them.
+#[test]
+fn what_is_handed_on_is_compared_with_outputs() {
+    let (images, cell) = (read(".github/workflows/images.yml"), read(".github/workflows/cell.yml"));
+    for output in ["plan-id", "xtask-sha256"] {
+        assert!(images.contains(&format!("      {output}: ${{{{ steps.plan.outputs.{output} }}}}\n")));
+    }
+    let outputs = cell.matches(": ${{ steps.build.outputs.record-").count();
+    assert_eq!(outputs, RECORDS, "each job of a matrix has an output of its own");
+    for n in 0..RECORDS {
+        assert!(cell.contains(&format!("      record-{n}: ${{{{ steps.build.outputs.record-{n} }}}}\n")));
+    }
+    assert!(cell.contains("RECORDS: ${{ join(fromJSON(toJSON(needs.build.outputs)).*, ',') }}\n"));
+    for text in [&images, &cell] {
+        let count = |what: &str| text.matches(what).count();
+        assert_eq!(count("./.github/actions/xtask"), count("          sha256: ${{ "), "the program");
+        let plans = count("--plan target/handed/plan/plan.json --expect-plan \"$PLAN\"");
+        assert_eq!((plans, count("--plan ")), (2, 2), "the plan");
+    }
+    assert!(cell.contains("--expect-records \"$RECORDS\"\n"));
+}
+
+/// The very line of the action.
+#[test]
+fn a_program_that_was_replaced_does_not_run() {
+    let action = read(".github/actions/xtask/action.yml");
+    let lines: Vec<&str> = action.lines().filter_map(|line| line.trim().strip_prefix("run: ")).collect();
+    let [check, first_run, ..] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(check.contains("sha256sum") && first_run.contains("--version"), "compared before it runs");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("handed");
+    let program = folder.join("target/handed/bin/xtask");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    let run = |sha256: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", check]);
+        bash.env("SHA256", sha256).current_dir(&folder).output().unwrap().status.success()
+    };
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    let good = xtask::base::ids::Digest::of(b"#!/bin/sh\n");
+    assert!(run(good.hex()));
+    for wrong in ["", "x", "$(true)", &good.hex()[1..], &format!("{}\n", "0".repeat(64))] {
+        assert!(!run(wrong), "{wrong}");
+    }
+    fs::write(&program, "#!/bin/sh\nevil\n").unwrap();
+    assert!(!run(good.hex()));
+}
+
+#[test]
+fn a_plan_that_was_replaced_is_refused() {
+    let matrix = "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\namd64 = { platform = \"linux/amd64\", runner = \"r\" }\n[sign]\nmethod = \"none\"\nreason = \"a test\"\n[images.app]\ncontext = \"app\"\nref = { value = \"1\" }\ntags = [\"{version}\"]\n";
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("replaced");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("matrix.toml"), matrix).unwrap();
+    for args in [
+        &["init", "--quiet", "--initial-branch", "main"][..],
+        &["add", "--all"],
+        &["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--message", "x"],
+    ] {
+        assert!(Command::new("git").args(args).current_dir(&folder).status().unwrap().success());
+    }
+    let (mut ids, mut programs) = (Vec::new(), Vec::new());
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        for (name, _) in std::env::vars() {
+            if name.starts_with("GITHUB_") || name.starts_with("XTASK_") || name == "CI" {
+                command.env_remove(name);
+            }
+        }
+        command.args(args).current_dir(&folder).output().unwrap()
+    };
+    for epoch in ["1.0", "2.0"] {
+        fs::write(
+            folder.join("matrix.toml"),
+            matrix.replace("value = \"1\"", &format!("value = \"{epoch}\"")),
+        )
+        .unwrap();
+        let file = format!("{epoch}.json");
+        let done = run(&["plan", "--to", "publish", "--fresh", "--github", "--save", &file]);
+        let text = String::from_utf8(done.stdout).unwrap();
+        let find = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+        ids.push(find("plan-id="));
+        programs.push(find("xtask-sha256="));
+    }
+    assert_ne!(ids[0], ids[1]);
+    let program = fs::read(env!("CARGO_BIN_EXE_xtask")).unwrap();
+    assert_eq!(programs[0], xtask::base::ids::Digest::of(&program).hex());
+    for command in ["build", "merge", "report", "verify", "plan"] {
+        let done = run(&[command, "--plan", "2.0.json", "--expect-plan", &ids[0]]);
+        let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{command}: {stderr}");
+        assert!(stderr.contains(&format!("expected {}", ids[0])), "{command}: {stderr}");
+        assert!(stderr.contains("the file was replaced"), "{command}: {stderr}");
+    }
+    let done = run(&["plan", "--plan", "2.0.json", "--expect-plan", &ids[1]]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let done = run(&["build", "--expect-plan", &ids[1]]);
+    assert_eq!(done.status.code(), Some(2), "without --plan there is nothing to compare");
+}
+
 /// A pin is forty digits and says which version they are; one action has one pin.
 #[test]
 fn actions_are_pinned_alike_everywhere() {

@@ -12,6 +12,7 @@ pub mod patterns;
 mod prerelease;
 pub mod publication;
 pub mod record;
+pub mod record_hashes;
 pub mod suggest;
 pub mod template;
 pub mod ui;

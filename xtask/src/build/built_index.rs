@@ -3,16 +3,22 @@
 use anyhow::Result;
 
 use crate::base::error::UserError;
-use crate::base::ids::{CellId, Platform};
-use crate::plan::resolve::ANNOTATION_CELL;
+use crate::base::ids::{CellId, Digest, Platform};
+use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_PLAN};
 use crate::registry::FetchedManifest;
 use crate::registry::manifest::Descriptor;
 
-/// Checks one build's result: an index of one image for the platform, with one attestation, made for this cell.
+/// Checks one build's result: an index of one image for the platform, with one attestation, made for this cell of this
+/// plan.
 ///
 /// # Errors
 /// If it is anything else.
-pub fn check<'h>(held: &'h FetchedManifest, cell: &CellId, platform: &Platform) -> Result<&'h Descriptor> {
+pub fn check<'h>(
+    held: &'h FetchedManifest,
+    plan: &Digest,
+    cell: &CellId,
+    platform: &Platform,
+) -> Result<&'h Descriptor> {
     let refuse = |why: String| Err(UserError::failed(why).into());
     if !held.manifest.is_index() {
         return refuse(format!(
@@ -45,13 +51,17 @@ pub fn check<'h>(held: &'h FetchedManifest, cell: &CellId, platform: &Platform) 
             ));
         }
     }
-    match held.manifest.annotations.get(ANNOTATION_CELL) {
-        Some(made_for) if made_for == cell.as_str() => Ok(image),
-        Some(other) => {
+    let annotation = |key: &str| held.manifest.annotations.get(key).map(String::as_str);
+    match (annotation(ANNOTATION_CELL), annotation(ANNOTATION_PLAN)) {
+        (Some(made_for), Some(by)) if made_for == cell.as_str() && by == plan.as_str() => Ok(image),
+        (Some(made_for), Some(by)) if made_for == cell.as_str() => {
+            refuse(format!("{} was built for the plan {by}, expected {plan}", held.digest.short()))
+        }
+        (Some(other), _) if other != cell.as_str() => {
             refuse(format!("{} was built for the cell {other}, expected {cell}", held.digest.short()))
         }
-        None => refuse(format!(
-            "{} does not say for which cell it was built: it is not of this tool",
+        _ => refuse(format!(
+            "{} does not say for which cell and plan it was built: it is not of this tool",
             held.digest.short()
         )),
     }

@@ -251,7 +251,7 @@ impl<'a> Run<'a> {
         let mut found = None;
         for repository in &cell.repositories {
             let held = registry.require(repository, digest)?;
-            built_index::check(&held, &cell.id, &build.platform)
+            built_index::check(&held, &self.plan.id, &cell.id, &build.platform)
                 .with_context(|| format!("check {}", repository.at(digest)))?;
             found = Some(held);
         }

@@ -3,10 +3,12 @@
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Name, Platform};
+use crate::base::record;
+use crate::base::record_hashes::RecordHashes;
 use crate::base::ui::columns;
 use crate::build::builder::Builder;
 use crate::build::cache;
@@ -38,6 +40,8 @@ pub struct Options {
     pub digests: Option<PathBuf>,
     /// `--jobs`.
     pub jobs: Option<usize>,
+    /// `--github-output`.
+    pub github_output: Option<Name>,
 }
 
 /// Runs the command.
@@ -85,6 +89,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         .with_context(|| format!("creating {}", session.layout.logs().display()))?;
     let outcomes = run.all(&jobs, options.jobs);
     session.runner.check_interrupted()?;
+    say_hashes(session, options, &run.digests, &jobs, &outcomes)?;
     tell(session, &plan, &jobs, &outcomes)
 }
 
@@ -122,6 +127,30 @@ fn say_left_out(session: &Session, plan: &Plan, options: &Options, jobs: &[Job<'
         }
     }
     Ok(())
+}
+
+/// Tells the workflow what the records are that this job has written: as artifacts others could replace them.
+fn say_hashes(
+    session: &Session,
+    options: &Options,
+    digests: &Path,
+    jobs: &[Job<'_>],
+    outcomes: &[Outcome],
+) -> Result<()> {
+    let Some(name) = &options.github_output else { return Ok(()) };
+    let Some(file) = session.context.environment.get("GITHUB_OUTPUT") else {
+        return Err(UserError::invalid("--github-output: there is no $GITHUB_OUTPUT")
+            .help("it is for a step of GitHub Actions")
+            .into());
+    };
+    let mut hashes = RecordHashes::default();
+    let built = jobs.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Built(..)));
+    for (Job { cell, build }, _) in built {
+        let path = record::digest_path(digests, &cell.id, &build.arch);
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        hashes.add(&cell.id, &build.arch, &bytes);
+    }
+    crate::report::github::write_output(file.as_ref(), &[(name.as_str(), hashes.to_string())])
 }
 
 /// Where the records go.

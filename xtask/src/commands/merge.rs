@@ -9,6 +9,7 @@ use crate::base::error::UserError;
 use crate::base::parallel;
 use crate::base::publication::Publication;
 use crate::base::record::DigestRecord;
+use crate::base::record_hashes::RecordHashes;
 use crate::base::ui::columns;
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
@@ -38,6 +39,8 @@ pub struct Options {
     pub builder: Option<String>,
     /// `--digests`.
     pub digests: Option<PathBuf>,
+    /// `--expect-records`.
+    pub expected: Option<RecordHashes>,
     /// `--publications`.
     pub publications: Option<PathBuf>,
     /// `--jobs`.
@@ -59,8 +62,10 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let digests = session.digests(options.digests.as_deref());
     let cells = options.filter.cells(&plan)?;
     // Every cell's records are looked at before any cell is published.
-    let read: Vec<Result<Vec<DigestRecord>>> =
-        cells.iter().map(|cell| records::read_all(&digests, &plan, cell)).collect();
+    let read: Vec<Result<Vec<DigestRecord>>> = cells
+        .iter()
+        .map(|cell| records::read_all(&digests, &plan, cell, options.expected.as_ref()))
+        .collect();
     if options.dry_run {
         return dry_run(session, &plan, options, &cells, read);
     }

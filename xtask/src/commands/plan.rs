@@ -1,10 +1,11 @@
 //! `cargo xtask plan`: what a run would do.
 
 use anyhow::{Context as _, Result};
+use std::fs;
 use std::path::PathBuf;
 
 use crate::base::error::UserError;
-use crate::base::ids::{CellId, Name};
+use crate::base::ids::{CellId, Digest, Name};
 use crate::plan::event::DispatchInputs;
 use crate::plan::filter::Filter;
 use crate::plan::{Plan, current, jobs};
@@ -39,7 +40,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let asked = asked(session, options)?;
     let options = asked.as_ref().unwrap_or(options);
     let plan = match &options.plan.file {
-        Some(file) => Plan::read(&session.typed(file))?,
+        Some(file) => options.plan.read(&session.typed(file))?,
         None => session.current_plan(&options.plan, false)?,
     };
     if let Some(id) = &options.explain {
@@ -106,6 +107,8 @@ fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
     // The jobs of the same run may take this very program.
     if let Some(program) = &session.context.program {
         outputs.push(("xtask".to_owned(), program.display().to_string()));
+        let bytes = fs::read(program).with_context(|| format!("reading {}", program.display()))?;
+        outputs.push(("xtask-sha256".to_owned(), Digest::of(&bytes).hex().to_owned()));
     }
     outputs.extend(jobs::outputs(plan)?);
     match session.context.environment.get("GITHUB_OUTPUT") {

@@ -16,7 +16,7 @@ const MOST: usize = 256;
 /// `images.yml` has a job for each of so many waves.
 pub const WAVES: usize = 3;
 
-/// `fetch/action.yml` downloads at most so many records.
+/// `fetch/action.yml` downloads at most so many records, and the job `build` of `cell.yml` has as many outputs.
 pub const RECORDS: usize = 12;
 
 /// A job that builds: what it is given on the command line, where it runs, what it leaves and takes.
@@ -36,6 +36,9 @@ struct Job {
     allow_failure: bool,
     /// The artifact with the digest records that the job writes.
     record: String,
+    /// The output that says what these records are: its own number in the call, as the jobs of a matrix share their
+    /// outputs. Empty where nothing is merged.
+    output: String,
     /// The artifacts with the records of what it builds upon.
     needs: Vec<String>,
     /// The folders with those records, as lines for `path` of the upload, each excluded by a `!`.
@@ -171,6 +174,7 @@ fn call(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Call> {
         let mut job = job(cells, &builds)?;
         job.needs = artifacts.of(cells, &builds)?;
         job.without = without(cells);
+        job.output = format!("record-{}", include.len());
         artifacts.add(cells, &builds, &job.record);
         job.name = job.arches.replace(',', " ");
         include.push(job);
@@ -233,6 +237,7 @@ fn job(cells: &[&Cell], builds: &[&Build]) -> Result<Job> {
         runner: runner(first, builds)?,
         qemu: builds.len() > 1,
         allow_failure: cells.iter().all(|cell| cell.allow_failure),
+        output: String::new(),
         needs: Vec::new(),
         without: String::new(),
     })

@@ -123,7 +123,7 @@ impl Publisher<'_> {
 
     fn check_build(&self, cell: &Cell, record: &DigestRecord, repository: &Repository) -> Result<()> {
         let held = self.registry.require(repository, &record.digest)?;
-        built_index::check(&held, &cell.id, &record.platform)
+        built_index::check(&held, &self.plan.id, &cell.id, &record.platform)
             .with_context(|| format!("check the record of {}", record.arch))
             .map(drop)
     }

@@ -5,18 +5,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::UserError;
+use crate::base::files;
 use crate::base::record::{self, DigestRecord};
+use crate::base::record_hashes::RecordHashes;
 use crate::plan::{Build, Cell, Plan};
 
-/// Reads the records of a cell, one for each of its builds, in the order of their platforms.
+/// Reads the records of a cell, one for each of its builds, in the order of their platforms. `expected`: what the jobs that
+/// built them said about them.
 ///
 /// # Errors
 /// Missing, extra, damaged, foreign, unpushed or untested records: one error that lists them all.
-pub fn read_all(folder: &Path, plan: &Plan, cell: &Cell) -> Result<Vec<DigestRecord>> {
+pub fn read_all(
+    folder: &Path,
+    plan: &Plan,
+    cell: &Cell,
+    expected: Option<&RecordHashes>,
+) -> Result<Vec<DigestRecord>> {
     let mut problems = extra(folder, cell);
     let mut records = Vec::new();
     for build in &cell.builds {
         let path = record::digest_path(folder, &cell.id, &build.arch);
+        if let (Some(expected), Some(bytes)) = (expected, files::read_optional(&path)?) {
+            let wrong = expected.disagreement(&cell.id, &build.arch, &bytes);
+            problems.extend(wrong.map(|what| format!("{}: {what}", shown(&path))));
+        }
         match record::read::<DigestRecord>(&path) {
             Ok(None) => problems.push(format!("{}: missing", shown(&path))),
             Err(error) => problems.push(format!("{}: {}", shown(&path), cause(&error))),

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::argv::git::ls_remote;
 use crate::base::error::UserError;
-use crate::base::ids::{CellId, Name, Repository};
+use crate::base::ids::{CellId, Digest, Name, Repository};
 use crate::base::parallel;
 use crate::matrix::Matrix;
 use crate::plan::event::{self, Event};
@@ -48,6 +48,8 @@ impl FromStr for To {
 pub struct PlanOptions {
     /// `--plan FILE`.
     pub file: Option<PathBuf>,
+    /// `--expect-plan`.
+    pub expect: Option<Digest>,
     /// `--to`.
     pub to: Option<To>,
     /// `--fresh`.
@@ -60,6 +62,26 @@ pub struct PlanOptions {
     pub event: Option<String>,
     /// A new plan does not become the current one: nothing is built by it, and builds of the current one stay good.
     pub ephemeral: bool,
+}
+
+impl PlanOptions {
+    /// The plan of a file, which has to be the one that is expected.
+    ///
+    /// # Errors
+    /// If it cannot be read, or if it is another plan.
+    pub fn read(&self, file: &Path) -> Result<Plan> {
+        let plan = Plan::read(file)?;
+        match &self.expect {
+            Some(expected) if *expected != plan.id => Err(UserError::invalid(format!(
+                "use the plan {}: its id is {}, expected {expected}",
+                file.display(),
+                plan.id
+            ))
+            .help("the file was replaced after the plan was made: do not trust this run, and start a new one")
+            .into()),
+            _ => Ok(plan),
+        }
+    }
 }
 
 /// The times of a plan.
@@ -93,7 +115,7 @@ impl Session {
     }
 
     fn plan_of_file(&self, file: &Path, options: &PlanOptions) -> Result<Plan> {
-        let plan = Plan::read(file)?;
+        let plan = options.read(file)?;
         let kind = plan.destination.kind;
         let refuse = |why: String, help: &str| {
             Err(UserError::invalid(format!("use the plan {}: {why}", file.display())).help(help).into())

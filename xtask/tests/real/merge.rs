@@ -120,6 +120,47 @@ pub fn wrong_records(checkout: &Checkout) {
     prepared(checkout);
 }
 
+/// Two jobs build, each says what its record is, and a third one replaces a record on the way to the merge.
+pub fn record_hashes(checkout: &Checkout) {
+    checkout.xtask(&["plan", "--fresh"]).ok();
+    let outputs = checkout.root.join("target/outputs");
+    let _ = fs::remove_file(&outputs);
+    for (arch, number) in [("amd64", "record-0"), ("arm64", "record-1")] {
+        let build = ["build", "--cell", "php-base", "--emulate", "--arch", arch, "--github-output", number];
+        run(checkout.command(&build).env("GITHUB_OUTPUT", &outputs)).ok();
+    }
+    let text = fs::read_to_string(&outputs).unwrap();
+    let said: Vec<&str> = text.lines().map(|line| line.split_once('=').unwrap().1).collect();
+    let hashes = format!("{},,", said.join(","));
+    let merge = |hashes: &str| checkout.xtask(&["merge", "--cell", "php-base", "--expect-records", hashes]);
+    // Another build of the same plan, cell and architecture: nothing in it is wrong but who made it.
+    let path = checkout.record("php-base", "arm64");
+    let before = fs::read(&path).unwrap();
+    checkout.xtask(&["build", "--cell", "php-base", "--emulate", "--arch", "arm64"]).ok();
+    let state = || registry::tags(&checkout.registry(), "php-base");
+    let tags = state();
+    merge(&hashes).fails(2, &["php-base/arm64.json: it was replaced", "nothing was pushed"]);
+    fs::write(&path, before).unwrap();
+    merge(said[0]).fails(2, &["php-base/arm64.json: --expect-records does not name it"]);
+    merge("").fails(2, &["php-base/amd64.json: --expect-records does not name it"]);
+    merge("php-base/arm64").fails(2, &["expected CELL/ARCH=sha256:"]);
+    // A record whose digest was pushed for another plan, in the place of this one's.
+    let mut record = checkout.read_record("php-base", "arm64");
+    let own = record["plan"].clone();
+    let ours = fs::read(&path).unwrap();
+    checkout.xtask(&["plan", "--fresh"]).ok();
+    checkout.xtask(&["build", "--cell", "php-base", "--emulate"]).ok();
+    let plan = checkout.plan()["id"].clone();
+    assert_ne!(own, plan);
+    record["plan"] = plan;
+    fs::write(&path, serde_json::to_vec(&record).unwrap()).unwrap();
+    let foreign = format!("was built for the plan {}", own.as_str().unwrap());
+    checkout.xtask(&["merge", "--cell", "php-base"]).fails(1, &[&foreign]);
+    assert_eq!(state(), tags);
+    fs::write(&path, ours).unwrap();
+    prepared(checkout);
+}
+
 /// SIGKILL after every call of a tool that merge makes, and once more from the beginning. `publications_survive_faults`
 /// kills it at each tag that it sets, `benches/faults.rs` at every request.
 pub fn killed(checkout: &Checkout) {

@@ -1,8 +1,8 @@
 //! The workflow files themselves, run on this machine by act, in host mode, against the local stack.
 //!
-//! Actions that need GitHub are replaced by the stand-ins in `actions/`; the files are not changed. act accepts some
-//! things that GitHub refuses and stops at the first failed call, so a stricter interpreter may be named by `WFRUN`: then
-//! the cases that fail are run by it. Its command line is that of `tell` below.
+//! Actions that need GitHub are replaced by the stand-ins in `actions/`; the files are not changed but for one option that
+//! act cannot serve. act accepts some things that GitHub refuses and stops at the first failed call, so a stricter
+//! interpreter may be named by `WFRUN`: then the cases that fail are run by it. Its command line is that of `tell` below.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -65,7 +65,17 @@ impl<'c> Clone<'c> {
         command
     }
 
+    /// act keeps what one job of a matrix has set as outputs, and forgets those of the others: the hashes of records are
+    /// given to `merge` by the strict interpreter only, and in `records_are_what_their_jobs_said`.
+    fn forget_record_hashes(&self) {
+        let (path, option) = (".github/workflows/cell.yml", " --expect-records \"$RECORDS\"");
+        if fs::read_to_string(self.root.join(path)).unwrap().contains(option) {
+            self.edit(path, option, "");
+        }
+    }
+
     fn act(&self, event: &str, payload: &Value) -> Done {
+        self.forget_record_hashes();
         let file = self.stand_ins.join("event.json");
         fs::write(&file, payload.to_string()).unwrap();
         let mut command = self.command(&self.checkout.root.join("target/tools/bin/act"));
@@ -260,6 +270,65 @@ pub fn dispatch(checkout: &Checkout) {
     assert_eq!(clone.publication("hello-php.release.pinned")["version"], "1.3.9");
     assert_eq!(latest(), before, "a version that was typed is no release");
 }
+
+/// A job of the run that puts other artifacts in the place of these, between the builds and the merge.
+fn attack(clone: &Clone, artifact: &str, change: &str) {
+    let cell = ".github/workflows/cell.yml";
+    let job = format!(
+        r#"  attack:
+    needs: build
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1
+        with:
+          name: {artifact}
+          path: replaced
+      - run: {change}
+      - uses: actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0
+        with:
+          name: {artifact}
+          path: replaced
+          overwrite: true
+
+  merge:
+"#
+    );
+    clone.edit(cell, "  merge:\n", &job);
+    clone.edit(cell, "    needs: build\n    runs-on: ${{", "    needs: [build, attack]\n    runs-on: ${{");
+    fs::write(clone.root.join("matrix.toml"), ONE_CELL).unwrap();
+    git(&clone.root, &["commit", "--quiet", "--all", "--message", "change"]);
+}
+
+/// Each artifact that one job hands to another is replaced by a third one: the merge, which may sign, refuses it.
+pub fn replaced(checkout: &Checkout) {
+    let forge = "python3 -c \"import hashlib,json;p=json.load(open('replaced/plan.json'));p['created']='2026-01-02T03:04:05Z';p['id']='sha256:'+hashlib.sha256().hexdigest();p['id']='sha256:'+hashlib.sha256(json.dumps(p,separators=(',',':'),ensure_ascii=False).encode()).hexdigest();json.dump(p,open('replaced/plan.json','w'))\"";
+    let program = "printf '%s\\n' '#!/bin/sh' 'echo the evil program runs' >replaced/xtask";
+    for (artifact, change, words) in [
+        ("plan", forge, "the file was replaced after the plan was made"),
+        ("xtask", program, "target/handed/bin/xtask: FAILED"),
+    ] {
+        let clone = Clone::new(checkout, &format!("replaced-{artifact}"));
+        attack(&clone, artifact, change);
+        let before = registry::tags(&checkout.registry(), "php-base");
+        let done = clone.act("push", &payload(json!({})));
+        assert_ne!(done.code, Some(0), "{}", done.all());
+        assert!(done.all().contains(words), "{artifact}: {}", done.all());
+        assert!(!done.all().contains("the evil program runs\n"), "{}", done.all());
+        assert_eq!(registry::tags(&checkout.registry(), "php-base"), before, "{artifact}");
+    }
+    let clone = Clone::new(checkout, "replaced-record");
+    attack(&clone, "record@php-base@amd64", "sed -i 's/\"size\":./\"size\":1/' replaced/php-base/amd64.json");
+    let Some((done, jobs)) = clone.tell("push", &payload(json!({}))) else { return };
+    assert_eq!(jobs.get("php-base / merge").map(String::as_str), Some("failure"), "{}", done.all());
+    assert!(done.all().contains("php-base/amd64.json: it was replaced"), "{}", done.all());
+}
+
+const ONE_CELL: &str = r#"
+version = 1
+publish.repositories = ["ghcr.io/acme"]
+platforms.amd64 = { platform = "linux/amd64", runner = "ubuntu-24.04" }
+images.php-base = { context = "images/php-base", ref = { value = "8.2.7" }, tags = ["{version}"], build-args = { PHP_BASE_VERSION = "{version}" } }
+"#;
 
 const NOTHING_FOR_PULL_REQUESTS: &str = r#"
 version = 1
