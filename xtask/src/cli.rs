@@ -42,6 +42,10 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Move a cell's tags back to what they held before its last publication.
     Rollback(Rollback),
+    /// Keep a cell's tags where they are: merge leaves them alone until they are released.
+    Hold(Hold),
+    /// Let the tags of a held cell move again.
+    Release(Release),
     /// Show what a run built and published; fail if something of its plan is missing.
     Report(Report),
     /// Print a policy by which a Kubernetes cluster admits these images only as they are signed.
@@ -241,9 +245,36 @@ pub(crate) struct Rollback {
     /// Print the commands instead of running them.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Leave the tags free: the next merge moves them forward again.
+    #[arg(long)]
+    pub(crate) no_hold: bool,
     /// Read the publication records from here, where the registry has none [default: target/xtask/publications].
     #[arg(long, value_name = "DIR")]
     pub(crate) publications: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    /// The cell, e.g. app.tag.pinned.
+    #[arg(value_name = "CELL")]
+    pub(crate) cell: CellId,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Why; merge and report repeat it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Let the tags move again from then on: 2026-12-24T08:00:00Z [default: until they are released].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Release {
+    /// The cell, e.g. app.tag.pinned.
+    #[arg(value_name = "CELL")]
+    pub(crate) cell: CellId,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
 }
 
 #[derive(Debug, Args)]
@@ -320,6 +351,12 @@ fn track_version(text: &str) -> Result<(Name, String)> {
         let valid = !version.is_empty() && !version.contains(char::is_whitespace);
         valid.then_some((track, version)).ok_or_else(|| UserError::invalid("expected TRACK=VERSION").into())
     })
+}
+
+fn time(text: &str) -> Result<String, String> {
+    let time =
+        humantime::parse_rfc3339(text).map_err(|_| "expected a time in UTC, e.g. 2026-12-24T08:00:00Z")?;
+    Ok(humantime::format_rfc3339_seconds(time).to_string())
 }
 
 fn age(text: &str) -> Result<Duration, String> {

@@ -12,7 +12,8 @@ use xtask::base::context::{Context, Layout};
 use xtask::base::error;
 use xtask::base::ui::Ui;
 use xtask::commands::{
-    build, ci, doctor, gc, local, merge, plan, policy, quickstart, report, rollback, schema, verify,
+    build, ci, doctor, gc, hold, local, merge, plan, policy, quickstart, release, report, rollback, schema,
+    verify,
 };
 use xtask::run::{Runner, Signals};
 use xtask::session::Session;
@@ -69,6 +70,8 @@ fn dispatch(session: &Session, command: cli::Command) -> Result<()> {
         cli::Command::Merge(args) => merge::run(session, &args.options()?),
         cli::Command::Verify(args) => verify::run(session, &args.options()?),
         cli::Command::Rollback(args) => rollback::run(session, &args.options()?),
+        cli::Command::Hold(args) => hold::run(session, &args.options()?),
+        cli::Command::Release(args) => release::run(session, &args.options()?),
         cli::Command::Policy(args) => policy::run(session, &args.into()),
         cli::Command::Gc(args) => gc::run(session, &args.into()),
         cli::Command::Report(args) => report::run(session, &args.options()?),

@@ -7,11 +7,14 @@ use xtask::base::error::UserError;
 use xtask::base::identity;
 use xtask::base::ids::Name;
 use xtask::base::patterns::anchored;
-use xtask::commands::{build, gc, local, merge, plan, policy, report, rollback, verify};
+use xtask::commands::{build, gc, hold, local, merge, plan, policy, release, report, rollback, verify};
 use xtask::plan::filter::Filter;
+use xtask::publish::holding::Terms;
 use xtask::session::planning::PlanOptions;
 
-use crate::cli::{Build, CellArgs, Gc, Local, Merge, Plan, PlanArgs, Policy, Report, Rollback, Verify};
+use crate::cli::{
+    Build, CellArgs, Gc, Hold, Local, Merge, Plan, PlanArgs, Policy, Release, Report, Rollback, Verify,
+};
 
 impl PlanArgs {
     fn options(self) -> Result<PlanOptions> {
@@ -109,9 +112,25 @@ impl Verify {
 
 impl Rollback {
     pub(crate) fn options(self) -> Result<rollback::Options> {
-        let Self { cell, plan, dry_run, publications } = self;
+        let Self { cell, plan, dry_run, no_hold, publications } = self;
         let plan = PlanOptions { ephemeral: true, ..plan.options()? };
-        Ok(rollback::Options { plan, cell, dry_run, publications })
+        Ok(rollback::Options { plan, cell, dry_run, no_hold, publications })
+    }
+}
+
+impl Hold {
+    pub(crate) fn options(self) -> Result<hold::Options> {
+        let Self { cell, plan, reason, until } = self;
+        let plan = PlanOptions { ephemeral: true, ..plan.options()? };
+        Ok(hold::Options { plan, cell, terms: Terms { reason, until } })
+    }
+}
+
+impl Release {
+    pub(crate) fn options(self) -> Result<release::Options> {
+        let Self { cell, plan } = self;
+        let plan = PlanOptions { ephemeral: true, ..plan.options()? };
+        Ok(release::Options { plan, cell })
     }
 }
 

@@ -435,7 +435,7 @@ fn ranks(ages: &[Age], floating: bool) -> Vec<u8> {
         let candidate =
             Candidate { cell: &cell, digest: &digests[other], age: &ages[other], allow_downgrade: false };
         let holder = Holder::Publication(ages[held].clone());
-        let state = TagState { digest: digests[held].clone(), holder };
+        let state = TagState { digest: digests[held].clone(), holder, hold: None };
         TagRules { tags: &tags, candidate }.before(0, Some(&state)) == Standing::Newer
     };
     let rank = |one: usize| (0..ages.len()).filter(|other| is_newer(one, *other)).count();

@@ -37,6 +37,9 @@ pub struct Publication {
     pub children: Vec<Child>,
     /// The tags that hold the digest, repository after repository, in the order in which they are set.
     pub tags: Vec<PublishedTag>,
+    /// The tags that stay where they are because the cell is held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldTag>,
     /// How it is signed.
     pub signature: SignatureFacts,
     /// RFC 3339, UTC.
@@ -119,6 +122,18 @@ pub struct PublishedTag {
     pub name: Tag,
     /// Its digest before this publication; none if it was new.
     pub moved_from: Option<Digest>,
+}
+
+/// A tag that a hold keeps where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldTag {
+    /// The repository.
+    pub repository: Repository,
+    /// The tag.
+    pub name: Tag,
+    /// Since when, why, until when: a sentence.
+    pub why: String,
 }
 
 /// The facts that a consumer can check.
@@ -216,6 +231,7 @@ impl PublicationClaim {
             digest: self.digest,
             children: self.children,
             tags,
+            held: Vec::new(),
             signature: self.signature,
             published: self.published,
         }

@@ -92,6 +92,8 @@ fn publish(
         buildx: &buildx,
         public_key: signing.as_ref().and_then(|signing| signing.public_key(&session.layout)),
         records: signing.map(|signing| AttestationStore::new(signing, registry.clone(), &session.layout)),
+        root: session.layout.root.clone(),
+        environment: session.context.environment.clone(),
         registry,
         runner: session.runner.clone(),
         ui: session.ui,
@@ -152,6 +154,8 @@ fn dry_run(
     );
     session.ui.note("a digest of zeros stands for that of the index, which the registry's answer decides");
     let preview = Preview {
+        plan,
+        root: &session.layout.root,
         buildx: &buildx,
         signing: signer.as_ref().map(|signer| (&cosign, signer)),
         scratch: session.layout.logs(),

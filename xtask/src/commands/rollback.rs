@@ -3,13 +3,15 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
-use crate::base::ids::CellId;
+use crate::base::error::UserError;
+use crate::base::ids::{CellId, Digest, Repository, Tag};
 use crate::base::publication;
 use crate::base::ui::columns;
 use crate::plan::filter::Filter;
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::holding::{Holding, Terms};
 use crate::publish::pinned_index;
-use crate::publish::rollback::Rollback;
+use crate::publish::rollback::{Return, Rollback};
 use crate::publish::signing::Signing;
 use crate::session::Session;
 use crate::session::planning::PlanOptions;
@@ -23,6 +25,8 @@ pub struct Options {
     pub cell: CellId,
     /// `--dry-run`.
     pub dry_run: bool,
+    /// `--no-hold`.
+    pub no_hold: bool,
     /// `--publications`.
     pub publications: Option<PathBuf>,
 }
@@ -61,6 +65,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         return Ok(());
     }
     let mut rows = vec![["REFERENCE", "NOW", "WAS"].map(str::to_owned).to_vec()];
+    if !options.no_hold {
+        hold(session, &rollback, &returns)?;
+    }
     for (repository, back) in &returns {
         rollback.run(repository, back)?;
         rows.extend(back.moves().map(|(tag, digest)| {
@@ -73,5 +80,33 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             .with_context(|| format!("removing {}", rollback.local.display()))?;
     }
     session.ui.out(columns(&rows));
+    Ok(())
+}
+
+/// Before a tag moves: what it goes back to says that it stays there, or the next merge would move it forward again.
+fn hold(session: &Session, rollback: &Rollback<'_>, returns: &[(&Repository, Return)]) -> Result<()> {
+    let Some(records) = &rollback.records else {
+        session
+            .ui
+            .warn("nothing is signed, so nothing can hold the tags: the next merge moves them forward again");
+        return Ok(());
+    };
+    let (cell, registry, clock) = (rollback.cell, &rollback.registry, rollback.clock);
+    let holding = Holding { cell, registry, records, clock, runner: &rollback.runner, ui: rollback.ui };
+    for (repository, back) in returns {
+        let tags: Vec<(Tag, Digest)> = back.moves().map(|(tag, to)| (tag.clone(), to.clone())).collect();
+        let terms = Terms { reason: format!("rolled back from {}", back.from.short()), until: None };
+        holding.state(repository, &tags, true, &terms).map_err(|error| {
+            error.context(
+                UserError::failed("hold the tags where they go back to; no tag has moved").help(
+                    "--no-hold goes back all the same; the next merge then moves the tags forward again",
+                ),
+            )
+        })?;
+    }
+    session.ui.note(format!(
+        "{} is held: merge leaves these tags alone until `cargo xtask release {}`",
+        cell.id, cell.id
+    ));
     Ok(())
 }

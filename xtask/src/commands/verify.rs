@@ -144,6 +144,10 @@ impl Report {
                     vec![format!("  {}", one.platform), one.digest.to_string(), one.attested()]
                 };
                 rows.extend(found.platforms.iter().map(row));
+                let by = |publisher: &String| {
+                    vec!["  index".to_owned(), String::new(), format!("SLSA v1, published by {publisher}")]
+                };
+                rows.extend(found.publisher.iter().map(by));
             }
         }
         session.ui.out(columns(&rows));

@@ -22,6 +22,8 @@ pub struct Matrix {
     pub publish_refs: Option<Vec<RefPattern>>,
     /// `publish.when`: the runs that publish; every one if empty.
     pub publish_when: Vec<Condition>,
+    /// `publish.gate`: commands that judge each index before it is tagged: see [`crate::base::gates`].
+    pub gates: Vec<Vec<String>>,
     /// `[sign]`.
     pub sign: SignSection,
     /// `[platforms]`.

@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::base::gates;
 use crate::base::git_refs::RefPattern;
 use crate::base::identity;
 use crate::base::ids::{Name, Repository};
@@ -67,12 +68,13 @@ fn sections(source: &Source, root: &Table<'_>, errors: &Errors<'_>) -> Matrix {
             errors.affects_cells(|| errors.missing(diagnostic));
         }
     }
-    let Publish { repositories, refs, when } = publish(root, errors);
+    let Publish { repositories, refs, when, gates } = publish(root, errors);
     Matrix {
         source: source.clone(),
         repositories,
         publish_refs: refs,
         publish_when: when,
+        gates,
         sign: sign(root, errors),
         platforms,
         tracks,
@@ -116,6 +118,7 @@ struct Publish {
     repositories: Vec<Repository>,
     refs: Option<Vec<RefPattern>>,
     when: Vec<Condition>,
+    gates: Vec<Vec<String>>,
 }
 
 fn publish(root: &Table<'_>, errors: &Errors<'_>) -> Publish {
@@ -155,8 +158,40 @@ fn publish(root: &Table<'_>, errors: &Errors<'_>) -> Publish {
         let message = "`when` of [publish] is about the whole run: `default-branch` or events";
         errors.add(Diagnostic::new(value.span(), message));
     }
+    let gates = gates(&table, errors);
     table.finish();
-    Publish { repositories, refs, when }
+    Publish { repositories, refs, when, gates }
+}
+
+/// Commands, each a list of words.
+fn gates(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Vec<String>> {
+    let one = |value: &Spanned<DeValue<'_>>| {
+        let words: Vec<Spanned<&str>> = match value.get_ref().as_array() {
+            Some(list) if !list.is_empty() => list
+                .iter()
+                .filter_map(|word| Some(Spanned::new(word.span(), word.get_ref().as_str()?)))
+                .collect(),
+            _ => Vec::new(),
+        };
+        if words.len() != value.get_ref().as_array().map_or(1, |list| list.len()) || words.is_empty() {
+            let message = "a gate is a command as a list of words";
+            errors.add(
+                Diagnostic::new(value.span(), message)
+                    .help("e.g. gate = [[\"trivy\", \"image\", \"--exit-code\", \"1\", \"{reference}\"]]"),
+            );
+        }
+        for word in &words {
+            if let Err(what) = gates::expand(word.get_ref(), |_| String::new()) {
+                let known = gates::PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(" ");
+                errors.add(
+                    Diagnostic::new(word.span(), format!("`{what}` is nothing that a gate can be told"))
+                        .help(format!("there are {known}; a brace of its own is written twice")),
+                );
+            }
+        }
+        words.into_iter().map(|word| (*word.get_ref()).to_owned()).collect()
+    };
+    table.array("gate").unwrap_or_default().into_iter().map(one).collect()
 }
 
 fn sign(root: &Table<'_>, errors: &Errors<'_>) -> SignSection {

@@ -49,6 +49,9 @@ pub struct Plan {
     pub destination: Destination,
     /// How they are signed.
     pub sign: SigningMethod,
+    /// Commands that judge each index before it is tagged: see [`crate::base::gates`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Vec<String>>,
     /// Whether the run pushes at all. A pull request never does.
     pub push: bool,
     /// The refs of other repositories that were chosen, by the address that `matrix.toml` gives.

@@ -7,6 +7,7 @@
 //! tool) that does not say. Then it has to verify one; anything else is tried again, and is an error if it stays so.
 
 use anyhow::Result;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 use crate::argv::Argv;
@@ -17,7 +18,7 @@ use crate::base::files;
 use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::publication::PublicationClaim;
 use crate::publish::signing::Signing;
-use crate::publish::statements::{KIND, parse};
+use crate::publish::statements::{KIND, claims, predicates};
 use crate::registry::Registry;
 use crate::run::{Output, retry};
 
@@ -43,9 +44,43 @@ impl AttestationStore {
     /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
     ///
     /// # Errors
-    /// If the registry or cosign cannot tell, or if what is attached was not signed by whom we trust.
+    /// As [`AttestationStore::stated`].
     pub fn read(&self, repository: &Repository, digest: &Digest) -> Result<Vec<PublicationClaim>> {
-        let expected = self.count(repository, digest)?;
+        let mut records = claims(self.stated(repository, digest, KIND)?);
+        records.retain(|record| record.digest == *digest);
+        Ok(records)
+    }
+
+    /// What is stated about a digest in statements of a type, by whom we trust.
+    ///
+    /// # Errors
+    /// If the registry or cosign cannot tell, or if what is attached was not signed by whom we trust.
+    pub fn stated(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<Vec<Value>> {
+        self.read_all(repository, digest, kind, |attached| attached)
+    }
+
+    /// The same where others may have attached statements of that type too, as GitHub does: one that verifies is enough.
+    ///
+    /// # Errors
+    /// If none of those that are attached verifies.
+    pub fn stated_among_others(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        kind: &str,
+    ) -> Result<Vec<Value>> {
+        self.read_all(repository, digest, kind, |attached| attached.min(1))
+    }
+
+    /// `demanded`: how many have to verify of those that are attached.
+    fn read_all(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        kind: &str,
+        demanded: impl Fn(usize) -> usize,
+    ) -> Result<Vec<Value>> {
+        let expected = demanded(self.count(repository, digest, kind)?);
         if expected == 0 {
             return Ok(Vec::new());
         }
@@ -55,7 +90,7 @@ impl AttestationStore {
         let purpose = format!("read the records of {}", repository.at(digest));
         let mut tries = retry::Tries::new(runner, *ui);
         let (statements, refused) = loop {
-            let (statements, refused) = self.verified(repository, digest, expected)?;
+            let (statements, refused) = self.verified(repository, digest, kind, expected)?;
             let whole = statements.len() >= expected;
             if whole || !tries.again(&purpose, "a record that the registry shows was not read", None)? {
                 break (statements, refused);
@@ -75,8 +110,7 @@ impl AttestationStore {
                     .into());
             }
         }
-        let records = parse(statements.iter().map(String::as_str));
-        Ok(records.into_iter().filter(|record| record.digest == *digest).collect())
+        Ok(predicates(statements.iter().map(String::as_str), kind))
     }
 
     /// The statements that verify, as cosign prints them, and why it refused if there is none.
@@ -84,15 +118,16 @@ impl AttestationStore {
         &self,
         repository: &Repository,
         digest: &Digest,
+        kind: &str,
         expected: usize,
     ) -> Result<(Vec<String>, Option<UserError>)> {
         let (mut statements, mut refused) = (Vec::new(), None);
         if let Some(signer) = self.signing.likely() {
-            refused = self.ask(repository, digest, signer, &mut statements)?.or(refused);
+            refused = self.ask(repository, digest, kind, signer, &mut statements)?.or(refused);
         }
         if statements.len() < expected {
             for signer in self.signing.others(repository, digest)? {
-                refused = self.ask(repository, digest, &signer, &mut statements)?.or(refused);
+                refused = self.ask(repository, digest, kind, &signer, &mut statements)?.or(refused);
             }
         }
         Ok((statements, refused))
@@ -103,10 +138,11 @@ impl AttestationStore {
         &self,
         repository: &Repository,
         digest: &Digest,
+        kind: &str,
         signer: &Signer,
         statements: &mut Vec<String>,
     ) -> Result<Option<UserError>> {
-        let argv = self.signing.cosign.attestations(signer, repository, digest, KIND);
+        let argv = self.signing.cosign.attestations(signer, repository, digest, kind);
         let finished = self.signing.runner.run(&argv, Output::Capture)?;
         if !finished.success() {
             return Ok(Some(finished.fault(&argv)));
@@ -132,11 +168,11 @@ impl AttestationStore {
         Ok(earlier.pop())
     }
 
-    /// How many things are attached to an index that can be a record.
-    fn count(&self, repository: &Repository, digest: &Digest) -> Result<usize> {
+    /// How many things are attached to a digest that can be a statement of a type.
+    fn count(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<usize> {
         let mut count = 0;
         for attachment in self.registry.attached(repository, digest)? {
-            count += usize::from(self.registry.may_state(repository, &attachment, KIND)?);
+            count += usize::from(self.registry.may_state(repository, &attachment, kind)?);
         }
         Ok(count)
     }
@@ -144,15 +180,34 @@ impl AttestationStore {
     /// Attaches a record to its index.
     ///
     /// # Errors
-    /// If it cannot be written or signed.
+    /// As [`AttestationStore::attach`].
     pub fn write(&self, repository: &Repository, claim: &PublicationClaim) -> Result<()> {
-        // Of this process and repository alone: another merge of the cell may be at work in the same checkout.
-        let name = Digest::of(format!("{repository} {}", std::process::id()).as_bytes());
-        let file = file(&self.scratch, &claim.cell, name.short().trim_start_matches("sha256:"));
-        files::write_json(&file, claim)?;
+        self.attach(repository, &claim.digest, KIND, &claim.cell, &serde_json::to_value(claim)?)
+    }
+
+    /// Attaches a statement to a digest.
+    ///
+    /// # Errors
+    /// If it cannot be written or signed.
+    pub fn attach(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        kind: &str,
+        cell: &CellId,
+        predicate: &Value,
+    ) -> Result<()> {
+        // Of this process, repository and type alone: another merge of the cell may be at work in the same checkout.
+        let name = Digest::of(format!("{repository} {kind} {}", std::process::id()).as_bytes());
+        let file = file(&self.scratch, cell, name.short().trim_start_matches("sha256:"));
+        files::write_json(&file, predicate)?;
         let Signing { cosign, signer, .. } = &self.signing;
-        let argv = cosign.attest(signer, repository, &claim.digest, KIND, &file);
-        let done = self.insist(repository, claim, &argv);
+        let argv = cosign.attest(signer, repository, digest, kind, &file);
+        let is_there = || {
+            let stated = self.stated_among_others(repository, digest, kind)?;
+            Ok(stated.iter().any(|stated| stated == predicate))
+        };
+        let done = self.insist(&argv, is_there);
         // What remains of it is in the registry, or will be written anew.
         let _ = std::fs::remove_file(&file);
         done
@@ -160,11 +215,11 @@ impl AttestationStore {
 
     /// Attaches until it can be read. Where the registry has no referrers API, all that is attached to a digest is one
     /// list that is read, changed and written: of two writers at once one is lost.
-    fn insist(&self, repository: &Repository, claim: &PublicationClaim, argv: &Argv) -> Result<()> {
+    fn insist(&self, argv: &Argv, is_there: impl Fn() -> Result<bool>) -> Result<()> {
         let Signing { runner, ui, .. } = &self.signing;
         for _ in 0..ATTEMPTS {
             retry::check(runner, *ui, argv)?;
-            if self.read(repository, &claim.digest)?.contains(claim) {
+            if is_there()? {
                 return Ok(());
             }
             ui.note(format!("{}: what was attached is not there; trying again", argv.purpose));

@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::context::Clock;
 use crate::base::error::UserError;
-use crate::base::ids::{Digest, Repository, Tag};
+use crate::base::hold::{self, Hold};
+use crate::base::ids::{CellId, Digest, Repository, Tag};
 use crate::base::publication::PublicationClaim;
 use crate::base::ui::Ui;
 use crate::plan::resolve::{
@@ -33,6 +34,8 @@ pub struct Holders<'a> {
     pub records: Option<&'a AttestationStore>,
     /// `--replace-untrusted`: what cannot be verified counts as older.
     pub replace_untrusted: bool,
+    /// The cell whose holds count; none to move tags in spite of them.
+    pub held_for: Option<&'a CellId>,
     /// Tells which times lie in the future.
     pub clock: Clock,
     /// Waits before it looks again.
@@ -42,12 +45,23 @@ pub struct Holders<'a> {
     /// The records that were read. Another publication attaches its record before it sets its first tag, so what was
     /// found once is enough.
     known: Mutex<Vec<(Digest, Vec<PublicationClaim>)>>,
+    /// The holds that were found, and where there is none.
+    holds: Mutex<Vec<(Digest, Option<String>)>>,
 }
 
 impl<'a> Holders<'a> {
     /// Of a repository whose records are read from `records`.
     pub fn new(records: Option<&'a AttestationStore>, clock: Clock, runner: &'a Runner, ui: Ui) -> Self {
-        Self { records, replace_untrusted: false, clock, runner, ui, known: Mutex::default() }
+        Self {
+            records,
+            replace_untrusted: false,
+            held_for: None,
+            clock,
+            runner,
+            ui,
+            known: Mutex::default(),
+            holds: Mutex::default(),
+        }
     }
 
     /// What a tag that holds this is.
@@ -63,7 +77,26 @@ impl<'a> Holders<'a> {
             }
             Err(error) => return Err(error),
         };
-        Ok(TagState { digest: held.digest.clone(), holder })
+        let hold = match &holder {
+            Holder::Publication(_) => self.hold(repository, &held.digest)?,
+            Holder::Other(_) => None,
+        };
+        Ok(TagState { digest: held.digest.clone(), holder, hold })
+    }
+
+    /// Why tags stay at a digest.
+    fn hold(&self, repository: &Repository, digest: &Digest) -> Result<Option<String>> {
+        let (Some(cell), Some(records)) = (self.held_for, self.records) else { return Ok(None) };
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, hold)) = holds.iter().find(|(known, _)| known == digest) {
+            return Ok(hold.clone());
+        }
+        let stated = records.stated(repository, digest, hold::KIND)?;
+        let all: Vec<Hold> = stated.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
+        let hold = Hold::active(&all, cell, repository, self.clock.now());
+        let hold = hold.map(|hold| hold.described());
+        holds.push((digest.clone(), hold.clone()));
+        Ok(hold)
     }
 
     /// The age of the publication that claims the tag, else why there is none.

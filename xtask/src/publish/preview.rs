@@ -1,14 +1,16 @@
 //! What `merge --dry-run` prints: the commands of every step, in the order in which they would run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::base::ids::{Digest, Repository};
 use crate::base::record::DigestRecord;
-use crate::plan::Cell;
+use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store;
+use crate::publish::gates;
 use crate::publish::pinned_index;
+use crate::publish::provenance;
 use crate::publish::publisher::join;
 use crate::publish::statements::KIND;
 use crate::publish::steps::{CellStep, Step, steps};
@@ -16,6 +18,10 @@ use crate::registry::Registry;
 
 /// What the commands are made of. Nothing is asked, so a digest of zeros stands for that of the index.
 pub(crate) struct Preview<'a> {
+    /// The plan.
+    pub(crate) plan: &'a Plan,
+    /// The folder of `matrix.toml`.
+    pub(crate) root: &'a Path,
     /// Joins the architectures.
     pub(crate) buildx: &'a Buildx,
     /// Signs; none if the matrix says that images are not signed.
@@ -29,7 +35,7 @@ impl Preview<'_> {
     pub(crate) fn lines(&self, cell: &Cell, records: &[DigestRecord]) -> Vec<String> {
         let mut lines = Vec::new();
         let mut last = None;
-        for one in steps(cell, records, self.signing.is_some()) {
+        for one in steps(cell, records, &self.plan.gates, self.signing.is_some()) {
             let place = (one.repository, one.step.kind());
             if last.replace(place) != Some(place) {
                 let at = one.repository.map(|repository| format!(" in {repository}")).unwrap_or_default();
@@ -52,6 +58,14 @@ impl Preview<'_> {
                 vec![join.dry_run(self.buildx).to_string(), push]
             }
             Step::Sign => self.signed(|cosign, signer| cosign.sign(signer, repository, &index).to_string()),
+            Step::AttachProvenance => self.signed(|cosign, signer| {
+                let file = attestation_store::file(&self.scratch, &cell.id, "provenance");
+                cosign.attest(signer, repository, &index, provenance::KIND, &file).to_string()
+            }),
+            Step::PassGate(words) => {
+                let argv = gates::command(self.root, words, cell, repository, &index);
+                vec![argv.map_or_else(|error| error.to_string(), |argv| argv.to_string())]
+            }
             Step::Verify => self.signed(|cosign, signer| {
                 cosign.verify(signer, repository, std::slice::from_ref(&index)).to_string()
             }),

@@ -7,7 +7,7 @@ use crate::argv::Argv;
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::Signer;
 use crate::argv::imagetools::Join;
-use crate::base::context::Clock;
+use crate::base::context::{Clock, Environment};
 use crate::base::error::{self, UserError};
 use crate::base::files;
 use crate::base::ids::Repository;
@@ -17,9 +17,11 @@ use crate::base::ui::Ui;
 use crate::build::built_index;
 use crate::plan::{Cell, Pair, Plan, PlannedTag, SigningMethod};
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::gates;
 use crate::publish::holders::{self, Holders};
 use crate::publish::index;
 use crate::publish::pinned_index::PinnedIndex;
+use crate::publish::provenance;
 use crate::publish::repository_tags::RepositoryTags;
 use crate::publish::signing::Signing;
 use crate::publish::steps::{Step, steps};
@@ -45,6 +47,10 @@ pub(crate) struct Publisher<'a> {
     pub(crate) ui: Ui,
     /// Says when it was published.
     pub(crate) clock: Clock,
+    /// The folder of `matrix.toml`.
+    pub(crate) root: PathBuf,
+    /// Says which run it is.
+    pub(crate) environment: Environment,
     /// Where records are attached; nowhere if nothing is signed.
     pub(crate) records: Option<AttestationStore>,
     /// Where the publication records go.
@@ -78,7 +84,7 @@ impl Publisher<'_> {
     /// If it is not published wholly. What is done is in the record all the same.
     pub(crate) fn cell(&self, cell: &Cell, records: &[DigestRecord]) -> Result<Publication> {
         let mut all: Vec<Progress<'_>> = cell.repositories.iter().map(Progress::new).collect();
-        for one in steps(cell, records, self.records.is_some()) {
+        for one in steps(cell, records, &self.plan.gates, self.records.is_some()) {
             match (one.repository, one.step) {
                 (Some(repository), step) => {
                     let open = |progress: &&mut Progress<'_>| {
@@ -86,8 +92,18 @@ impl Publisher<'_> {
                     };
                     let Some(progress) = all.iter_mut().find(open) else { continue };
                     let done = self.step(cell, records, step, progress);
-                    progress.failed =
-                        done.with_context(|| format!("publish {} to {repository}", cell.id)).err();
+                    let failed = done.with_context(|| format!("publish {} to {repository}", cell.id)).err();
+                    // The same digest would be tagged elsewhere.
+                    if let (Some(error), Step::PassGate(_)) = (&failed, step) {
+                        let text = format!("a gate has refused it in {repository}: {error:#}");
+                        let others = all.iter_mut().filter(|other| other.failed.is_none());
+                        others.for_each(|other| other.failed = Some(UserError::failed(text.clone()).into()));
+                    }
+                    if let (Some(progress), Some(error)) =
+                        (all.iter_mut().find(|progress| progress.repository == repository), failed)
+                    {
+                        progress.failed = Some(error);
+                    }
                 }
                 (None, _) => return self.write_record(cell, all),
             }
@@ -106,7 +122,9 @@ impl Publisher<'_> {
             Step::CheckBuild(record) => self.check_build(cell, record, progress.repository),
             Step::PushIndex => self.push(&join(cell, records, progress.repository), cell, progress),
             Step::Sign => self.sign(progress),
+            Step::AttachProvenance => self.attach_provenance(cell, records, progress),
             Step::Verify => self.verify(progress),
+            Step::PassGate(words) => self.pass_gate(cell, words, progress),
             // What follows is one loop: each tag is decided about again if it has moved meanwhile.
             Step::AttachRecord => {
                 progress.attach = true;
@@ -156,6 +174,34 @@ impl Publisher<'_> {
         signing.sign(repository, &index.digest)
     }
 
+    /// Attached already, it is not attached again. Either way it is read back, verified.
+    fn attach_provenance(
+        &self,
+        cell: &Cell,
+        records: &[DigestRecord],
+        progress: &Progress<'_>,
+    ) -> Result<()> {
+        let (Some(store), index) = (&self.records, progress.index()?) else { return Ok(()) };
+        let (repository, digest, kind) = (progress.repository, &index.digest, provenance::KIND);
+        let fits = |stated: &serde_json::Value| provenance::fits(stated, self.plan, cell);
+        // What does not verify, or cannot be read, is no reason not to attach ours: it is read back then.
+        let known = || store.stated_among_others(repository, digest, kind);
+        if !progress.new && known().is_ok_and(|stated| stated.iter().any(fits)) {
+            return Ok(());
+        }
+        self.runner.check_interrupted()?;
+        let predicate = provenance::predicate(self.plan, cell, records, &self.environment);
+        store.attach(repository, digest, kind, &cell.id, &predicate)
+    }
+
+    fn pass_gate(&self, cell: &Cell, words: &[String], progress: &Progress<'_>) -> Result<()> {
+        let digest = &progress.index()?.digest;
+        let argv = gates::command(&self.root, words, cell, progress.repository, digest)?;
+        gates::pass(&self.runner, &argv)?;
+        self.ui.note(format!("{}: passed the gate {}", cell.id, words.first().map_or("", String::as_str)));
+        Ok(())
+    }
+
     fn verify(&self, progress: &Progress<'_>) -> Result<()> {
         let (Some(signing), index) = (self.signing(), progress.index()?) else { return Ok(()) };
         signing.verify_new(progress.repository, &index.digest, &index.manifest)?;
@@ -184,6 +230,7 @@ impl Publisher<'_> {
         let (registry, planned) = (&self.registry, progress.tags.as_slice());
         let mut holders = Holders::new(records, self.clock, &self.runner, self.ui);
         holders.replace_untrusted = self.replace_untrusted;
+        holders.held_for = Some(&cell.id);
         let ours = &index.digest;
         let access = TagAccess { registry, repository, tags: planned, ours, holders, patience };
         let (new, clock) = (progress.new, self.clock);
@@ -193,7 +240,9 @@ impl Publisher<'_> {
             Some(Outcome::Tagged { held, lost, .. }) => {
                 tags.warn_of(&lost);
                 let published = tags.published(&held);
-                progress.done = Some(tags.claim.published(published));
+                let held = tags.held(&lost);
+                let done = tags.claim.published(published);
+                progress.done = Some(Publication { held, ..done });
                 Ok(())
             }
             Some(Outcome::Conflict { tag, held, late }) => {
@@ -301,6 +350,7 @@ fn joined(all: Vec<Progress<'_>>) -> Result<Publication> {
             (Some(one), None, Some(first)) if first.digest == one.digest => {
                 first.repositories.extend(one.repositories);
                 first.tags.extend(one.tags);
+                first.held.extend(one.held);
             }
             (Some(one), None, Some(first)) => {
                 let text = format!("{repository} got {}, the others {}", one.digest, first.digest);

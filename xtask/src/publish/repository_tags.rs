@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::base::context::Clock;
-use crate::base::publication::{PublicationClaim, PublishedTag};
+use crate::base::publication::{HeldTag, PublicationClaim, PublishedTag};
 use crate::base::ui::Ui;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_access::TagAccess;
@@ -37,10 +37,29 @@ impl RepositoryTags<'_> {
         self.claim.tags.iter().filter(is_held).cloned().collect()
     }
 
+    /// The tags that a hold keeps where they are.
+    pub(crate) fn held(&self, lost: &[(usize, TagState)]) -> Vec<HeldTag> {
+        let held = |(tag, state): &(usize, TagState)| {
+            Some(HeldTag {
+                repository: self.access.repository.clone(),
+                name: self.access.name(*tag)?.clone(),
+                why: state.hold.clone()?,
+            })
+        };
+        lost.iter().filter_map(held).collect()
+    }
+
     /// Says which tags are not ours in the end, and why.
     pub(crate) fn warn_of(&self, lost: &[(usize, TagState)]) {
         for (tag, held) in lost {
             let Some(name) = self.access.name(*tag) else { continue };
+            if let Some(hold) = &held.hold {
+                self.ui.note(format!(
+                    "{}:{name} stays: {hold} (`cargo xtask release` lets it move)",
+                    self.access.repository
+                ));
+                continue;
+            }
             let reason = self.rules.reason(*tag, held).unwrap_or_else(|| held.digest.to_string());
             self.ui.warn(format!(
                 "{}:{name} stays: it holds {reason} (--allow-downgrade moves it all the same)",
@@ -63,7 +82,9 @@ impl RepositoryTags<'_> {
         let set = plan.set.iter().filter_map(|(tag, from)| published(*tag, from.as_ref()));
         let kept = plan.keep.iter().filter_map(|tag| published(*tag, None));
         let tags = set.chain(kept).collect();
-        let skipped = plan.skip.iter().filter_map(|(tag, _)| self.access.name(*tag).cloned()).collect();
+        // What is held is claimed by nobody else, so it is not given away either.
+        let skipped = plan.skip.iter().filter(|(_, held)| held.hold.is_none());
+        let skipped = skipped.filter_map(|(tag, _)| self.access.name(*tag).cloned()).collect();
         PublicationClaim { tags, skipped, published: self.clock.precise(), ..self.claim.clone() }
             .remember(self.earlier.as_ref())
     }

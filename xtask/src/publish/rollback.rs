@@ -133,7 +133,7 @@ impl Rollback<'_> {
             records.signing.verify(repository, digest, &held.manifest)?;
         }
         let holder = Holder::Other("is what the tag goes back to".to_owned());
-        Ok(TagState { digest: held.digest, holder })
+        Ok(TagState { digest: held.digest, holder, hold: None })
     }
 
     /// The newest publication of the cell that one of its tags holds: as the registry knows it, else this machine.

@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::base::publication::PublicationClaim;
 use crate::base::record;
@@ -23,25 +24,27 @@ struct Envelope {
 #[serde(rename_all = "camelCase")]
 struct Statement {
     predicate_type: String,
-    predicate: serde_json::Value,
+    predicate: Value,
 }
 
-/// The records among the lines that `cosign verify-attestation` printed, the newest last. What is none of this version is
-/// left out: it was signed by whom we trust, but it is not for us.
-pub fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<PublicationClaim> {
-    let mut found: Vec<PublicationClaim> = lines.filter_map(publication).collect();
+/// What the lines that `cosign verify-attestation` printed state, if it is of a type.
+pub fn predicates<'a>(lines: impl Iterator<Item = &'a str>, kind: &str) -> Vec<Value> {
+    let predicate = |line: &str| {
+        let envelope: Envelope = serde_json::from_str(line).ok()?;
+        let statement: Statement = serde_json::from_slice(&STANDARD.decode(envelope.payload).ok()?).ok()?;
+        (statement.predicate_type == kind).then_some(statement.predicate)
+    };
+    lines.filter_map(predicate).collect()
+}
+
+/// The records among what was stated, the newest last. What is none of this version is left out: it was signed by whom we
+/// trust, but it is not for us.
+pub fn claims(predicates: Vec<Value>) -> Vec<PublicationClaim> {
+    let claim = |predicate| serde_json::from_value::<PublicationClaim>(predicate).ok();
+    let mut found: Vec<PublicationClaim> = predicates.into_iter().filter_map(claim).collect();
+    found.retain(|claim| claim.schema == record::SCHEMA);
     found.sort_by(|one, two| one.published.cmp(&two.published));
     found
-}
-
-fn publication(line: &str) -> Option<PublicationClaim> {
-    let envelope: Envelope = serde_json::from_str(line).ok()?;
-    let statement: Statement = serde_json::from_slice(&STANDARD.decode(envelope.payload).ok()?).ok()?;
-    if statement.predicate_type != KIND {
-        return None;
-    }
-    let publication: PublicationClaim = serde_json::from_value(statement.predicate).ok()?;
-    (publication.schema == record::SCHEMA).then_some(publication)
 }
 
 #[cfg(test)]
@@ -65,7 +68,7 @@ mod tests {
             line(KIND, "{}"),
             "no JSON".into(),
         ];
-        let found = parse(lines.iter().map(String::as_str));
+        let found = claims(predicates(lines.iter().map(String::as_str), KIND));
         let times: Vec<&str> = found.iter().map(|publication| publication.published.as_str()).collect();
         assert_eq!(times, ["2026-11-21", "2026-11-22"]);
     }

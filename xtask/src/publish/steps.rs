@@ -15,6 +15,10 @@ pub enum Step<'a> {
     Sign,
     /// Verify all of it as a consumer would.
     Verify,
+    /// Attach signed provenance of the index, and read it back as a consumer would.
+    AttachProvenance,
+    /// Run a command that judges it.
+    PassGate(&'a [String]),
     /// Read what the tags hold, decide, attach the record of it, and read them again.
     AttachRecord,
     /// Set one tag, if it still holds what it held; `merge` decides anew where it does not.
@@ -38,6 +42,10 @@ pub enum Kind {
     Sign,
     /// [`Step::Verify`].
     Verify,
+    /// [`Step::AttachProvenance`].
+    AttachProvenance,
+    /// [`Step::PassGate`].
+    PassGate,
     /// [`Step::AttachRecord`].
     AttachRecord,
     /// [`Step::SetTag`].
@@ -50,12 +58,14 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::ReadRecords,
         Self::CheckBuild,
         Self::PushIndex,
         Self::Sign,
         Self::Verify,
+        Self::AttachProvenance,
+        Self::PassGate,
         Self::AttachRecord,
         Self::SetTag,
         Self::ReadTagsBack,
@@ -69,7 +79,9 @@ impl Kind {
             Self::CheckBuild => "check the builds",
             Self::PushIndex => "push the index untagged",
             Self::Sign => "sign",
+            Self::AttachProvenance => "attach the provenance",
             Self::Verify => "verify",
+            Self::PassGate => "pass the gates",
             Self::AttachRecord => "attach the publication record",
             Self::SetTag => "set the tags",
             Self::ReadTagsBack => "read the tags back",
@@ -85,7 +97,9 @@ impl Step<'_> {
             Self::CheckBuild(_) => Kind::CheckBuild,
             Self::PushIndex => Kind::PushIndex,
             Self::Sign => Kind::Sign,
+            Self::AttachProvenance => Kind::AttachProvenance,
             Self::Verify => Kind::Verify,
+            Self::PassGate(_) => Kind::PassGate,
             Self::AttachRecord => Kind::AttachRecord,
             Self::SetTag(_) => Kind::SetTag,
             Self::ReadTagsBack => Kind::ReadTagsBack,
@@ -103,20 +117,33 @@ pub struct CellStep<'a> {
     pub step: Step<'a>,
 }
 
-/// The steps of a cell in their order: every repository holds the index before the first one is signed, and a repository
-/// is tagged before the next one is signed. `signed`: the matrix signs its images.
-pub fn steps<'a>(cell: &'a Cell, records: &'a [DigestRecord], signed: bool) -> Vec<CellStep<'a>> {
+/// The steps of a cell in their order: every repository holds the index, signed, verified and let through by the gates,
+/// before a tag of any is set. `signed`: the matrix signs its images.
+pub fn steps<'a>(
+    cell: &'a Cell,
+    records: &'a [DigestRecord],
+    gates: &'a [Vec<String>],
+    signed: bool,
+) -> Vec<CellStep<'a>> {
     let mut steps = Vec::new();
-    for repository in &cell.repositories {
-        let checks = records.iter().map(Step::CheckBuild).chain([Step::PushIndex]);
-        steps.extend(checks.map(|step| CellStep { repository: Some(repository), step }));
-    }
-    for repository in &cell.repositories {
-        let trust = [Step::Sign, Step::Verify, Step::AttachRecord];
-        let trust = trust.into_iter().filter(|_| signed);
-        let tags = cell.tags.iter().map(Step::SetTag).chain([Step::ReadTagsBack]);
-        steps.extend(trust.chain(tags).map(|step| CellStep { repository: Some(repository), step }));
-    }
+    let mut each = |of: &dyn Fn(&mut Vec<Step<'a>>)| {
+        for repository in &cell.repositories {
+            let mut found = Vec::new();
+            of(&mut found);
+            let here = |step| CellStep { repository: Some(repository), step };
+            steps.extend(found.into_iter().map(here));
+        }
+    };
+    each(&|steps| steps.extend(records.iter().map(Step::CheckBuild).chain([Step::PushIndex])));
+    each(&|steps| {
+        let trust = [Step::Sign, Step::Verify, Step::AttachProvenance];
+        steps.extend(trust.into_iter().filter(|_| signed));
+        steps.extend(gates.iter().map(|gate| Step::PassGate(gate)));
+    });
+    each(&|steps| {
+        steps.extend(signed.then_some(Step::AttachRecord));
+        steps.extend(cell.tags.iter().map(Step::SetTag).chain([Step::ReadTagsBack]));
+    });
     steps.push(CellStep { repository: None, step: Step::WriteRecord });
     steps
 }

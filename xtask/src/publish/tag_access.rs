@@ -88,7 +88,7 @@ impl TagAccess<'_> {
         // Whatever else an immutable tag holds is a conflict, and the publication itself is no question.
         if planned.immutable || held.digest == *self.ours {
             let why = "is not asked about".to_owned();
-            return Ok(Some(TagState { digest: held.digest, holder: Holder::Other(why) }));
+            return Ok(Some(TagState { digest: held.digest, holder: Holder::Other(why), hold: None }));
         }
         self.holders.state(self.repository, &planned.name, &held).map(Some)
     }

@@ -16,6 +16,8 @@ pub struct TagState {
     pub digest: Digest,
     /// What it is.
     pub holder: Holder,
+    /// Why the tag stays there, whatever is newer; none if it may move.
+    pub hold: Option<String>,
 }
 
 /// What a tag's digest is.
@@ -128,7 +130,8 @@ pub struct Candidate<'a> {
 impl Candidate<'_> {
     /// What a tag holds once it is set to it.
     pub fn state(&self) -> TagState {
-        TagState { digest: self.digest.clone(), holder: Holder::Publication(self.age.clone()) }
+        let holder = Holder::Publication(self.age.clone());
+        TagState { digest: self.digest.clone(), holder, hold: None }
     }
 }
 
@@ -176,6 +179,10 @@ impl TagRules<'_> {
         let Some(held) = held else { return Standing::Empty };
         if held.digest == *self.candidate.digest {
             return Standing::Ours;
+        }
+        // What is held stays like what is newer. It is given nothing: it claims no tag that it does not have.
+        if held.hold.is_some() {
+            return Standing::Newer;
         }
         if !self.may_yield(tag) {
             return Standing::Conflict;

@@ -15,7 +15,7 @@ fn age(planned: &str) -> Age {
 fn state(bytes: &[u8], planned: Option<&str>) -> TagState {
     let other = || Holder::Other("was published by another tool".into());
     let holder = planned.map_or_else(other, |planned| Holder::Publication(age(planned)));
-    TagState { digest: Digest::of(bytes), holder }
+    TagState { digest: Digest::of(bytes), holder, hold: None }
 }
 
 fn ours(version: &str) -> Age {
@@ -60,7 +60,7 @@ fn newer_code_wins_over_a_newer_plan() {
     let late = Age { code_date: Some(monday.into()), ..age(thursday) };
     let held = Age { code_date: Some(wednesday.into()), ..age(wednesday) };
     let (cell, digest) = ("app".parse().unwrap(), Digest::of(b"late"));
-    let held = TagState { digest: Digest::of(b"held"), holder: Holder::Publication(held) };
+    let held = TagState { digest: Digest::of(b"held"), holder: Holder::Publication(held), hold: None };
     for floating in [true, false] {
         let tags = tag("8", false, floating);
         let rules = TagRules { tags: &tags, candidate: wanted(&cell, &digest, &late) };
@@ -100,7 +100,7 @@ fn the_order_has_no_circle() {
                         ..age(planned)
                     };
                     let digest = Digest::of(format!("{age:?}").as_bytes());
-                    all.push(TagState { digest, holder: Holder::Publication(age) });
+                    all.push(TagState { digest, holder: Holder::Publication(age), hold: None });
                 }
             }
         }
@@ -122,6 +122,18 @@ fn the_order_has_no_circle() {
             }
         }
     }
+}
+
+/// A rollback is not undone by the next nightly run, not even by one that may go back.
+#[test]
+fn what_is_held_stays() {
+    let older = state(b"old", Some("2026-11-20T05:00:00Z"));
+    let held = TagState { hold: Some("app is held".into()), ..older.clone() };
+    for allow_downgrade in [true, false] {
+        assert_eq!(about(false, Some(&older), allow_downgrade), Standing::Older);
+        assert_eq!(about(false, Some(&held), allow_downgrade), Standing::Newer);
+    }
+    assert_eq!(about(true, Some(&held), false), Standing::Newer, "immutable or not");
 }
 
 /// 8.4.10 after 8.5.0: `8.4` is its own, `8` and `latest` are not.
@@ -148,7 +160,7 @@ fn a_short_commit_is_no_version() {
     assert!(is_version("9.1.0", "9e8c94713a0b8a77efc5b3a4e9e7bcbf3f1f0f1d"));
     assert!(is_version("9", "9e8c94713a0b8a77efc5b3a4e9e7bcbf3f1f0f1d"), "a version 9 on a commit 9e8c…");
     let unversioned = Age { version: None, ..age("2026-11-20T05:00:00Z") };
-    let held = TagState { digest: Digest::of(b"old"), holder: Holder::Publication(unversioned) };
+    let held = TagState { digest: Digest::of(b"old"), holder: Holder::Publication(unversioned), hold: None };
     assert_eq!(about(false, Some(&held), false), Standing::Older);
 }
 
@@ -204,7 +216,7 @@ fn two_never_yield_to_each_other() {
         let tags = tag("8", false, highest);
         let held = |digest: &Digest, version: &str, planned| {
             let age = Age { version: Some(version.to_owned()), ..age(planned) };
-            TagState { digest: digest.clone(), holder: Holder::Publication(age) }
+            TagState { digest: digest.clone(), holder: Holder::Publication(age), hold: None }
         };
         let own = ours("8.4.10");
         let rules = TagRules { tags: &tags, candidate: wanted(&cell, &low, &own) };

@@ -11,11 +11,13 @@ use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::publication::{self, Publication};
 use crate::base::record;
 use crate::base::ui::Ui;
+use crate::plan::resolve::ANNOTATION_CODE_DATE;
 use crate::plan::{Cell, Plan, PlannedTag};
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::attested::{self, Checked};
 use crate::publish::holders::{self, Holders};
 use crate::publish::index;
+use crate::publish::provenance;
 use crate::publish::signing::Signing;
 use crate::publish::tag_rules::{Candidate, Holder, TagRules};
 use crate::registry::{FetchedManifest, Registry};
@@ -30,7 +32,10 @@ pub struct Verified {
     pub digest: Digest,
     /// `false` where `matrix.toml` says that images are not signed.
     pub signed: bool,
-    /// Why a tag of the plan holds another publication: that one is newer. None if it holds the one that was asked about.
+    /// Who has published the index, as its provenance says; none if it has none of this tool.
+    pub publisher: Option<String>,
+    /// Why a tag of the plan holds another publication: that one is newer, or the cell is held. None if it holds the one
+    /// that was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newer: Option<String>,
     /// Who has signed, exactly.
@@ -38,6 +43,14 @@ pub struct Verified {
     pub signer: Option<Signer>,
     /// The image of each platform.
     pub platforms: Vec<Checked>,
+}
+
+/// An index that lacks nothing.
+#[derive(Debug, Clone)]
+struct Complete {
+    platforms: Vec<Checked>,
+    signer: Option<Signer>,
+    publisher: Option<String>,
 }
 
 /// Checks what is published.
@@ -59,7 +72,8 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Every tag of a cell, in every repository: each holds the publication of the plan, or a newer one that we trust.
+    /// Every tag of a cell, in every repository: each holds the publication of the plan, or a newer one that we trust, or
+    /// it is held.
     ///
     /// # Errors
     /// At the first that is not as published.
@@ -90,7 +104,7 @@ impl Verification {
         let is_ours =
             |tag: &Tag| record.is_none_or(|record| record.tags_in(repository).any(|own| own.name == *tag));
         let mut expected: Option<Digest> = record.map(|record| record.digest.clone());
-        let mut known: Option<(Vec<Checked>, Option<Signer>)> = None;
+        let mut known: Option<Complete> = None;
         let mut found = Vec::new();
         for tag in &cell.tags {
             let reference = repository.tagged(&tag.name);
@@ -103,21 +117,16 @@ impl Verification {
                 let ours = is_ours(&tag.name).then_some(&*publication);
                 let newer = self.newer(cell, plan, repository, tag, &held, ours)?;
                 let (digest, platforms) = (held.digest, Vec::new());
-                found.push(Verified {
-                    reference,
-                    digest,
-                    signed,
-                    newer: Some(newer),
-                    signer: None,
-                    platforms,
-                });
+                let (newer, publisher) = (Some(newer), None);
+                found.push(Verified { reference, digest, signed, newer, publisher, signer: None, platforms });
                 continue;
             }
-            let (platforms, signer) = match &known {
+            let Complete { platforms, signer, publisher } = match &known {
                 Some(known) => known.clone(),
                 None => known.insert(self.complete(cell, repository, &held, &reference)?).clone(),
             };
-            found.push(Verified { reference, digest: held.digest, signed, newer: None, signer, platforms });
+            let digest = held.digest;
+            found.push(Verified { reference, digest, signed, newer: None, publisher, signer, platforms });
         }
         Ok(found)
     }
@@ -133,7 +142,12 @@ impl Verification {
         ours: Option<&Digest>,
     ) -> Result<String> {
         let reference = repository.tagged(&tag.name);
-        let state = self.holders().state(repository, &tag.name, held)?;
+        let mut holders = self.holders();
+        holders.held_for = Some(&cell.id);
+        let state = holders.state(repository, &tag.name, held)?;
+        if let Some(hold) = state.hold {
+            return Ok(hold);
+        }
         let age = holders::of_plan(plan, cell);
         let digest = Digest::unknown();
         let candidate = Candidate { cell: &cell.id, digest: &digest, age: &age, allow_downgrade: false };
@@ -162,13 +176,21 @@ impl Verification {
         repository: &Repository,
         held: &FetchedManifest,
         reference: &str,
-    ) -> Result<(Vec<Checked>, Option<Signer>)> {
+    ) -> Result<Complete> {
         let at = || reference.to_owned();
         let children = index::children(&held.manifest, cell).with_context(at)?;
         let signer = self.signatures(repository, held)?;
         let images = attested::images(&self.registry, repository, held)?;
         attested::declared(cell, &children, &images).with_context(at)?;
-        Ok((images, signer))
+        let publisher = self.publisher(repository, held)?;
+        // Those that came before the code date came before provenance of the index, too.
+        let due = held.manifest.annotations.contains_key(ANNOTATION_CODE_DATE);
+        if publisher.is_none() && due && self.signing.is_some() {
+            return Err(UserError::failed(format!("{reference}: its index has no provenance"))
+                .help("publish it again: cargo xtask merge")
+                .into());
+        }
+        Ok(Complete { platforms: images, signer, publisher })
     }
 
     /// One reference of anybody's: what it holds is signed by whom it should be, and all of it fits together.
@@ -188,8 +210,18 @@ impl Verification {
             Vec::new()
         };
         let signed = self.signing.is_some();
-        let reference = reference.to_owned();
-        Ok(Verified { reference, digest: held.digest, signed, newer: None, signer, platforms })
+        let publisher = self.publisher(repository, &held)?;
+        let (reference, digest) = (reference.to_owned(), held.digest);
+        Ok(Verified { reference, digest, signed, newer: None, publisher, signer, platforms })
+    }
+
+    /// Who has published an index, as the provenance says that is attached to it.
+    fn publisher(&self, repository: &Repository, held: &FetchedManifest) -> Result<Option<String>> {
+        let Some(records) = self.records.as_ref().filter(|_| held.manifest.is_index()) else {
+            return Ok(None);
+        };
+        let stated = records.stated_among_others(repository, &held.digest, provenance::KIND)?;
+        Ok(stated.iter().find_map(provenance::builder_of).map(str::to_owned))
     }
 
     fn signatures(&self, repository: &Repository, held: &FetchedManifest) -> Result<Option<Signer>> {

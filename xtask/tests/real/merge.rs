@@ -295,8 +295,23 @@ pub fn rolled_back(checkout: &Checkout) {
     assert_eq!(after["rolling"], published["rolling"], "another cell");
     checkout.xtask(&["verify", &format!("{address}/hello-php:latest")]).ok();
     checkout.xtask(&["rollback", "nothing"]).fails(2, &["no cell `nothing`"]);
-    // Publishing again goes forward again.
+    // The next merge leaves alone what somebody has taken back, says so and is green; so is `verify`.
+    let done = checkout.xtask(&["merge", "--cell", cell]).ok();
+    assert!(done.stderr.contains("latest stays: hello-php.release.pinned is held since"), "{}", done.all());
+    assert_eq!(registry::tags(&address, "hello-php")["latest"], before["latest"]);
+    let done = checkout.xtask(&["verify", "--cell", cell]).ok();
+    assert!(done.stdout.contains("is held since"), "{}", done.all());
+    // Until it is released.
+    checkout.xtask(&["release", cell]).ok();
+    checkout.xtask(&["release", cell]).fails(1, &["is held"]);
     checkout.xtask(&["merge"]).ok();
     assert_eq!(registry::tags(&address, "hello-php")["latest"], published["latest"]);
+    // A hold by hand, and one that is over.
+    checkout
+        .xtask(&["hold", cell, "--reason", "x", "--until", "2020-01-01T00:00:00Z"])
+        .fails(2, &["is over"]);
+    checkout.xtask(&["hold", cell, "--reason", "x", "--until", "soon"]).fails(2, &["2026-12-24T08:00:00Z"]);
+    checkout.xtask(&["hold", cell, "--reason", "being looked at"]).ok();
+    checkout.xtask(&["release", cell]).ok();
     checkout.git(&["revert", "--no-edit", "HEAD"]);
 }
