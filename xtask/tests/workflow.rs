@@ -11,9 +11,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::str::FromStr as _;
 
 use expect_test::expect;
+use xtask::base::context::Layout;
 use xtask::plan::jobs::{RECORDS, WAVES};
+use xtask::tools::Tool;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -173,6 +176,54 @@ fn actions_are_pinned_alike_everywhere() {
         }
     }
     assert!(pins.len() >= 8);
+}
+
+/// What actions pull and run with all rights is pinned like them: the images in `tools/images`, the tools where `tools/`
+/// pins them. The job that may sign has neither a builder nor an emulator, and nobody takes a tool out of a cache that
+/// other runs fill.
+#[test]
+fn what_actions_pull_is_what_is_pinned() {
+    let images = read("tools/images/Dockerfile");
+    let image = |name: &str| {
+        let line = images.lines().find_map(|line| line.strip_prefix(&format!("FROM {name}:"))).unwrap();
+        format!("{name}:{}", line.split(' ').next().unwrap())
+    };
+    let (buildkit, binfmt) = (image("moby/buildkit"), image("tonistiigi/binfmt"));
+    let layout = Layout::without_matrix(&root());
+    let pinned = |tool: Tool| format!("v{}", tool.pinned(&layout).unwrap());
+    assert!(
+        buildkit.starts_with(&format!("moby/buildkit:{}@sha256:", pinned(Tool::Buildkitd))),
+        "{buildkit}"
+    );
+    for image in [&buildkit, &binfmt] {
+        xtask::base::ids::Digest::from_str(image.split_once('@').unwrap().1).unwrap();
+    }
+    let mut builders = 0;
+    for (file, workflow) in [("images.yml", "check"), ("cell.yml", "build"), ("cell.yml", "merge")] {
+        let text = read(&format!(".github/workflows/{file}"));
+        let job = text.split_once(&format!("\n  {workflow}:\n")).unwrap().1;
+        let job: Vec<&str> = job
+            .lines()
+            .take_while(|line| line.len() < 3 || line.starts_with("   ") || line.trim().starts_with('#'))
+            .collect();
+        let job = job.join("\n");
+        let has = |line: &str| job.contains(&format!("          {line}"));
+        assert!(has(&format!("version: {}\n", pinned(Tool::Buildx))), "{workflow}");
+        assert!(has("cache-binary: false"), "{workflow}");
+        if workflow == "merge" {
+            assert!(has("driver: docker ") && has(&format!("cosign-release: {}\n", pinned(Tool::Cosign))));
+            assert!(!job.contains("setup-qemu") && !job.contains("driver-opts"), "no builder, no emulator");
+        } else {
+            assert!(has(&format!("driver-opts: image={buildkit}\n")), "{workflow}");
+            assert!(has(&format!("image: {binfmt}\n")) && has("cache-image: false"), "{workflow}");
+            builders += 1;
+        }
+    }
+    let all =
+        ["images.yml", "cell.yml", "ci.yml"].map(|file| read(&format!(".github/workflows/{file}"))).concat();
+    assert_eq!(all.matches("docker/setup-buildx-action@").count(), builders + 1);
+    assert_eq!(all.matches("docker/setup-qemu-action@").count(), builders);
+    assert_eq!(all.matches("sigstore/cosign-installer@").count(), 1);
 }
 
 /// The update bot sees every place that pins something.

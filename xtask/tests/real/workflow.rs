@@ -207,6 +207,12 @@ pub fn push(checkout: &Checkout) {
         let attested = clone.calls("attest");
         assert!(attested.iter().any(|call| call.ends_with(&digest)), "{cell}: {attested:?}");
     }
+    // The job that may sign has no builder.
+    let builders = clone.calls("buildx ");
+    let drivers = |job: &str, driver: &str| {
+        builders.iter().filter(|call| **call == format!("buildx {job} {driver}")).count()
+    };
+    assert_eq!((drivers("build", "docker-container"), drivers("merge", "docker"), builders.len()), (6, 3, 9));
     let plan = clone.stand_ins.join("artifacts/plan/plan.json").display().to_string();
     let by_hand = |args: &[&str]| {
         let mut command = clone.command(Path::new(env!("CARGO_BIN_EXE_xtask")));
