@@ -581,7 +581,7 @@ fn jobs_of_a_workflow() {
         "name": "php-base", "cells": "php-base", "allow-failure": false,
         "jobs": { "include": [job("amd64", "ubuntu-24.04", "record-0"), job("arm64", "ubuntu-24.04-arm", "record-1")] },
         "merge": {
-            "runner": "ubuntu-24.04", "publication": "publication@php-base",
+            "runner": "ubuntu-24.04", "publication": "publication@php-base", "bases": [], "without": "",
             "records": ["record@php-base@amd64", "record@php-base@arm64"]
         }
     });
@@ -590,6 +590,8 @@ fn jobs_of_a_workflow() {
     let built = &app["jobs"]["include"][1];
     assert_eq!(built["needs"], serde_json::json!(["record@php-base@arm64"]), "of the same architecture");
     assert_eq!(built["without"], "!target/xtask/digests/php-base");
+    assert_eq!(app["merge"]["bases"], serde_json::json!(["publication@php-base"]));
+    assert_eq!(app["merge"]["without"], "!target/xtask/publications/php-base.json");
     assert_eq!((include(&found, "wave-1").len(), found.contains_key("check")), (2, false));
     case.text = case.text.replace("runner = \"ubuntu-24.04-arm\"", "runner = \"self-hosted, arm64\"");
     let found = outputs(&case.plan().unwrap());

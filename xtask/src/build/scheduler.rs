@@ -56,11 +56,43 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Adds what the builds need and this plan has not built yet, and puts all in the order of waves.
-    pub(crate) fn with_needs(&self, jobs: Vec<Job<'a>>) -> Vec<Job<'a>> {
+    /// Demands a record of all that the builds need, unless it is built by this call. A base that is built again is another
+    /// one than that which is tested and published.
+    ///
+    /// # Errors
+    /// If one is missing: all of them.
+    pub(crate) fn check_needs(&self, jobs: &[Job<'a>]) -> Result<()> {
+        let here: BTreeSet<(&CellId, &Name)> =
+            jobs.iter().map(|job| (&job.cell.id, &job.build.arch)).collect();
+        let needs = jobs.iter().flat_map(|job| job.build.needs.iter().map(move |need| (job, &need.cell)));
+        let missing: Vec<String> = needs
+            .filter(|(job, need)| {
+                let arch = &job.build.arch;
+                !here.contains(&(*need, arch)) && recorded(self.plan, &self.digests, need, arch).is_none()
+            })
+            .map(|(job, need)| {
+                let path = record::digest_path(&self.digests, need, &job.build.arch);
+                let (cell, arch) = (&job.cell.id, &job.build.arch);
+                format!("\n  {cell} {arch} needs {need} {arch}: {}", self.session.layout.show(&path))
+            })
+            .collect();
+        if missing.is_empty() || !self.push {
+            return Ok(());
+        }
+        Err(UserError::invalid(format!(
+            "build by a given plan: there is no record of this plan of what is needed{}",
+            missing.concat()
+        ))
+        .help("build that first with the same --plan, or bring its record here; in a workflow run the job that builds it again")
+        .into())
+    }
+
+    /// Adds what the builds need and this plan has not built yet, and puts all in the order of waves. `given`: the
+    /// plan is, so that nothing is added.
+    pub(crate) fn with_needs(&self, jobs: Vec<Job<'a>>, given: bool) -> Vec<Job<'a>> {
         let mut wanted: BTreeSet<(&CellId, &Name)> =
             jobs.iter().map(|job| (&job.cell.id, &job.build.arch)).collect();
-        if self.push {
+        if self.push && !given {
             for job in &jobs {
                 for needed in crate::plan::filter::needed(self.plan, job.cell) {
                     if recorded(self.plan, &self.digests, needed, &job.build.arch).is_none()

@@ -75,7 +75,11 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         job: session.context.environment.job(),
         published: BTreeMap::new(),
     };
-    let jobs = run.with_needs(jobs);
+    let given = options.plan.file.is_some();
+    if given {
+        run.check_needs(&jobs)?;
+    }
+    let jobs = run.with_needs(jobs, given);
     let cells = jobs.iter().map(|job| job.cell).collect();
     run.published = cache::published(session, &plan, stack.as_ref(), cells)?;
     if stack.is_some() {
@@ -216,7 +220,7 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
         job: session.context.environment.job(),
         published: plan.cells.iter().map(|cell| (cell.id.clone(), Digest::unknown())).collect(),
     };
-    for job in run.with_needs(jobs) {
+    for job in run.with_needs(jobs, options.plan.file.is_some()) {
         for argv in run.preview(job)? {
             session.ui.out(argv.to_string());
         }

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use crate::argv::Program;
 use crate::argv::cosign::Cosign;
 use crate::base::error::UserError;
+use crate::base::ids::CellId;
 use crate::base::parallel;
-use crate::base::publication::Publication;
 use crate::base::record::DigestRecord;
 use crate::base::record_hashes::RecordHashes;
 use crate::base::ui::columns;
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::in_order::{self, Outcome};
 use crate::publish::preview::Preview;
 use crate::publish::publisher::Publisher;
 use crate::publish::records;
@@ -76,14 +77,14 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     summary(session, &plan, &cells, &results)
 }
 
-/// Publishes the cells side by side.
+/// Publishes the cells, what is needed first.
 fn publish(
     session: &Session,
     plan: &Plan,
     options: &Options,
     cells: &[&Cell],
     read: Vec<Result<Vec<DigestRecord>>>,
-) -> Result<Vec<Result<Publication>>> {
+) -> Result<Vec<Outcome>> {
     let (buildx, stack) = session.buildx(plan, options.builder.as_deref())?;
     let registry = session.registry();
     let signing = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())?;
@@ -104,10 +105,7 @@ fn publish(
     };
     let work: Vec<(&Cell, Result<Vec<DigestRecord>>)> = cells.iter().copied().zip(read).collect();
     let jobs = options.jobs.unwrap_or_else(parallel::default_jobs);
-    Ok(parallel::map(&work, jobs, |(cell, records)| {
-        let records = records.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        publisher.cell(cell, records)
-    }))
+    Ok(in_order::publish(&publisher, &work, jobs))
 }
 
 /// Records that are wrong stop everything, unless only cells that may fail are concerned.
@@ -156,6 +154,7 @@ fn dry_run(
     let preview = Preview {
         plan,
         root: &session.layout.root,
+        cells: cells.iter().map(|cell| &cell.id).collect(),
         buildx: &buildx,
         signing: signer.as_ref().map(|signer| (&cosign, signer)),
         scratch: session.layout.logs(),
@@ -169,8 +168,10 @@ fn dry_run(
 }
 
 /// What the attest action wants to know, for a job that publishes one cell.
-fn outputs(session: &Session, results: &[Result<Publication>]) -> Result<()> {
-    let (Some(file), [Ok(published)]) = (session.context.environment.get("GITHUB_OUTPUT"), results) else {
+fn outputs(session: &Session, results: &[Outcome]) -> Result<()> {
+    let (Some(file), [Outcome::Published(published)]) =
+        (session.context.environment.get("GITHUB_OUTPUT"), results)
+    else {
         return Ok(());
     };
     let Some(repository) = published.repositories.first() else { return Ok(()) };
@@ -181,48 +182,60 @@ fn outputs(session: &Session, results: &[Result<Publication>]) -> Result<()> {
 }
 
 /// The same for the page of the run.
-fn tell_github(
-    session: &Session,
-    plan: &Plan,
-    cells: &[&Cell],
-    results: &[Result<Publication>],
-) -> Result<()> {
+fn tell_github(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Outcome]) -> Result<()> {
     let Some(github) = session.github() else { return Ok(()) };
     let mut rows = Vec::new();
     for (cell, result) in cells.iter().zip(results) {
-        let reference = result.as_ref().ok().and_then(crate::report::markdown::reference);
-        let verify = match reference {
+        let published = match result {
+            Outcome::Published(published) => Some(published.as_ref()),
+            _ => None,
+        };
+        let verify = match published.and_then(crate::report::markdown::reference) {
             Some(reference) => session.verify_command(plan, &reference)?,
             None => None,
         };
-        if let Err(error) = result {
-            github.error(&format!("merge {}", cell.id), &crate::base::error::report(error));
-        }
-        let result = result.as_ref().map_err(|error| format!("{error:#}"));
+        let why = match result {
+            Outcome::Failed(error) => {
+                github.error(&format!("merge {}", cell.id), &crate::base::error::report(error));
+                format!("{error:#}")
+            }
+            Outcome::Skipped(base) => skipped(base),
+            Outcome::Published(_) => String::new(),
+        };
+        let result = published.ok_or(why);
         rows.push(crate::report::markdown::Published { cell, result, verify });
     }
     github.summary(&crate::report::markdown::publications("Publications", &rows))
 }
 
-fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Result<Publication>]) -> Result<()> {
+/// Why a cell was not tried.
+fn skipped(base: &CellId) -> String {
+    format!("skipped: its base {base} failed")
+}
+
+fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Outcome]) -> Result<()> {
     let mut rows = vec![["CELL", "RESULT", "DIGEST", "TAGS"].map(str::to_owned).to_vec()];
     let mut fatal = 0;
     for (cell, result) in cells.iter().zip(results) {
+        let failed = match result {
+            Outcome::Published(_) => None,
+            Outcome::Failed(error) => {
+                session.ui.note(format!("\n{}: {}", cell.id, crate::base::error::report(error)));
+                Some("failed".to_owned())
+            }
+            Outcome::Skipped(base) => Some(skipped(base)),
+        };
+        fatal += usize::from(failed.is_some() && !cell.allow_failure);
         let row = match result {
-            Ok(published) => {
+            Outcome::Published(published) => {
                 let mut tags: Vec<&str> = published.tags.iter().map(|tag| tag.name.as_str()).collect();
                 let mut seen = std::collections::BTreeSet::new();
                 tags.retain(|tag| seen.insert(*tag));
                 ["published".to_owned(), published.digest.to_string(), tags.join(" ")]
             }
-            Err(error) => {
-                session.ui.note(format!("\n{}: {}", cell.id, crate::base::error::report(error)));
-                fatal += usize::from(!cell.allow_failure);
-                [
-                    if cell.allow_failure { "failed (allowed)" } else { "failed" }.to_owned(),
-                    String::new(),
-                    String::new(),
-                ]
+            _ => {
+                let allowed = if cell.allow_failure { " (allowed)" } else { "" };
+                [format!("{}{allowed}", failed.unwrap_or_default()), String::new(), String::new()]
             }
         };
         rows.push(std::iter::once(cell.id.to_string()).chain(row).collect());

@@ -64,6 +64,10 @@ struct Merge {
     runner: Runner,
     /// The artifacts with the records that it joins.
     records: Vec<String>,
+    /// The artifacts with the publications of what the cells stand on.
+    bases: Vec<String>,
+    /// The files with these, as lines for `path` of the upload, each excluded by a `!`.
+    without: String,
     /// The artifact with the publication records that it writes.
     publication: String,
 }
@@ -116,9 +120,13 @@ pub fn outputs(plan: &Plan) -> Result<Vec<(String, String)>> {
     Ok(outputs)
 }
 
-/// Which artifact holds the record of a build. `@` occurs in no name of a cell or architecture: no two builds share one.
+/// Which artifact holds the record of a build, and which that of a publication. `@` occurs in no name of a cell or
+/// architecture: no two share one.
 #[derive(Default)]
-struct Artifacts(BTreeMap<(CellId, Name), String>);
+struct Artifacts {
+    records: BTreeMap<(CellId, Name), String>,
+    publications: BTreeMap<CellId, String>,
+}
 
 impl Artifacts {
     fn of(&self, cells: &[&Cell], builds: &[&Build]) -> Result<Vec<String>> {
@@ -126,7 +134,9 @@ impl Artifacts {
         for build in builds {
             for cell in cells {
                 let needs = cell.build(&build.arch).into_iter().flat_map(|build| &build.needs);
-                names.extend(needs.filter_map(|need| self.0.get(&(need.cell.clone(), build.arch.clone()))));
+                names.extend(
+                    needs.filter_map(|need| self.records.get(&(need.cell.clone(), build.arch.clone()))),
+                );
             }
         }
         check_records(&cells_of(cells), names.len())?;
@@ -135,8 +145,16 @@ impl Artifacts {
 
     fn add(&mut self, cells: &[&Cell], builds: &[&Build], artifact: &str) {
         for (cell, build) in cells.iter().flat_map(|cell| builds.iter().map(move |build| (cell, build))) {
-            self.0.insert((cell.id.clone(), build.arch.clone()), artifact.to_owned());
+            self.records.insert((cell.id.clone(), build.arch.clone()), artifact.to_owned());
         }
+    }
+
+    /// Those with the publications of what cells stand on.
+    fn bases(&self, cells: &[&Cell]) -> Result<Vec<String>> {
+        let names: BTreeSet<&String> =
+            needs(cells).into_iter().filter_map(|need| self.publications.get(need)).collect();
+        check_records(&cells_of(cells), names.len())?;
+        Ok(names.into_iter().cloned().collect())
     }
 }
 
@@ -182,7 +200,12 @@ fn call(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Call> {
     let records: Vec<String> = include.iter().map(|job| job.record.clone()).collect();
     check_records(&name, records.len())?;
     let runner = include.first().map_or_else(|| Runner::from(""), |job| job.runner.clone());
-    let merge = Merge { runner, records, publication: format!("publication@{}", artifact(&name)) };
+    let publication = format!("publication@{}", artifact(&name));
+    let bases = artifacts.bases(cells)?;
+    let lines = needs(cells).into_iter().map(|need| format!("!target/xtask/publications/{need}.json"));
+    let without = lines.collect::<Vec<_>>().join("\n");
+    artifacts.publications.extend(cells.iter().map(|cell| (cell.id.clone(), publication.clone())));
+    let merge = Merge { runner, records, bases, without, publication };
     let allow_failure = cells.iter().all(|cell| cell.allow_failure);
     Ok(Call { name, cells: cells_of(cells), allow_failure, jobs: Matrix { include }, merge })
 }
@@ -271,10 +294,13 @@ fn name_of(cells: &[&Cell]) -> String {
 
 /// What a job has downloaded is not its own to upload.
 fn without(cells: &[&Cell]) -> String {
-    let needs = cells.iter().flat_map(|cell| &cell.builds).flat_map(|build| &build.needs);
-    let folders: BTreeSet<String> =
-        needs.map(|need| format!("!target/xtask/digests/{}", need.cell)).collect();
-    folders.into_iter().collect::<Vec<_>>().join("\n")
+    let folders = needs(cells).into_iter().map(|need| format!("!target/xtask/digests/{need}"));
+    folders.collect::<Vec<_>>().join("\n")
+}
+
+/// What cells stand on.
+fn needs<'p>(cells: &[&'p Cell]) -> BTreeSet<&'p CellId> {
+    cells.iter().flat_map(|cell| &cell.builds).flat_map(|build| &build.needs).map(|need| &need.cell).collect()
 }
 
 /// A name for an artifact.

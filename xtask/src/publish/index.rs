@@ -1,4 +1,4 @@
-//! Step 3: the index that joins the platforms.
+//! Step 4: the index that joins the platforms.
 
 use anyhow::Result;
 

@@ -2,11 +2,13 @@
 
 pub mod attestation_store;
 pub mod attested;
+pub mod bases;
 pub mod collector;
 pub mod garbage;
 pub mod gates;
 pub mod holders;
 pub mod holding;
+pub mod in_order;
 pub mod index;
 pub mod pinned_index;
 pub mod preview;

@@ -1,10 +1,11 @@
 //! What `merge --dry-run` prints: the commands of every step, in the order in which they would run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
-use crate::base::ids::{Digest, Repository};
+use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::record::DigestRecord;
 use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store;
@@ -22,6 +23,8 @@ pub(crate) struct Preview<'a> {
     pub(crate) plan: &'a Plan,
     /// The folder of `matrix.toml`.
     pub(crate) root: &'a Path,
+    /// The cells that are published.
+    pub(crate) cells: BTreeSet<&'a CellId>,
     /// Joins the architectures.
     pub(crate) buildx: &'a Buildx,
     /// Signs; none if the matrix says that images are not signed.
@@ -51,6 +54,7 @@ impl Preview<'_> {
         let first = cell.repositories.first();
         let Some(repository) = one.repository.or(first) else { return Vec::new() };
         match one.step {
+            Step::CheckBases => self.bases(cell),
             Step::CheckBuild(record) => vec![get(repository, record.digest.as_str())],
             Step::PushIndex => {
                 let join = join(cell, records, repository);
@@ -77,6 +81,21 @@ impl Preview<'_> {
             Step::ReadTagsBack => cell.tags.iter().map(|tag| get(repository, tag.name.as_str())).collect(),
             Step::WriteRecord => Vec::new(),
         }
+    }
+
+    /// What is not published by the same call is looked for in the registry.
+    fn bases(&self, cell: &Cell) -> Vec<String> {
+        let needs: BTreeSet<&CellId> =
+            cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell).collect();
+        let needed = needs.into_iter().filter(|need| !self.cells.contains(need));
+        let repositories =
+            needed.filter_map(|need| self.plan.cell(need)?.repositories.first()).collect::<Vec<_>>();
+        let index = Digest::unknown();
+        let line = |repository: &&Repository| match self.signing {
+            Some((cosign, signer)) => cosign.attestations(signer, repository, &index, KIND).to_string(),
+            None => get(repository, index.as_str()),
+        };
+        repositories.iter().map(line).collect()
     }
 
     fn signed(&self, line: impl Fn(&Cosign, &Signer) -> String) -> Vec<String> {

@@ -17,6 +17,7 @@ use crate::base::ui::Ui;
 use crate::build::built_index;
 use crate::plan::{Cell, Pair, Plan, PlannedTag, SigningMethod};
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::bases::{Bases, Done};
 use crate::publish::gates;
 use crate::publish::holders::{self, Holders};
 use crate::publish::index;
@@ -77,12 +78,12 @@ struct Progress<'a> {
 }
 
 impl Publisher<'_> {
-    /// Publishes one cell in every repository. One that fails stops no other: what is done is in the publication, what
+    /// Publishes one cell in every repository, after what it needs: `done`. One that fails stops no other: what is done is in the publication, what
     /// is not, and why, too.
     ///
     /// # Errors
     /// If it is not published wholly. What is done is in the record all the same.
-    pub(crate) fn cell(&self, cell: &Cell, records: &[DigestRecord]) -> Result<Publication> {
+    pub(crate) fn cell(&self, cell: &Cell, records: &[DigestRecord], done: &Done) -> Result<Publication> {
         let mut all: Vec<Progress<'_>> = cell.repositories.iter().map(Progress::new).collect();
         for one in steps(cell, records, &self.plan.gates, self.records.is_some()) {
             match (one.repository, one.step) {
@@ -105,6 +106,7 @@ impl Publisher<'_> {
                         progress.failed = Some(error);
                     }
                 }
+                (None, Step::CheckBases) => self.bases().check(cell, records, done)?,
                 (None, _) => return self.write_record(cell, all),
             }
         }
@@ -135,8 +137,13 @@ impl Publisher<'_> {
                 Ok(())
             }
             Step::ReadTagsBack => self.tag(cell, progress),
-            Step::WriteRecord => Ok(()),
+            Step::CheckBases | Step::WriteRecord => Ok(()),
         }
+    }
+
+    fn bases(&self) -> Bases<'_> {
+        let (records, publications) = (self.records.as_ref(), self.publications.as_path());
+        Bases { plan: self.plan, registry: &self.registry, records, publications }
     }
 
     fn check_build(&self, cell: &Cell, record: &DigestRecord, repository: &Repository) -> Result<()> {

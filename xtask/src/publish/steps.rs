@@ -7,6 +7,8 @@ use crate::plan::{Cell, PlannedTag};
 /// One step. What it needs beside this stands in the cell and its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
+    /// Look whether what the cell stands on is published by the same plan.
+    CheckBases,
     /// Ask the registry for a build: it is there, for its platform, with its attestation, made for this cell.
     CheckBuild(&'a DigestRecord),
     /// Compute the index, check it, push it under its digest, read it back.
@@ -34,6 +36,8 @@ pub enum Step<'a> {
 pub enum Kind {
     /// Step 1, of all cells before any of them is published.
     ReadRecords,
+    /// [`Step::CheckBases`].
+    CheckBases,
     /// [`Step::CheckBuild`].
     CheckBuild,
     /// [`Step::PushIndex`].
@@ -58,8 +62,9 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReadRecords,
+        Self::CheckBases,
         Self::CheckBuild,
         Self::PushIndex,
         Self::Sign,
@@ -76,6 +81,7 @@ impl Kind {
     pub fn title(self) -> &'static str {
         match self {
             Self::ReadRecords => "read the digest records",
+            Self::CheckBases => "check what it stands on",
             Self::CheckBuild => "check the builds",
             Self::PushIndex => "push the index untagged",
             Self::Sign => "sign",
@@ -94,6 +100,7 @@ impl Step<'_> {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
+            Self::CheckBases => Kind::CheckBases,
             Self::CheckBuild(_) => Kind::CheckBuild,
             Self::PushIndex => Kind::PushIndex,
             Self::Sign => Kind::Sign,
@@ -125,7 +132,9 @@ pub fn steps<'a>(
     gates: &'a [Vec<String>],
     signed: bool,
 ) -> Vec<CellStep<'a>> {
-    let mut steps = Vec::new();
+    let needs = cell.builds.iter().any(|build| !build.needs.is_empty());
+    let bases = CellStep { repository: None, step: Step::CheckBases };
+    let mut steps: Vec<CellStep<'a>> = needs.then_some(bases).into_iter().collect();
     let mut each = |of: &dyn Fn(&mut Vec<Step<'a>>)| {
         for repository in &cell.repositories {
             let mut found = Vec::new();

@@ -16,6 +16,7 @@
     reason = "tests may panic, print, and start what they test"
 )]
 
+mod bases;
 mod build;
 mod campaign;
 mod checkout;
@@ -61,6 +62,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_killed_merge_goes_on", merge::killed),
     ("an_older_plan_moves_no_tag", merge::older_plan),
     ("a_failing_test_publishes_nothing", merge::failing_test),
+    ("a_base_that_failed_ships_in_nothing", bases::failed_base),
     ("a_publication_is_rolled_back", merge::rolled_back),
     ("several_repositories_are_published_each_wholly", registries::several),
     ("a_private_registry_asks_for_both", registries::private),

@@ -226,6 +226,10 @@ pub fn push(checkout: &Checkout) {
         let record = clone.stand_ins.join(format!("artifacts/record@php-base@{arch}/php-base/{arch}.json"));
         fs::copy(record, records.join(format!("{arch}.json"))).unwrap();
     }
+    let publications = clone.root.join("target/xtask/publications");
+    fs::create_dir_all(&publications).unwrap();
+    let publication = clone.stand_ins.join("artifacts/publication@php-base/php-base.json");
+    fs::copy(publication, publications.join("php-base.json")).unwrap();
     by_hand(&["build", "--image", "hello-php"]);
     by_hand(&["merge", "--image", "hello-php"]);
     by_hand(&["build", "--image", "php-base"]);
