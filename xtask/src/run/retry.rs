@@ -68,7 +68,8 @@ fn is_telling(text: &str) -> bool {
         text.match_indices(before).any(|(at, _)| {
             let rest = text.get(at + before.len()..).unwrap_or_default();
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            digits.len() == 3 && (digits == "429" || digits.starts_with('5'))
+            // 499: somebody else's request was broken off, and with it ours, as Rekor 2.3 does while entries wait.
+            digits.len() == 3 && (matches!(&*digits, "429" | "499") || digits.starts_with('5'))
         })
     };
     TEMPORARY.iter().any(|part| text.contains(part))
@@ -195,6 +196,7 @@ mod tests {
             "Get \"http://x/v2/\": EOF",
             "Fulcio returned 503: overloaded",
             "[POST /api/v1/log/entries][502] createLogEntryDefault",
+            "adding rekor v2 entry: unexpected response: 499 {\"code\":1, \"message\":\"add entry: await: context canceled\"}",
             "unexpected status from PUT request to https://r/v2/a/manifests/1: 503 Service Temporarily Unavailable",
             "unexpected status from HEAD request to https://r/v2/a/manifests/1: 520 Origin Error",
             "GET https://r/v2/a/manifests/1: unexpected status code 520 : <!DOCTYPE html>",

@@ -79,6 +79,7 @@ fn install_hint(tool: Tool) -> &'static str {
         Tool::Act => "https://nektosact.com/installation/",
         Tool::Crane => "https://github.com/google/go-containerregistry/tree/main/cmd/crane",
         Tool::Fulcio => "https://github.com/sigstore/fulcio/releases",
+        Tool::RekorServer => "https://github.com/sigstore/rekor-tiles/releases",
         Tool::TimestampServer | Tool::Testkit | Tool::SbomScanner => {
             "with Go (https://go.dev/doc/install), from tools/"
         }

@@ -24,6 +24,8 @@ pub enum Tool {
     Fulcio,
     /// Sigstore's timestamp authority, for the tests.
     TimestampServer,
+    /// Sigstore's transparency log, for the tests.
+    RekorServer,
     /// Our own servers for the tests: an issuer of identities, a registry, a proxy that spoils requests.
     Testkit,
     /// Checks workflows, for the tests.
@@ -56,7 +58,7 @@ pub(super) struct Spec {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Buildx,
         Self::Buildkitd,
         Self::Buildctl,
@@ -65,6 +67,7 @@ impl Tool {
         Self::Crane,
         Self::Fulcio,
         Self::TimestampServer,
+        Self::RekorServer,
         Self::Testkit,
         Self::Actionlint,
         Self::Act,
@@ -167,6 +170,17 @@ impl Tool {
                 &[],
                 "",
                 [1, 2, 9],
+            ),
+            // 2.4 wants a newer Go than the other tools.
+            Self::RekorServer => spec(
+                "rekor-server",
+                "github.com/sigstore/rekor-tiles/v2",
+                "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix",
+                "rekor-server",
+                "sigs.k8s.io/release-utils/version.gitVersion",
+                &["version"],
+                "GitVersion",
+                [2, 3, 0],
             ),
             Self::Testkit => spec(
                 "testkit",

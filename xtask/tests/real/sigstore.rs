@@ -1,11 +1,12 @@
-//! Sigstore on loopback: an issuer of identities as GitHub is one, a certificate authority, a timestamp authority.
+//! Sigstore on loopback: an issuer of identities as GitHub is one, a certificate authority, a timestamp authority and a
+//! transparency log. Of what the public instance runs, only the log of certificates is missing.
 //!
 //! A job is who its token says: cosign's own GitHub provider fetches it, and
 //! the certificate in the signature bears what is in it.
 
 use serde_json::{Value, json};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::campaign::Campaign;
 use crate::checkout::{Checkout, run};
@@ -15,42 +16,65 @@ use crate::registry::http;
 /// Which job asks for a token.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
-    /// `owner/name`.
+    /// The repository whose run it is, `owner/name`.
     pub repository: &'a str,
-    /// The file of the workflow below `.github/workflows/`.
+    /// Its number, which a repository that gets the name of a deleted one does not inherit.
+    pub repository_id: u64,
+    /// The file of the workflow that was started, below `.github/workflows/`.
     pub workflow: &'a str,
-    /// E.g. `refs/heads/main`.
+    /// What it was started for, e.g. `refs/heads/main`.
     pub git_ref: &'a str,
+    /// The commit that it was started for.
+    pub sha: &'a str,
     /// E.g. `push`.
     pub event: &'a str,
+    /// The workflow that defines the job, if the one that was started calls another, which may lie in a repository of
+    /// somebody else: `owner/name/.github/workflows/FILE@REF`.
+    pub called: Option<&'a str>,
 }
 
 /// The job that publishes.
-pub const PUBLISHER: Job<'static> =
-    Job { repository: "acme/images", workflow: "images.yml", git_ref: "refs/heads/main", event: "push" };
+pub const PUBLISHER: Job<'static> = Job {
+    repository: "acme/images",
+    repository_id: 1001,
+    workflow: "images.yml",
+    git_ref: "refs/heads/main",
+    sha: "1234567890abcdef1234567890abcdef12345678",
+    event: "push",
+    called: None,
+};
+
+/// The commit of a called workflow: a job does not choose it.
+const CALLED_SHA: &str = "fedcba0987654321fedcba0987654321fedcba09";
 
 impl Job<'_> {
-    /// The workflow, as a certificate names it.
+    /// The subject of its certificate: the workflow that defines it, not the repository that runs it.
     pub fn identity(&self) -> String {
-        format!("https://github.com/{}", self.workflow_ref())
+        format!("https://github.com/{}", self.job_workflow_ref())
     }
 
+    /// The workflow that was started.
     fn workflow_ref(&self) -> String {
         let Self { repository, workflow, git_ref, .. } = self;
         format!("{repository}/.github/workflows/{workflow}@{git_ref}")
     }
 
+    /// The workflow that defines the job.
+    fn job_workflow_ref(&self) -> String {
+        self.called.map_or_else(|| self.workflow_ref(), str::to_owned)
+    }
+
     /// What GitHub says about a job.
     pub fn claims(&self) -> Value {
-        let Self { repository, workflow, git_ref, event } = self;
+        let Self { repository, repository_id, workflow, git_ref, sha, event, called } = self;
         let owner = repository.split('/').next().unwrap();
-        let sha = "1234567890abcdef1234567890abcdef12345678";
+        let owner_id: u64 = owner.bytes().map(u64::from).sum();
         json!({
             "sub": format!("repo:{repository}:ref:{git_ref}"),
             "repository": repository,
-            "repository_id": "1001",
+            "repository_id": repository_id.to_string(),
             "repository_owner": owner,
-            "repository_owner_id": "1000",
+            "repository_owner_id": owner_id.to_string(),
             "repository_visibility": "public",
             "ref": git_ref,
             "ref_type": if git_ref.starts_with("refs/tags/") { "tag" } else { "branch" },
@@ -58,8 +82,8 @@ impl Job<'_> {
             "workflow": workflow,
             "workflow_ref": self.workflow_ref(),
             "workflow_sha": sha,
-            "job_workflow_ref": self.workflow_ref(),
-            "job_workflow_sha": sha,
+            "job_workflow_ref": self.job_workflow_ref(),
+            "job_workflow_sha": if called.is_some() { CALLED_SHA } else { sha },
             "event_name": event,
             "actor": "someone",
             "run_id": "42",
@@ -75,11 +99,12 @@ pub struct Sigstore {
     issuer: Service,
     fulcio: Service,
     timestamps: Service,
+    log: Service,
     folder: PathBuf,
 }
 
 impl Sigstore {
-    /// Starts all three; the job is [`PUBLISHER`].
+    /// Starts all four; the job is [`PUBLISHER`].
     pub fn start(checkout: &Checkout) -> Self {
         let folder = checkout.root.join("target/sigstore");
         fs::create_dir_all(&folder).unwrap();
@@ -99,7 +124,8 @@ impl Sigstore {
         let ready = || http(&address, "GET", "/api/v1/rootCert").is_some_and(|(status, ..)| status == 200);
         let fulcio = Service::start_at(checkout, command, "fulcio", &address, ready);
         let timestamps = Service::start(checkout, "timestamp-server", &[]);
-        let sigstore = Self { issuer, fulcio, timestamps, folder };
+        let log = transparency_log(checkout, &folder);
+        let sigstore = Self { issuer, fulcio, timestamps, log, folder };
         sigstore.become_job(&PUBLISHER);
         sigstore.describe(checkout);
         sigstore
@@ -131,12 +157,12 @@ impl Sigstore {
         format!("http://{}", self.issuer.address())
     }
 
-    /// For `--signing-config`: where to get certificates and timestamps.
+    /// For `--signing-config`: where to get certificates and timestamps, and which log to tell.
     pub fn signing_config(&self) -> PathBuf {
         self.folder.join("signing_config.json")
     }
 
-    /// For `--trusted-root`: whose certificates and timestamps count.
+    /// For `--trusted-root`: whose certificates, timestamps and log count.
     pub fn trusted_root(&self) -> PathBuf {
         self.folder.join("trusted_root.json")
     }
@@ -154,24 +180,51 @@ impl Sigstore {
         let timestamp_chain = chain(&self.timestamps, "/api/v1/timestamp/certchain", "timestamps.pem");
         let fulcio = format!("url=http://{}", self.fulcio.address());
         let timestamps = format!("url=http://{}/api/v1/timestamp", self.timestamps.address());
-        let service = "api-version=1,start-time=2026-01-01T00:00:00Z,operator=tests";
+        let log = format!("url=http://{}", self.log.address());
+        let log_key = self.folder.join("log.pub").display().to_string();
+        let since = "start-time=2026-01-01T00:00:00Z";
+        let service = format!("api-version=1,{since},operator=tests");
         let files = [self.trusted_root(), self.signing_config()].map(|path| path.display().to_string());
         let trusted = [
             format!("--fulcio={fulcio},certificate-chain={fulcio_chain}"),
             format!("--tsa={timestamps},certificate-chain={timestamp_chain}"),
+            format!("--rekor={log},public-key={log_key},{since},origin={LOG_ORIGIN}"),
         ];
         let signing = [
             format!("--fulcio={fulcio},{service}"),
             format!("--oidc-provider=url={},{service}", self.issuer()),
             format!("--tsa={timestamps},{service}"),
+            format!("--rekor={log},api-version=2,{since},operator=tests"),
         ];
-        let mut args = vec!["trusted-root", "create", "--no-default-ctfe", "--no-default-rekor"];
+        let mut args = vec!["trusted-root", "create", "--no-default-ctfe"];
         args.extend(trusted.iter().map(String::as_str).chain(["--out", &files[0]]));
         checkout.tool("cosign", &args).ok();
-        let mut args = vec!["signing-config", "create", "--no-default-rekor", "--tsa-config=ANY"];
+        let mut args = vec!["signing-config", "create", "--rekor-config=ANY", "--tsa-config=ANY"];
         args.extend(signing.iter().map(String::as_str).chain(["--out", &files[1]]));
         checkout.tool("cosign", &args).ok();
     }
+}
+
+/// How the log calls itself in what it signs: clients expect the host of its URL, without the port.
+const LOG_ORIGIN: &str = "127.0.0.1";
+
+/// Starts the log, with a new key, `log.pub` in `folder`.
+fn transparency_log(checkout: &Checkout, folder: &Path) -> Service {
+    let mut cosign = checkout.tool_command("cosign");
+    cosign.args(["generate-key-pair", "--output-key-prefix", "log"]);
+    run(cosign.current_dir(folder).env("COSIGN_PASSWORD", "")).ok();
+    let [port, grpc, metrics] = [free_port(), free_port(), free_port()];
+    let mut command = checkout.tool_command("rekor-server");
+    command.args(["serve", "--hostname", LOG_ORIGIN]);
+    // It looks once a second whether an entry is in: everything else is to be done by then.
+    command.args(["--batch-max-age", "20ms", "--checkpoint-interval", "100ms", "--tlog-timeout", "100ms"]);
+    command.arg("--signer-filepath").arg(folder.join("log.key"));
+    command.arg("--storage-dir").arg(folder.join("log"));
+    command.args(["--http-port", &port.to_string(), "--grpc-port", &grpc.to_string()]);
+    command.args(["--http-metrics-port", &metrics.to_string()]);
+    let address = format!("127.0.0.1:{port}");
+    let ready = || http(&address, "GET", "/healthz").is_some_and(|(status, ..)| status == 200);
+    Service::start_at(checkout, command, "rekor-server", &address, ready)
 }
 
 /// Trust in one issuer, with the names of its claims as in the public instance.
@@ -229,7 +282,7 @@ pub fn identities(_: &Checkout) {
         // Nor does the signature of another workflow, another repository or a pull request count: merge verifies.
         for stranger in [
             Job { workflow: "other.yml", ..PUBLISHER },
-            Job { repository: "stranger/images", ..PUBLISHER },
+            Job { repository: "stranger/images", repository_id: 2001, ..PUBLISHER },
             Job { git_ref: "refs/pull/7/merge", event: "pull_request", ..PUBLISHER },
         ] {
             campaign.sigstore.become_job(&stranger);
