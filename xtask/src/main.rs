@@ -21,23 +21,24 @@ use xtask::session::Session;
 fn main() -> ExitCode {
     // A wrong option ends here: clap prints its own message and exits with 2.
     let cli = cli::Cli::parse();
-    match run(cli) {
+    let context = Context::from_process();
+    let ui = context.as_ref().map(|context| Ui::of(&context.environment)).unwrap_or_default();
+    match context.and_then(|context| run(cli, context, ui)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            Ui.note(error::report(&error));
+            ui.note(error::report(&error));
             ExitCode::from(error::exit_code(&error).code())
         }
     }
 }
 
-fn run(cli: cli::Cli) -> Result<()> {
+fn run(cli: cli::Cli, context: Context, ui: Ui) -> Result<()> {
     // An editor may ask before there is a matrix.
     if let cli::Command::Schema { plan } = cli.command {
-        schema::run(Ui, if plan { schema::Options::Plan } else { schema::Options::Matrix });
+        schema::run(ui, if plan { schema::Options::Plan } else { schema::Options::Matrix });
         return Ok(());
     }
     let began = Instant::now();
-    let context = Context::from_process()?;
     let found = Layout::find(&context.current, cli.matrix.as_deref());
     let mut layout = match &cli.command {
         // Who is told whom to trust needs no matrix.
@@ -47,11 +48,11 @@ fn run(cli: cli::Cli) -> Result<()> {
         _ => found?,
     };
     layout.stack = context.environment.get("XTASK_LOCAL").map(|folder| context.current.join(folder));
-    let runner = Runner::new(Signals::listen()?).with_limit(context.environment.call_limit()?);
-    let session = Session::new(context, layout, runner, Ui);
+    let runner = Runner::new(Signals::listen()?).with_limit(context.environment.call_limit()?).with_ui(ui);
+    let session = Session::new(context, layout, runner, ui);
     let result = dispatch(&session, cli.command);
     if cli.timings {
-        Ui.note(session.runner.usage().table(began.elapsed()));
+        ui.note(session.runner.usage().table(began.elapsed()));
     }
     if let (Err(error), Some(job)) = (&result, session.github()) {
         let annotations = error::annotations(error);

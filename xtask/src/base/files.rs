@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 /// The largest JSON file that we read: plans and records are far smaller.
@@ -54,6 +54,22 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// The end of a text file, from the start of a line: `bytes` of it at most.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn end(path: &Path, bytes: u64) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let left_out = file.metadata()?.len().saturating_sub(bytes);
+    file.seek(SeekFrom::Start(left_out))?;
+    let mut found = Vec::new();
+    file.take(bytes).read_to_end(&mut found)?;
+    let text = String::from_utf8_lossy(&found).into_owned();
+    // The end of a line is more than nothing.
+    let first = text.find('\n').map(|at| at + 1).filter(|at| left_out > 0 && *at < text.len()).unwrap_or(0);
+    Ok(text.get(first..).unwrap_or_default().to_owned())
+}
+
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
@@ -79,5 +95,17 @@ mod tests {
         assert_eq!(read_optional(&path).unwrap().unwrap(), b"old");
         assert!(read_optional(&folder.join("none")).unwrap().is_none());
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_a_long_file_is_read_alone() {
+        let path = std::env::temp_dir().join(format!("xtask-end-{}", std::process::id()));
+        fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        for (bytes, expected) in
+            [(0, ""), (4, "ree\n"), (6, "three\n"), (8, "three\n"), (100, "one\ntwo\nthree\n")]
+        {
+            assert_eq!(end(&path, bytes).unwrap(), expected, "{bytes}");
+        }
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -9,6 +9,7 @@ pub mod git_refs;
 pub mod hold;
 pub mod identity;
 pub mod ids;
+pub mod inert;
 pub mod parallel;
 pub mod patterns;
 mod prerelease;

@@ -266,7 +266,7 @@ impl<'a> Run<'a> {
         let output = if alone { Output::Inherit } else { Output::Log(&log) };
         let finished = self.session.runner.run(argv, output)?;
         if let Some(job) = github.as_ref().filter(|_| !alone) {
-            job.folded(title, &finished.stderr);
+            job.folded(title, &log);
         }
         if finished.success() {
             return Ok(());

@@ -43,7 +43,11 @@ pub fn run(session: &Session, options: Options) -> Result<()> {
         }
         Options::Status { json } => {
             let status = session.local().status()?;
-            session.ui.out(if json { serde_json::to_string_pretty(&status)? } else { table(&status) });
+            if json {
+                session.ui.json(serde_json::to_string_pretty(&status)?);
+            } else {
+                session.ui.out(table(&status));
+            }
         }
     }
     Ok(())

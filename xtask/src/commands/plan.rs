@@ -57,7 +57,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         return github(session, options, &plan);
     }
     if options.json {
-        session.ui.out(serde_json::to_string_pretty(&plan)?);
+        session.ui.json(serde_json::to_string_pretty(&plan)?);
     } else {
         session.ui.out(plan_table::table(&shown(plan, &options.filter)));
     }

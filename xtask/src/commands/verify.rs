@@ -127,7 +127,7 @@ impl Report {
 
     fn print(&self, session: &Session, json: bool) -> Result<()> {
         if json {
-            session.ui.out(serde_json::to_string_pretty(self)?);
+            session.ui.json(serde_json::to_string_pretty(self)?);
             return Ok(());
         }
         let mut rows = vec![["REFERENCE", "DIGEST", "SIGNATURE"].map(str::to_owned).to_vec()];

@@ -3,7 +3,7 @@
 //! Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>.
 
 use anyhow::{Context as _, Result};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -60,18 +60,21 @@ impl<'e> Job<'e> {
 
     /// Opens a group of the log, which closes when it is dropped.
     pub fn group(&self, title: &str) -> Group {
-        self.ui.note(command("group", &[], title));
+        self.ui.command(command("group", &[], title));
         Group(self.ui)
     }
 
     /// A finished log as a closed group, in one piece: other builds write meanwhile.
-    pub fn folded(&self, title: &str, log: &str) {
-        self.ui.note(format!("{}\n{}\n::endgroup::", command("group", &[], title), inert(log)));
+    pub fn folded(&self, title: &str, log: &Path) {
+        match File::open(log) {
+            Ok(log) => self.ui.copy(&command("group", &[], title), log, "::endgroup::"),
+            Err(error) => self.ui.warn(format!("reading {}: {error}", log.display())),
+        }
     }
 
     /// An error that the page of the run shows.
     pub fn error(&self, title: &str, text: &str) {
-        self.ui.note(command("error", &[("title", title)], text));
+        self.ui.command(command("error", &[("title", title)], text));
     }
 
     /// Errors at places of `matrix`, which the page of the change shows beside their lines.
@@ -80,7 +83,7 @@ impl<'e> Job<'e> {
         for Annotation { line, column, message } in annotations {
             let (line, column) = (line.to_string(), column.to_string());
             let place = [("file", file.as_str()), ("line", line.as_str()), ("col", column.as_str())];
-            self.ui.note(command("error", &place, message));
+            self.ui.command(command("error", &place, message));
         }
     }
 
@@ -103,7 +106,7 @@ pub struct Group(Ui);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.0.note("::endgroup::");
+        self.0.command("::endgroup::");
     }
 }
 
@@ -116,15 +119,6 @@ fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
     let properties: Vec<String> = properties.iter().map(property).collect();
     let space = if properties.is_empty() { "" } else { " " };
     format!("::{name}{space}{}::{}", properties.join(","), data(message))
-}
-
-/// A text in which no line is a command to the runner.
-fn inert(text: &str) -> String {
-    let lines = text.lines().map(|line| {
-        let command = line.trim_start().starts_with("::") || line.contains("##[");
-        if command { format!("| {}", line.replace("##[", "## [")) } else { line.to_owned() }
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A path as the repository knows it.
@@ -163,11 +157,6 @@ mod tests {
     }
 
     #[test]
-    fn a_log_commands_nothing() {
-        assert_eq!(inert("#5 ok\n ::error::x\na ##[error]y"), "#5 ok\n|  ::error::x\n| a ## [error]y");
-    }
-
-    #[test]
     fn annotations_name_files_as_the_repository_does() {
         let path = Path::new("/home/runner/work/examples/a/matrix.toml");
         assert_eq!(in_repository(path, Some("/home/runner/work")), "examples/a/matrix.toml");
@@ -183,7 +172,7 @@ mod tests {
 
     #[test]
     fn outside_of_a_job_there_is_nobody_to_tell() {
-        assert!(Job::of(&Environment::from([("CI", "true")]), Ui).is_none());
-        assert!(Job::of(&Environment::from([("GITHUB_ACTIONS", "true")]), Ui).is_some());
+        assert!(Job::of(&Environment::from([("CI", "true")]), Ui::default()).is_none());
+        assert!(Job::of(&Environment::from([("GITHUB_ACTIONS", "true")]), Ui::default()).is_some());
     }
 }

@@ -21,16 +21,21 @@ pub use signals::{InFlight, Signals};
 
 use crate::argv::{Argv, EnvValue};
 use crate::base::error::UserError;
+use crate::base::files;
+use crate::base::ui::Ui;
 use crate::base::usage::Usage;
 use reader::Reader;
 
 /// How long a stopped command may take to clean up before it is killed.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// How much of the end of a log is read for an error, in bytes.
+const LOG_END: u64 = 64 << 10;
+
 /// Where the output of a command goes.
 #[derive(Debug, Clone, Copy)]
 pub enum Output<'a> {
-    /// To the terminal, as it comes.
+    /// To where ours goes, as it comes. In a job that takes commands from it, line by line and without commands.
     Inherit,
     /// Into [`Finished`].
     Capture,
@@ -115,18 +120,26 @@ pub struct Runner {
     limit: Option<Duration>,
     /// Counts what was run.
     usage: Usage,
+    /// Who reads our output.
+    ui: Ui,
 }
 
 impl Runner {
     /// A runner that passes on what `signals` hears.
     pub fn new(signals: Signals) -> Self {
-        Self { signals, limit: None, usage: Usage::default() }
+        Self { signals, limit: None, usage: Usage::default(), ui: Ui::default() }
     }
 
     /// With another time limit for every command that has one.
     #[must_use]
     pub fn with_limit(self, limit: Option<Duration>) -> Self {
         Self { limit, ..self }
+    }
+
+    /// For somebody who reads the output.
+    #[must_use]
+    pub fn with_ui(self, ui: Ui) -> Self {
+        Self { ui, ..self }
     }
 
     /// The time limit of a call that has `usual` by itself.
@@ -157,9 +170,10 @@ impl Runner {
         self.check_interrupted()?;
         let mut command = command(argv)?;
         command.stdin(Stdio::null()).process_group(0);
+        let relayed = matches!(output, Output::Inherit) && self.ui.is_obeyed();
         match output {
-            Output::Inherit => {}
-            Output::Capture => {
+            Output::Inherit if !relayed => {}
+            Output::Inherit | Output::Capture => {
                 command.stdout(Stdio::piped()).stderr(Stdio::piped());
             }
             Output::Log(path) => {
@@ -170,10 +184,10 @@ impl Runner {
         }
         let began = Instant::now();
         let child = command.spawn().map_err(|error| cannot_start(argv, &error))?;
-        let mut finished = self.supervise(child, argv)?;
+        let mut finished = self.supervise(child, argv, relayed)?;
         self.usage.process(&name(argv), began.elapsed());
         if let Output::Log(path) = output {
-            finished.stderr = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+            finished.stderr = files::end(path, LOG_END).unwrap_or_default();
         }
         self.check_interrupted()?;
         Ok(finished)
@@ -211,17 +225,25 @@ impl Runner {
             // Who does not want to read it says so by its exit code.
             let _ = stdin.write_all(input);
         }
-        let finished = self.supervise(child, argv)?;
+        let finished = self.supervise(child, argv, false)?;
         self.usage.process(&name(argv), began.elapsed());
         self.check_interrupted()?;
         Ok(finished)
     }
 
-    fn supervise(&self, mut child: Child, argv: &Argv) -> Result<Finished> {
+    fn supervise(&self, mut child: Child, argv: &Argv, relayed: bool) -> Result<Finished> {
         let group = child.id();
         self.signals.register(group);
-        let stdout = child.stdout.take().map(Reader::start);
-        let stderr = child.stderr.take().map(Reader::start);
+        let ui = self.ui;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = if relayed {
+            (
+                stdout.map(|pipe| Reader::relay(pipe, move |line| ui.out(line))),
+                stderr.map(|pipe| Reader::relay(pipe, move |line| ui.note(line))),
+            )
+        } else {
+            (stdout.map(Reader::keep), stderr.map(Reader::keep))
+        };
         let (done, watch) = mpsc::channel::<()>();
         let limit = argv.time_limit.map(|limit| self.limit(limit));
         let watchdog = limit.map(|limit| {
@@ -316,6 +338,17 @@ mod tests {
         assert_eq!((finished.code, &*finished.stdout, &*finished.stderr), (Some(3), &b"out\n"[..], "err\n"));
         let text = finished.fault(&sh("")).to_string();
         assert_eq!(text, "try the shell: `sh` failed: exit code 3\n    err");
+    }
+
+    #[test]
+    fn of_a_log_only_the_end_is_kept() {
+        let log = std::env::temp_dir().join(format!("xtask-run-log-{}", std::process::id()));
+        let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo why >&2";
+        let finished = runner().run(&sh(script), Output::Log(&log)).unwrap();
+        let whole = std::fs::metadata(&log).unwrap().len();
+        std::fs::remove_file(&log).unwrap();
+        assert!(whole > 2 * LOG_END && finished.stderr.len() as u64 <= LOG_END, "{whole}");
+        assert!(finished.stderr.starts_with("line ") && finished.stderr.ends_with("line 19999\nwhy\n"));
     }
 
     #[test]

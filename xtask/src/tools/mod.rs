@@ -263,8 +263,9 @@ mod tests {
             let (path, config) = (text("bin"), text("config"));
             let environment = Environment::from([("PATH", path.as_str()), ("DOCKER_CONFIG", &config)]);
             let layout = Layout::without_matrix(&self.0);
-            let found =
-                Toolbox::new(&layout, &environment, &Self::runner(), Ui).look(Tool::Buildx).unwrap()?;
+            let found = Toolbox::new(&layout, &environment, &Self::runner(), Ui::default())
+                .look(Tool::Buildx)
+                .unwrap()?;
             let program = found.program.path.replace(&text(""), "");
             Some((program, found.version.to_string(), found.origin))
         }

@@ -23,6 +23,7 @@ mod checkout;
 mod contents;
 mod engine;
 mod examples;
+mod github;
 mod input;
 mod kit;
 mod merge;
@@ -57,6 +58,7 @@ const SCENARIOS: &[Scenario] = &[
     ("ctrl_c_leaves_nothing", build::ctrl_c),
     ("a_foreign_arch_has_to_be_asked_for", build::foreign_arch),
     ("images_are_what_their_platform_says", contents::machines),
+    ("a_log_of_a_job_commands_nothing", github::logs),
     ("wrong_records_are_refused", merge::wrong_records),
     ("records_are_what_their_jobs_said", merge::record_hashes),
     ("a_killed_merge_goes_on", merge::killed),

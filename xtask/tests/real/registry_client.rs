@@ -22,7 +22,7 @@ use crate::registry::http;
 /// A client, and what counts its requests.
 fn client(environment: &Environment) -> (Registry, Runner) {
     let runner = Runner::new(Signals::default());
-    (Registry::new(environment, &runner, Ui), runner)
+    (Registry::new(environment, &runner, Ui::default()), runner)
 }
 
 fn plain() -> (Registry, Runner) {
