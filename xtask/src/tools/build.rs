@@ -53,20 +53,26 @@ pub(super) fn build(
     // A killed build must leave nothing that looks finished.
     let unfinished = target.with_extension("unfinished");
     let flags = format!("-s -w -X {}=v{version}", spec.variable);
-    let argv =
-        Argv::new(format!("build {} {version} from {}", spec.binary, module.display()), &Program::new("go"))
-            .env("CGO_ENABLED", "0")
-            .env("GOFLAGS", "-mod=readonly -buildvcs=false")
-            .args(["-C"])
-            .path(&module)
-            .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
-            .path(&unfinished)
-            .arg(spec.package);
+    let argv = go(format!("build {} {version} from {}", spec.binary, module.display()))
+        .args(["-C"])
+        .path(&module)
+        .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
+        .path(&unfinished)
+        .arg(spec.package);
     let began = Instant::now();
     with_heartbeat(ui, spec.binary, || runner.check(&argv, Output::Capture))?;
     fs::rename(&unfinished, &target).with_context(|| format!("writing {}", target.display()))?;
     ui.note(format!("built {} {version} in {} s", spec.binary, began.elapsed().as_secs()));
     link(tool, layout, &target)
+}
+
+/// Go, for our modules alone: whatever workspace, vendored modules or habits the repository around them has.
+fn go(purpose: String) -> Argv {
+    Argv::new(purpose, &Program::new("go"))
+        .env("CGO_ENABLED", "0")
+        .env("GO111MODULE", "on")
+        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+        .env("GOWORK", "off")
 }
 
 fn install_hint(tool: Tool) -> &'static str {

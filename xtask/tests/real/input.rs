@@ -3,6 +3,11 @@
 use std::fs;
 use std::process::Command;
 
+use xtask::base::context::{Environment, Layout};
+use xtask::base::ui::Ui;
+use xtask::run::{Runner, Signals};
+use xtask::tools::{Tool, Toolbox};
+
 use crate::checkout::{Checkout, run};
 use crate::registry;
 
@@ -105,4 +110,28 @@ pub fn missing_tool(checkout: &Checkout) {
     done.fails(1, &["docker-buildx", "not on PATH", "install Go"]);
     assert_eq!(doctor.code, Some(1), "{}", doctor.all());
     assert!(doctor.stdout.contains("FAIL"), "{}", doctor.all());
+}
+
+/// The repository around `tools/` is a Go workspace of something else: our modules are built as they are pinned.
+pub fn foreign_workspace(_: &Checkout) {
+    let checkout = Checkout::folder("workspace", "xtask/tests/real/campaign/");
+    let tools = checkout.root.join("target/tools");
+    fs::remove_file(&tools).unwrap();
+    fs::write(checkout.root.join("go.work"), "go 1.26\n\nuse ./service\n").unwrap();
+    fs::create_dir_all(checkout.root.join("service")).unwrap();
+    fs::write(checkout.root.join("service/go.mod"), "module example.com/service\n\ngo 1.26\n").unwrap();
+    let module = checkout.root.join("tools/testkit");
+    let mut go = Command::new("go");
+    let plain =
+        run(go.arg("-C").arg(&module).args(["list", "-m"]).env_remove("GOWORK").env_remove("GOFLAGS"));
+    assert!(!plain.stdout.contains("testkit"), "the workspace is not seen: {}", plain.all());
+    let toolbox = Toolbox::new(
+        &Layout::without_matrix(&checkout.root),
+        &Environment::from_process(),
+        &Runner::new(Signals::default()),
+        Ui::default(),
+    );
+    let found = toolbox.get(Tool::Testkit).unwrap();
+    assert!(found.program.path.starts_with(&tools.display().to_string()), "{found:?}");
+    assert!(run(Command::new(found.program.path).arg("--help")).all().contains("registry"));
 }

@@ -74,6 +74,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_full_disk_loses_nothing", input::full_disk),
     ("a_dead_registry_is_named", input::dead_registry),
     ("a_missing_tool_is_named", input::missing_tool),
+    ("tools_are_built_in_a_foreign_workspace", input::foreign_workspace),
     ("policies_fit_their_schemas", policy::policies_fit_their_schemas),
     ("the_stack_comes_back", stack::comes_back),
     ("two_checkouts_do_not_meet", stack::two_checkouts),

@@ -145,7 +145,7 @@ fn close(schema: &mut Value) {
 fn folder(module: &str) -> PathBuf {
     let mut command = Command::new("go");
     command.arg("-C").arg(workspace().join("tools/policies")).args(["mod", "download", "-json", module]);
-    let done = run(command.env("GOFLAGS", "-mod=readonly")).ok();
+    let done = run(command.env("GOFLAGS", "-mod=readonly").env("GOWORK", "off")).ok();
     let found: Value = serde_json::from_str(&done.stdout).unwrap();
     PathBuf::from(found["Dir"].as_str().unwrap_or_else(|| panic!("{}", done.all())))
 }
