@@ -32,6 +32,7 @@ var kinds = map[string]act{
 	"429":               refusal(http.StatusTooManyRequests, "TOOMANYREQUESTS"),
 	"500":               refusal(http.StatusInternalServerError, "UNKNOWN"),
 	"503":               refusal(http.StatusServiceUnavailable, "UNAVAILABLE"),
+	"empty-404":         page("404 Not Found", "text/plain", ""),
 	"nginx-503":         page("503 Service Temporarily Unavailable", "text/html", nginx503),
 	"cloudflare-520":    page("520 Origin Error", "text/html; charset=UTF-8", cloudflare520),
 	"s3-slow-down":      page("503 Slow Down", "application/xml", s3SlowDown),

@@ -99,6 +99,8 @@ impl Client {
             let passes = match failure.verdict {
                 Verdict::Temporary => true,
                 Verdict::Missing => lags,
+                // A registry without the API of referrers may well say nothing, and is asked for it but once.
+                Verdict::Broken if failure.mute => !call.path.starts_with("referrers/"),
                 Verdict::Refused | Verdict::Unsupported | Verdict::Broken => false,
             };
             if !passes || !tries.again(&call.purpose, &failure.reason, failure.pause)? {

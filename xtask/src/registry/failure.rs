@@ -22,18 +22,29 @@ pub(super) struct Failure {
     pub(super) by_login: bool,
     /// The answer was a page for people: of a proxy, not of a registry.
     pub(super) page: bool,
+    /// A 404 of which nobody can say who has sent it: to be asked again before it is told.
+    pub(super) mute: bool,
     /// Ways out beside those of the verdict.
     help: Option<&'static str>,
 }
 
 impl Failure {
     fn new(verdict: Verdict, reason: String) -> Self {
-        Self { verdict, reason, status: 0, pause: None, by_login: false, page: false, help: None }
+        Self {
+            verdict,
+            reason,
+            status: 0,
+            pause: None,
+            by_login: false,
+            page: false,
+            mute: false,
+            help: None,
+        }
     }
 
     /// Of an answer that is not a success.
     pub(super) fn of(method: &str, answer: &Answer) -> Self {
-        let said = Said::of(&answer.body);
+        let said = Said::of(&answer.body).by(answer.header("docker-distribution-api-version").is_some());
         let verdict = status::judge(method, answer.status, &said);
         let reason = format!("{}{}{said}", answer.status, status::reason(answer.status));
         let asked = answer.header("retry-after").or_else(|| said.retry_after());
@@ -42,7 +53,8 @@ impl Failure {
         let start =
             String::from_utf8_lossy(answer.body.get(..512).unwrap_or(&answer.body)).to_ascii_lowercase();
         let page = start.contains("<html") || start.contains("<!doctype");
-        Self { status: answer.status, pause, page, ..Self::new(verdict, reason) }
+        let mute = answer.status == 404 && verdict == Verdict::Broken && said.is_mute();
+        Self { status: answer.status, pause, page, mute, ..Self::new(verdict, reason) }
     }
 
     /// The same, told by the server that gives tokens: what it does not find is nothing that was asked for.

@@ -22,9 +22,10 @@ pub(super) enum Verdict {
 }
 
 /// In what form an error was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Form {
     /// No body, as for every `HEAD`.
+    #[default]
     Nothing,
     /// `{"errors":[…]}`, as the specification has it.
     Registry,
@@ -33,9 +34,11 @@ enum Form {
 }
 
 /// The body of an answer that is not a success, as far as it tells why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Said {
     form: Form,
+    /// Whether a header names a registry as the one who answers.
+    by_registry: bool,
     /// The code of the first error, e.g. `MANIFEST_UNKNOWN`.
     code: String,
     message: String,
@@ -71,19 +74,30 @@ impl Said {
     pub(super) fn of(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body).trim().to_owned();
         if text.is_empty() {
-            return Self { form: Form::Nothing, code: String::new(), message: String::new() };
+            return Self { form: Form::Nothing, ..Self::default() };
         }
         if let Ok(Errors { errors }) = serde_json::from_str(&text) {
             let first = errors.into_iter().next();
             let (code, message) = first.map(|error| (error.code, error.message)).unwrap_or_default();
-            return Self { form: Form::Registry, code, message: one_line(&message.unwrap_or_default()) };
+            let message = one_line(&message.unwrap_or_default());
+            return Self { form: Form::Registry, code, message, ..Self::default() };
         }
         let plain = serde_json::from_str::<Plain>(&text).ok();
         let plain = plain.and_then(|one| one.message.or(one.details).or(one.error_description).or(one.error));
         let message = plain.or_else(|| between(&text, "<title>", "</title>")).unwrap_or_else(|| text.clone());
         let code = between(&text, "<Code>", "</Code>").unwrap_or_default();
         let message = between(&text, "<Message>", "</Message>").unwrap_or(message);
-        Self { form: Form::Other, code: one_line(&code), message: one_line(&message) }
+        Self { form: Form::Other, code: one_line(&code), message: one_line(&message), ..Self::default() }
+    }
+
+    /// With what the headers of the answer say about who answers.
+    pub(super) fn by(self, by_registry: bool) -> Self {
+        Self { by_registry, ..self }
+    }
+
+    /// Whether nothing is said at all, and nobody says it: a registry may, a gateway that restarts does.
+    pub(super) fn is_mute(&self) -> bool {
+        self.form == Form::Nothing && !self.by_registry
     }
 
     /// How long to wait, where GitHub's registry tells it in the message instead of the header.
@@ -98,11 +112,12 @@ impl Said {
             || message.contains("secondary rate limit")
     }
 
-    /// Whether a 404 is the registry's own word. A proxy's page and a router's `404 page not found` are about a path.
+    /// Whether a 404 is the registry's own word. A proxy's page and a router's `404 page not found` are about a path, and
+    /// where a body could be and is not, nobody knows who has answered. An answer to `HEAD` never has one.
     fn is_absence(&self, method: &str) -> bool {
         match self.form {
             Form::Registry => true,
-            Form::Nothing => method != "DELETE",
+            Form::Nothing => method == "HEAD" || self.by_registry && method != "DELETE",
             Form::Other => false,
         }
     }

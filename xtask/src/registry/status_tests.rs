@@ -301,6 +301,8 @@ const PROXIES: &[Row] = &[
     ("any", "PUT", 413, "", Broken),
     ("any", "GET", 501, "", Unsupported),
     ("any", "GET", 302, "", Broken),
+    ("a gateway whose registry restarts", "GET", 404, "", Broken),
+    ("a gateway whose registry restarts", "PUT", 404, " \n", Broken),
 ];
 
 #[test]
@@ -308,6 +310,22 @@ fn each_registry_is_understood() {
     for (who, method, status, body, verdict) in REGISTRIES.iter().chain(PROXIES) {
         assert_eq!(judge(method, *status, &Said::of(body.as_bytes())), *verdict, "{who}: {status} {body}");
     }
+}
+
+#[test]
+fn a_404_without_a_body_is_as_good_as_its_sender() {
+    let table = [
+        ("HEAD", false, Missing),
+        ("HEAD", true, Missing),
+        ("GET", false, Broken),
+        ("GET", true, Missing),
+        ("DELETE", false, Unsupported),
+        ("DELETE", true, Unsupported),
+    ];
+    for (method, by_registry, verdict) in table {
+        assert_eq!(judge(method, 404, &Said::of(b"").by(by_registry)), verdict, "{method} {by_registry}");
+    }
+    assert!(Said::of(b"").is_mute() && !Said::of(b"").by(true).is_mute() && !Said::of(b"404").is_mute());
 }
 
 #[test]

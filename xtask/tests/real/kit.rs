@@ -80,7 +80,7 @@ pub fn registry(checkout: &Checkout) -> Service {
 
 /// What the proxy does to which request.
 pub struct Fault<'a> {
-    /// `refuse`, `reset`, `delay`, `429`, `500`, `503`, `nginx-503`, `cloudflare-520`, `s3-slow-down`, `hold`,
+    /// `refuse`, `reset`, `delay`, `429`, `500`, `503`, `empty-404`, `nginx-503`, `cloudflare-520`, `s3-slow-down`, `hold`,
     /// `lie-digest`, `stale-tag` or `drop-after-commit`.
     pub kind: &'a str,
     /// Only requests count whose `METHOD path` this regular expression matches.
@@ -230,6 +230,9 @@ pub fn faults(checkout: &Checkout) {
         let seen = proxy.seen();
         assert!(seen.fired && seen.requests == 3 && seen.log.len() == 3, "{kind}: {seen:?}");
     }
+    proxy.arm(&Fault::at("empty-404", 1));
+    let (code, _, text) = get().unwrap();
+    assert_eq!((code, text.as_str()), (404, ""));
     // The words of nginx, Cloudflare and S3, in the status and in the body.
     for (kind, line, body) in [
         ("nginx-503", "503 Service Temporarily Unavailable", "<center>nginx</center>"),

@@ -80,6 +80,15 @@ pub fn requests(checkout: &Checkout) {
         assert!(!passing.reason.is_empty() && proxy.seen().fired, "{kind}: {passing:?}");
         registry.put_manifest(&app, "three", &one.media_type, &one.bytes).unwrap().unwrap();
     }
+    // A 404 that nobody has said is asked about again, for what is there and for what is not.
+    proxy.arm(&Fault::at("empty-404", 1));
+    assert_eq!(registry.read(&reference).unwrap().unwrap().bytes, one.bytes);
+    proxy.arm(&Fault::at("empty-404", 1));
+    assert!(registry.read(&format!("{app}:none")).unwrap().is_none() && proxy.seen().fired);
+    proxy.arm(&Fault { times: usize::MAX >> 12, ..Fault::at("empty-404", 1) });
+    for text in [error(registry.read(&reference)), error(registry.tags(&app))] {
+        assert!(text.contains("unexpected answer: 404 Not Found"), "{text}");
+    }
     // What stays so is an error, and never an absence.
     for (kind, words) in
         [("nginx-503", "503 Service Unavailable: 503 Service Temporarily"), ("refuse", "does not answer")]
