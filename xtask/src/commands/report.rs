@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 use crate::base::error::UserError;
-use crate::base::publication::{self, Publication};
+use crate::base::publication::{self, Publication, Unfinished};
 use crate::base::record::{self, DigestRecord};
 use crate::base::ui::columns;
 use crate::plan::{Cell, Plan};
@@ -75,11 +75,14 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         )?;
     }
     session.ui.out(table(&rows));
+    for (row, one) in rows.iter().flat_map(|row| unfinished(row).map(move |one| (row, one))) {
+        session.ui.note(format!("\n{} is not published to {}: {}", row.cell.id, one.repository, one.error));
+    }
     let wrong = rows.iter().filter(|row| is_wrong(&plan, row)).count();
     if wrong == 0 {
         return Ok(());
     }
-    Err(UserError::failed(format!("{wrong} of {} cells are missing", rows.len()))
+    Err(UserError::failed(format!("{wrong} of {} cells are not done", rows.len()))
         .help("see the job of each; run the failed ones again, or the whole run when its artifacts have expired")
         .into())
 }
@@ -100,9 +103,14 @@ fn built(
     (records, missing)
 }
 
+/// Where a publication is not done.
+fn unfinished<'p>(row: &'p Published<'_>) -> impl Iterator<Item = &'p Unfinished> {
+    row.result.iter().flat_map(|published| &published.unfinished)
+}
+
 fn is_wrong(plan: &Plan, row: &Published<'_>) -> bool {
     let done = match &row.result {
-        Ok(_) => true,
+        Ok(published) => published.unfinished.is_empty(),
         Err(why) => !plan.push && why == "built",
     };
     !done && !row.cell.allow_failure
@@ -112,7 +120,7 @@ fn table(rows: &[Published<'_>]) -> String {
     let mut lines = vec![["CELL", "RESULT", "DIGEST"].map(str::to_owned).to_vec()];
     for row in rows {
         let (result, digest) = match &row.result {
-            Ok(published) => ("published".to_owned(), published.digest.to_string()),
+            Ok(published) => (markdown::standing(published), published.digest.to_string()),
             Err(why) if row.cell.allow_failure => (format!("{why} (allowed)"), String::new()),
             Err(why) => (why.clone(), String::new()),
         };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::base::ids::{Digest, Name, Repository, Tag};
-use crate::base::publication::Publication;
+use crate::base::publication::{Publication, Unfinished};
 use crate::base::record::DigestRecord;
 use crate::plan::{Cell, Plan, SigningMethod};
 
@@ -103,7 +103,7 @@ pub fn publications(title: &str, rows: &[Published<'_>]) -> String {
                     published.children.iter().map(|child| child.platform.as_str()).collect();
                 vec![
                     code(row.cell.id.as_str()),
-                    "published".to_owned(),
+                    cell_text(&standing(published)),
                     code(published.digest.as_str()),
                     platforms.join(", "),
                     tags(published.tags.iter().map(|tag| &tag.name)),
@@ -122,11 +122,26 @@ pub fn publications(title: &str, rows: &[Published<'_>]) -> String {
     };
     let header = ["cell", "result", "digest", "platforms", "tags"];
     let mut text = format!("### {title}\n\n{}", table(&header, rows.iter().map(row)));
+    let unfinished = rows.iter().filter_map(|row| row.result.as_ref().ok()).flat_map(|done| &done.unfinished);
+    for Unfinished { repository, error } in unfinished {
+        let _ = write!(text, "\nNot published to {}:\n\n{}", code(repository.as_str()), block("text", error));
+    }
     let commands: Vec<&str> = rows.iter().filter_map(|row| row.verify.as_deref()).collect();
     if !commands.is_empty() {
         let _ = write!(text, "\nTo verify as a consumer would:\n\n{}", block("sh", &commands.join("\n")));
     }
     text + "\n"
+}
+
+/// Whether a publication is done, and else where not.
+pub fn standing(published: &Publication) -> String {
+    if published.unfinished.is_empty() {
+        return "published".to_owned();
+    }
+    let missing: Vec<&str> = published.unfinished.iter().map(|one| one.repository.as_str()).collect();
+    let done = published.repositories.len();
+    let all = done + missing.len();
+    format!("published in {done} of {all} repositories, not in {}", missing.join(", "))
 }
 
 /// How large the image of each platform is; nothing if nothing was pushed.
@@ -254,6 +269,25 @@ mod tests {
             | 1 | 2 |
         "#]]
         .assert_eq(&table(&["a", "b"], rows.into_iter()));
+    }
+
+    #[test]
+    fn a_publication_that_is_not_done_says_where() {
+        let digest = Digest::of(b"");
+        let published = |unfinished: serde_json::Value| -> String {
+            let json = serde_json::json!({
+                "schema": 1, "plan": digest, "cell": "app", "version": null, "commit": null, "revision": "",
+                "repositories": ["ghcr.io/one/app"], "unfinished": unfinished, "digest": digest,
+                "children": [], "tags": [], "published": "",
+                "signature": { "method": "none", "identity": null, "key": null },
+            });
+            standing(&serde_json::from_value(json).unwrap())
+        };
+        assert_eq!(published(serde_json::json!([])), "published");
+        assert_eq!(
+            published(serde_json::json!([{ "repository": "ghcr.io/two/app", "error": "503" }])),
+            "published in 1 of 2 repositories, not in ghcr.io/two/app"
+        );
     }
 
     #[test]

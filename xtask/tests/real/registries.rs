@@ -38,9 +38,13 @@ pub fn several(_: &Checkout) {
     assert_eq!((names(&record["repositories"]), names(&record["unfinished"])), (1, 1), "{record}");
     assert!(record["unfinished"][0]["repository"].as_str().unwrap().ends_with("/two/app"), "{record}");
     assert!(record["unfinished"][0]["error"].as_str().unwrap().contains("503"), "{record}");
+    let told = publish(&["report"]).fails(1, &["1 of 1 cells are not done"]);
+    let not_done = format!("published in 1 of 2 repositories, not in {}/two/app", two.address());
+    assert!(told.stdout.contains(&not_done) && told.stderr.contains("503"), "{}", told.all());
     // A second run finishes the rest and changes nothing that was right.
     two.disarm();
     publish(&["merge"]).ok();
+    publish(&["report"]).ok();
     let record = checkout.publication("app.main");
     assert_eq!((names(&record["repositories"]), names(&record["unfinished"])), (2, 0), "{record}");
     assert_eq!(tags(), [first.clone(), first], "both hold the same");
