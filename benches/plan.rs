@@ -52,6 +52,7 @@ fn plan(text: &str) -> Plan {
             repositories: matrix.repositories.clone(),
         },
         sign: SigningMethod::None { reason: "a bench".into() },
+        formerly: Vec::new(),
         versions: BTreeMap::new(),
         remotes: Remotes::new(),
         read: &|_| unreachable!("no version file"),

@@ -32,6 +32,7 @@ fuzz_target!(|text: &str| {
             repositories: matrix.repositories.clone(),
         },
         sign: SigningMethod::None { reason: "fuzzing".into() },
+        formerly: Vec::new(),
         versions: BTreeMap::new(),
         remotes: answers.collect::<Remotes>(),
         read: &|_| Ok("v8.5.0-rc1".into()),

@@ -55,6 +55,7 @@ fn plan(example: &str, event: &str, set: &[(&str, &str)]) -> Plan {
             repositories: matrix.repositories.clone(),
         },
         sign: SigningMethod::None { reason: "a test".into() },
+        formerly: Vec::new(),
         versions,
         remotes: remotes(),
         read: &read,

@@ -77,6 +77,7 @@ impl Case {
                     repositories: matrix.repositories.clone(),
                 },
                 sign: SigningMethod::None { reason: "a test".into() },
+                formerly: Vec::new(),
                 versions: self.versions.clone(),
                 remotes: self.remotes.clone(),
                 read: &move |_| Ok(version.clone()),

@@ -88,6 +88,13 @@ pub fn exit_code(error: &anyhow::Error) -> Exit {
     user_errors(error).next().map_or(Exit::Failed, |fault| fault.exit)
 }
 
+/// The same error with one more line that says how to mend it, wherever it came from.
+pub fn helped(error: &anyhow::Error, line: impl Into<String>) -> anyhow::Error {
+    let mut same = UserError::new(exit_code(error), format!("{error:#}"));
+    same.help = user_errors(error).flat_map(|cause| cause.help.clone()).collect();
+    same.help(line).into()
+}
+
 /// The text for people: the chain on one line, then one `help:` line per mend.
 /// An error that is a block of diagnostics of its own is printed as it is.
 pub fn report(error: &anyhow::Error) -> String {
@@ -121,6 +128,19 @@ mod tests {
             .unwrap_err();
         assert_eq!(exit_code(&error), Exit::Invalid);
         assert_eq!(report(&error), "error: choosing cells: no such cell: x\nhelp: see `cargo xtask plan`");
+    }
+
+    #[test]
+    fn help_can_be_added_on_the_way() {
+        let error = Err::<(), _>(UserError::invalid("no such cell: x").help("see `cargo xtask plan`"))
+            .context("choosing cells")
+            .unwrap_err();
+        let error = helped(&error, "or leave it out");
+        assert_eq!(exit_code(&error), Exit::Invalid);
+        assert_eq!(
+            report(&error),
+            "error: choosing cells: no such cell: x\nhelp: see `cargo xtask plan`\nhelp: or leave it out"
+        );
     }
 
     #[test]

@@ -94,9 +94,10 @@ impl FromStr for RefPattern {
             {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err(UserError::invalid(format!("`{text}` is no pattern of branches or tags"))
-                .help("write it in full: refs/heads/main, refs/heads/release/*, refs/tags/v*")
-                .into()),
+            _ => Err(UserError::invalid(format!(
+                "`{text}` is no branch or tag by its full name, as refs/heads/main or refs/tags/v*"
+            ))
+            .into()),
         }
     }
 }

@@ -104,6 +104,7 @@ mod tests {
                 repositories: matrix.repositories.clone(),
             },
             sign: SigningMethod::Local,
+            formerly: Vec::new(),
             versions: BTreeMap::new(),
             remotes: BTreeMap::new(),
             read: &|_| Ok("1.0.0".into()),

@@ -46,10 +46,10 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         .checked_sub(options.older_than)
         .context("--older-than goes back too far")?;
     let limit = humantime::format_rfc3339_seconds(limit).to_string();
-    let sign = session.signing(&to)?;
+    let (sign, formerly) = session.signing(&to)?;
     let stack = if to == To::Local { Some(session.local_up()?) } else { None };
     let registry = session.registry();
-    let signing = Signing::of(session, &sign, None, stack.as_ref())?;
+    let signing = Signing::of(session, (&sign, &formerly), None, stack.as_ref())?;
     let collector = Collector {
         records: signing.map(|signing| AttestationStore::new(signing, registry.clone(), &session.layout)),
         registry,

@@ -46,7 +46,9 @@ pub(super) fn each_repository(
     let filter = Filter { cells: vec![cell.clone()], ..Filter::default() };
     let cell = filter.cells(&plan)?.into_iter().next().context("the plan lacks the cell")?;
     let stack = session.stack(&plan)?;
-    let Some(signing) = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())? else {
+    let Some(signing) =
+        Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?
+    else {
         return Err(UserError::invalid(
             "a hold is a signed statement, and matrix.toml says that nothing is signed",
         )

@@ -87,7 +87,7 @@ fn publish(
 ) -> Result<Vec<Outcome>> {
     let (buildx, stack) = session.buildx(plan, options.builder.as_deref())?;
     let registry = session.registry();
-    let signing = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())?;
+    let signing = Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?;
     let publisher = Publisher {
         plan,
         buildx: &buildx,

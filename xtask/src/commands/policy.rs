@@ -38,7 +38,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let to = options.to.clone().unwrap_or(To::Publish);
     let matrix = session.matrix()?;
     let destination = session.destination(&to, &matrix)?;
-    let trust = trust(session, session.signing(&to)?).context("write a policy")?;
+    let trust = trust(session, session.signing(&to)?.0).context("write a policy")?;
     if options.controller == Controller::PolicyController && !matches!(trust, Trust::Keyless { .. }) {
         session.ui.warn(
             "policy-controller 0.13 reads signatures by a key only as cosign 2 makes them, and refuses those of \

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
-use crate::base::error::UserError;
+use crate::base::error;
 use crate::base::ids::{CellId, Digest, Repository, Tag};
 use crate::base::publication;
 use crate::base::ui::columns;
@@ -41,7 +41,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let cell = filter.cells(&plan)?.into_iter().next().context("the plan lacks the cell")?;
     let folder = session.publications(options.publications.as_deref());
     let stack = session.stack(&plan)?;
-    let signing = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())?;
+    let signing = Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?;
     let rollback = Rollback {
         cell,
         registry: session.registry(),
@@ -96,11 +96,11 @@ fn hold(session: &Session, rollback: &Rollback<'_>, returns: &[(&Repository, Ret
     for (repository, back) in returns {
         let tags: Vec<(Tag, Digest)> = back.moves().map(|(tag, to)| (tag.clone(), to.clone())).collect();
         let terms = Terms { reason: format!("rolled back from {}", back.from.short()), until: None };
-        holding.state(repository, &tags, true, &terms).map_err(|error| {
-            error.context(
-                UserError::failed("hold the tags where they go back to; no tag has moved").help(
-                    "--no-hold goes back all the same; the next merge then moves the tags forward again",
-                ),
+        let held = holding.state(repository, &tags, true, &terms);
+        held.context("hold the tags where they go back to; no tag has moved").map_err(|error| {
+            error::helped(
+                &error,
+                "--no-hold goes back all the same; the next merge then moves the tags forward again",
             )
         })?;
     }

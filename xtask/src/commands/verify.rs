@@ -90,7 +90,7 @@ fn all(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
     let cells = options.filter.cells(&plan)?;
     let stack = session.stack(&plan)?;
-    let signing = Signing::of(session, &plan.sign, Some(&plan.event), stack.as_ref())?;
+    let signing = Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?;
     let verify = verification(session, signing, options.publications.as_deref());
     let results = parallel::map(&cells, parallel::default_jobs(), |cell| verify.cell(cell, &plan));
     session.runner.check_interrupted()?;
@@ -213,11 +213,11 @@ fn signing_for(session: &Session, options: &Options, repository: &Repository) ->
         None => {}
     }
     let to = if repository.host() == session.local().address()? { To::Local } else { To::Publish };
-    let sign = session.signing(&to)?;
+    let (sign, formerly) = session.signing(&to)?;
     if let SigningMethod::None { reason } = &sign {
         session.ui.warn(format!("matrix.toml says that images are not signed: {reason}"));
     }
-    Signing::of(session, &sign, None, None)
+    Signing::of(session, (&sign, &formerly), None, None)
 }
 
 /// The repository of `REPO:TAG`, `REPO@DIGEST` or `REPO`.

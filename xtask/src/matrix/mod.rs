@@ -9,6 +9,7 @@ mod images;
 mod model;
 mod names;
 mod options;
+mod publishing;
 mod sections;
 mod settings;
 pub(crate) mod tracks;
@@ -25,9 +26,9 @@ pub use crate::matrix::build_options::{
 };
 pub use crate::matrix::diagnostic::{Diagnostic, Diagnostics, Located, Source};
 pub use crate::matrix::model::{
-    Axis, ComposerMode, Condition, Dockerfile, EventName, Exclude, Image, Matrix, NamedContext, Need,
-    Override, OwnLine, PlatformDef, RefSpec, Selector, Setting, Settings, SignSection, Sigstore, TagSpec,
-    Track, When,
+    Axis, ComposerMode, Condition, Dockerfile, EventName, Exclude, FormerMethod, FormerSigner, Image, Matrix,
+    NamedContext, Need, Override, OwnLine, PlatformDef, RefSpec, Selector, Setting, Settings, SignSection,
+    Sigstore, TagSpec, Track, When,
 };
 
 /// A `matrix.toml` is written by people: one larger than this is a mistake. In bytes.

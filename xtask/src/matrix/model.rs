@@ -26,6 +26,8 @@ pub struct Matrix {
     pub gates: Vec<Vec<String>>,
     /// `[sign]`.
     pub sign: SignSection,
+    /// `[[sign.formerly]]`.
+    pub formerly: Vec<FormerSigner>,
     /// `[platforms]`.
     pub platforms: Vec<PlatformDef>,
     /// `[tracks]`.
@@ -64,6 +66,31 @@ pub enum SignSection {
         /// Why not.
         reason: String,
     },
+}
+
+/// Who signed until some day, and counts until then for what was published before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerSigner {
+    /// RFC 3339 in UTC.
+    pub until: String,
+    /// By what.
+    pub method: FormerMethod,
+}
+
+/// By what images were signed before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FormerMethod {
+    /// By OIDC.
+    Keyless {
+        /// What the certificate says: an anchored regular expression.
+        identity: String,
+        /// The repository whose workflow ran; the one of the identity if not given.
+        repository: Option<String>,
+        /// The OIDC issuer; GitHub's if not given.
+        issuer: Option<String>,
+    },
+    /// By a key: the public one, a file, `env://NAME`, a KMS address.
+    Key(String),
 }
 
 /// A Sigstore other than the public one: two files as cosign 3 writes and reads them.

@@ -8,7 +8,7 @@ use crate::base::ids::Name;
 use crate::matrix::cells::CellSpec;
 use crate::plan::event::Event;
 use crate::plan::git::Git;
-use crate::plan::model::{Destination, SigningMethod};
+use crate::plan::model::{Destination, FormerSigner, SigningMethod};
 use crate::plan::remote::Remotes;
 
 /// What a plan is made from, beside the matrix.
@@ -25,6 +25,8 @@ pub struct Inputs<'a> {
     pub destination: Destination,
     /// How they are signed there.
     pub sign: SigningMethod,
+    /// How they were signed before.
+    pub formerly: Vec<FormerSigner>,
     /// `--set-version TRACK=X`.
     pub versions: BTreeMap<Name, String>,
     /// What `resolve::queries` asked for.

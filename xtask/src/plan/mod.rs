@@ -18,7 +18,7 @@ mod upstream;
 mod values;
 
 pub use crate::plan::model::{
-    Build, BuildContext, Caller, Cell, Destination, DestinationKind, Excluded, Need, Plan, PlannedTag,
-    SCHEMA, SigningMethod,
+    Build, BuildContext, Caller, Cell, Destination, DestinationKind, Excluded, FormerSigner, Need, Plan,
+    PlannedTag, SCHEMA, SigningMethod,
 };
 pub use crate::plan::pairs::Pair;

@@ -49,6 +49,9 @@ pub struct Plan {
     pub destination: Destination,
     /// How they are signed.
     pub sign: SigningMethod,
+    /// How images were signed before: what was published then is ordered, and can be gone back to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<FormerSigner>,
     /// Commands that judge each index before it is tagged: see [`crate::base::gates`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Vec<String>>,
@@ -115,6 +118,17 @@ pub enum SigningMethod {
         /// Why not.
         reason: String,
     },
+}
+
+/// Who signed until some time, and counts until then for what was published before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FormerSigner {
+    /// RFC 3339 in UTC.
+    pub until: String,
+    /// By what; a key is the public one.
+    pub sign: SigningMethod,
 }
 
 /// The repository whose workflow runs, and from which refs: a reusable workflow may be called by anybody.

@@ -76,6 +76,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         matrix: Digest::of(matrix.source.text.as_bytes()),
         destination: inputs.destination.clone(),
         sign: inputs.sign.clone(),
+        formerly: inputs.formerly.clone(),
         gates: matrix.gates.clone(),
         push,
         upstreams: upstreams.used(),

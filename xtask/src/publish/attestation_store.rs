@@ -126,7 +126,7 @@ impl AttestationStore {
             refused = self.ask(repository, digest, kind, signer, &mut statements)?.or(refused);
         }
         if statements.len() < expected {
-            for signer in self.signing.others(repository, digest)? {
+            for signer in self.signing.everybody(repository, digest)? {
                 refused = self.ask(repository, digest, kind, &signer, &mut statements)?.or(refused);
             }
         }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::base::context::Clock;
-use crate::base::error::UserError;
+use crate::base::error;
 use crate::base::hold::{self, Hold};
 use crate::base::ids::{CellId, Digest, Repository, Tag};
 use crate::base::publication::PublicationClaim;
@@ -114,9 +114,10 @@ impl<'a> Holders<'a> {
             format!("{} holds {}, which cannot be trusted", repository.tagged(tag), held.digest.short())
         });
         let found = found.map_err(|error| {
-            error.context(UserError::failed("find out whether what a tag holds is newer").help(
-                "see who else may push there; once that is clear, --replace-untrusted lets it count as older",
-            ))
+            error::helped(
+                &error,
+                "whether it is newer cannot be told: see who else may push there; once that is clear, --replace-untrusted lets it count as older",
+            )
         })?;
         if found.is_empty() {
             return Ok(Err("has no signed record".to_owned()));

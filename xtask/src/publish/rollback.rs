@@ -130,7 +130,7 @@ impl Rollback<'_> {
     fn target(&self, repository: &Repository, digest: &Digest) -> Result<TagState> {
         let held = self.registry.require(repository, digest)?;
         if let Some(records) = &self.records {
-            records.signing.verify(repository, digest, &held.manifest)?;
+            records.signing.verify_now_or_then(repository, digest, &held.manifest)?;
         }
         let holder = Holder::Other("is what the tag goes back to".to_owned());
         Ok(TagState { digest: held.digest, holder, hold: None })

@@ -10,13 +10,20 @@ use crate::base::git_refs::RefPattern;
 use crate::base::ids::{Digest, Repository};
 use crate::base::ui::Ui;
 use crate::local::Stack;
-use crate::plan::SigningMethod;
 use crate::plan::event::Event;
+use crate::plan::{FormerSigner, SigningMethod};
 use crate::publish::index::all_digests;
 use crate::registry::Registry;
 use crate::registry::manifest::Manifest;
 use crate::run::{Finished, Runner, retry};
 use crate::session::Session;
+
+/// Who signed before.
+#[derive(Debug, Clone)]
+pub struct Former {
+    signer: Signer,
+    refs: Option<Vec<RefPattern>>,
+}
 
 /// Signs indexes and checks their signatures.
 #[derive(Debug, Clone)]
@@ -27,6 +34,8 @@ pub struct Signing {
     pub signer: Signer,
     /// From which branches and tags a workflow must have signed; none where it is no workflow of GitHub that signs.
     pub refs: Option<Vec<RefPattern>>,
+    /// Who signed before, and still counts for what was published then.
+    pub formerly: Vec<Former>,
     /// Says which jobs claim to have signed something.
     pub registry: Registry,
     /// Runs cosign.
@@ -36,23 +45,27 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// As a plan says; none if its images are not signed. `event`: that of the run, if it is one. `stack`: the local one,
+    /// As a plan says, and how it was before; none if its images are not signed. `event`: that of the run, if it is one. `stack`: the local one,
     /// where its key signs; without it, it is started.
     ///
     /// # Errors
     /// If cosign or the local key cannot be had.
     pub fn of(
         session: &Session,
-        sign: &SigningMethod,
+        (sign, formerly): (&SigningMethod, &[FormerSigner]),
         event: Option<&Event>,
         stack: Option<&Stack>,
     ) -> Result<Option<Self>> {
         let Some(signer) = session.signer(sign, stack)? else { return Ok(None) };
-        let refs = match sign {
-            SigningMethod::Keyless { caller: Some(caller), .. } => Some(caller.refs.clone()),
-            _ => None,
-        };
-        Ok(Some(Self::new(session, signer, refs)?.for_run(event.and_then(Event::git_ref))))
+        let mut signing = Self::new(session, signer, refs(sign))?.for_run(event.and_then(Event::git_ref));
+        let now = session.context.clock.now();
+        for FormerSigner { until, sign } in formerly {
+            let over = humantime::parse_rfc3339(until).map_or(true, |until| until <= now);
+            let signer = if over { None } else { session.signer(sign, stack)? };
+            let refs = refs(sign);
+            signing.formerly.extend(signer.map(|signer| Former { signer, refs }));
+        }
+        Ok(Some(signing))
     }
 
     /// Of whom the command line names.
@@ -61,7 +74,8 @@ impl Signing {
     /// If cosign cannot be had.
     pub fn new(session: &Session, signer: Signer, refs: Option<Vec<RefPattern>>) -> Result<Self> {
         let (registry, runner) = (session.registry(), session.runner.clone());
-        Ok(Self { cosign: session.cosign()?, signer, refs, registry, runner, ui: session.ui })
+        let formerly = Vec::new();
+        Ok(Self { cosign: session.cosign()?, signer, refs, formerly, registry, runner, ui: session.ui })
     }
 
     /// With the branch or tag that is likely: what was signed from another one costs some requests more.
@@ -116,6 +130,45 @@ impl Signing {
             Ok((argv, finished))
         };
         self.first(repository, digest, ask)
+    }
+
+    /// The same as if those who signed before did so now.
+    fn formerly(&self) -> impl Iterator<Item = Self> {
+        self.formerly.iter().map(|Former { signer, refs }| {
+            let (signer, refs) = (signer.clone(), refs.clone());
+            Self { signer, refs, formerly: Vec::new(), ..self.clone() }.for_run(None)
+        })
+    }
+
+    /// [`Signing::verify`] of what may have been published when somebody else signed.
+    ///
+    /// # Errors
+    /// If it was signed by none of them.
+    pub fn verify_now_or_then(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        index: &Manifest,
+    ) -> Result<Signer> {
+        let refused = match self.verify(repository, digest, index) {
+            Ok(signer) => return Ok(signer),
+            Err(refused) => refused,
+        };
+        let mut before = self.formerly().filter_map(|then| then.verify(repository, digest, index).ok());
+        before.next().ok_or(refused)
+    }
+
+    /// Everybody who may have stated something about a digest, the likeliest first.
+    ///
+    /// # Errors
+    /// If the registry does not tell.
+    pub fn everybody(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Signer>> {
+        let mut all = self.others(repository, digest)?;
+        for then in self.formerly() {
+            all.extend(then.likely().cloned());
+            all.extend(then.others(repository, digest)?);
+        }
+        Ok(all)
     }
 
     /// Asks for the likely signer first, and for others that the certificates name if that one has not signed.
@@ -208,5 +261,13 @@ impl Signing {
                 .into(),
             Err(error) => error,
         })
+    }
+}
+
+/// From which branches and tags a workflow must have signed.
+fn refs(sign: &SigningMethod) -> Option<Vec<RefPattern>> {
+    match sign {
+        SigningMethod::Keyless { caller: Some(caller), .. } => Some(caller.refs.clone()),
+        _ => None,
     }
 }

@@ -16,10 +16,10 @@ use crate::plan::explain::explain;
 use crate::plan::inputs::Inputs;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{queries, resolve};
-use crate::plan::{Destination, DestinationKind, Plan, SigningMethod, current};
+use crate::plan::{Destination, DestinationKind, FormerSigner, Plan, SigningMethod, current};
 use crate::run::{Finished, retry};
 use crate::session::Session;
-use crate::session::surroundings::Surroundings;
+use crate::session::surroundings::{Surroundings, formerly};
 
 /// `--to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,9 +270,20 @@ impl Session {
                 .with_context(|| format!("there is no file {path}"))?;
             String::from_utf8(bytes).with_context(|| format!("{path} is no text"))
         };
-        let Surroundings { git, event, destination, sign } = around;
+        let Surroundings { git, event, destination, sign, formerly } = around;
         let versions = options.versions.clone();
-        work(&Inputs { now, planned, event, git, destination, sign, versions, remotes, read: &read })
+        work(&Inputs {
+            now,
+            planned,
+            event,
+            git,
+            destination,
+            sign,
+            formerly,
+            versions,
+            remotes,
+            read: &read,
+        })
     }
 
     /// `--to`, else `XTASK_TO`, else what is usual here.
@@ -285,15 +296,17 @@ impl Session {
         }
     }
 
-    /// How images of a destination are signed. Needs no version, so neither a version file nor another repository.
+    /// How images of a destination are signed, and were before. Needs no version, so neither a version file nor another repository.
     ///
     /// # Errors
     /// If `matrix.toml` is invalid, or if the identity of a keyless signature cannot be derived.
-    pub fn signing(&self, to: &To) -> Result<SigningMethod> {
+    pub fn signing(&self, to: &To) -> Result<(SigningMethod, Vec<FormerSigner>)> {
         let matrix = self.matrix()?;
         let git = self.git()?;
         let default = event::default_branch(&self.context.environment, &git)?;
-        self.sign(&matrix, &self.destination(to, &matrix)?, &git, &default)
+        let sign = self.sign(&matrix, &self.destination(to, &matrix)?, &git, &default)?;
+        let formerly = formerly(&matrix, &sign, &default)?;
+        Ok((sign, formerly))
     }
 
     /// Where images go.

@@ -6,11 +6,14 @@ use crate::base::error::UserError;
 use crate::base::git_refs::RefPattern;
 use crate::base::identity;
 use crate::base::ids::Repository;
-use crate::matrix::{self, Matrix};
+use crate::matrix::{self, FormerMethod, Matrix};
 use crate::plan::event::{self, Event};
 use crate::plan::git::Git;
-use crate::plan::{Caller, Destination, DestinationKind, SigningMethod};
+use crate::plan::{Caller, Destination, DestinationKind, FormerSigner, SigningMethod};
 use crate::session::{Session, checkout};
+
+/// The OIDC issuer of GitHub's workflows.
+const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// What a plan depends on beside the matrix.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub(super) struct Surroundings {
     pub(super) destination: Destination,
     /// How they are signed there.
     pub(super) sign: SigningMethod,
+    /// How they were signed before.
+    pub(super) formerly: Vec<FormerSigner>,
 }
 
 impl Session {
@@ -41,7 +46,8 @@ impl Session {
         };
         git.reviewed = self.reviewed(matrix, &destination, &event, &git.commit, &default)?;
         let sign = self.sign(matrix, &destination, &git, &default)?;
-        Ok(Surroundings { git, event, destination, sign })
+        let formerly = formerly(matrix, &sign, &default)?;
+        Ok(Surroundings { git, event, destination, sign, formerly })
     }
 
     /// Whether the commit of a tag may be published by default: it has to be part of the default branch.
@@ -107,10 +113,7 @@ impl Session {
             matrix::SignSection::None { reason } => SigningMethod::None { reason: reason.clone() },
             matrix::SignSection::Key { key } => SigningMethod::Key { key: key.clone() },
             matrix::SignSection::Keyless { identity, workflow, repository, issuer, sigstore } => {
-                let refs = match &matrix.publish_refs {
-                    Some(refs) => refs.clone(),
-                    None => vec![RefPattern::branch(default)?, RefPattern::any_tag()],
-                };
+                let refs = refs(matrix, default)?;
                 let (identity, named) = match identity {
                     Some(identity) => (identity.clone(), identity::repository_of(identity)),
                     None => {
@@ -123,9 +126,7 @@ impl Session {
                 SigningMethod::Keyless {
                     identity,
                     sigstore: sigstore.clone(),
-                    issuer: issuer
-                        .clone()
-                        .unwrap_or_else(|| "https://token.actions.githubusercontent.com".to_owned()),
+                    issuer: issuer.clone().unwrap_or_else(|| ISSUER.to_owned()),
                     caller: repository.map(|repository| Caller { repository, refs }),
                 }
             }
@@ -145,4 +146,41 @@ impl Session {
                 .into()
         })
     }
+}
+
+/// From which branches and tags a signature counts.
+fn refs(matrix: &Matrix, default: &str) -> Result<Vec<RefPattern>> {
+    match &matrix.publish_refs {
+        Some(refs) => Ok(refs.clone()),
+        None => Ok(vec![RefPattern::branch(default)?, RefPattern::any_tag()]),
+    }
+}
+
+/// How images of a destination were signed before; the local stack has its own key, and no past.
+pub(super) fn formerly(matrix: &Matrix, sign: &SigningMethod, default: &str) -> Result<Vec<FormerSigner>> {
+    if matches!(sign, SigningMethod::Local | SigningMethod::None { .. }) {
+        return Ok(Vec::new());
+    }
+    let sigstore = match sign {
+        SigningMethod::Keyless { sigstore, .. } => sigstore.clone(),
+        _ => None,
+    };
+    let refs = refs(matrix, default)?;
+    let one = |former: &matrix::FormerSigner| {
+        let sign = match &former.method {
+            FormerMethod::Key(key) => SigningMethod::Key { key: key.clone() },
+            FormerMethod::Keyless { identity, repository, issuer } => {
+                let named = || identity::repository_of(identity);
+                let caller = repository.clone().or_else(named);
+                SigningMethod::Keyless {
+                    identity: identity.clone(),
+                    issuer: issuer.clone().unwrap_or_else(|| ISSUER.to_owned()),
+                    sigstore: sigstore.clone(),
+                    caller: caller.map(|repository| Caller { repository, refs: refs.clone() }),
+                }
+            }
+        };
+        FormerSigner { until: former.until.clone(), sign }
+    };
+    Ok(matrix.formerly.iter().map(one).collect())
 }

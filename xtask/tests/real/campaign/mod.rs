@@ -121,8 +121,9 @@ impl Campaign {
     }
 
     /// A commit that is a second newer than the one before.
-    fn next_code(&mut self) -> u64 {
+    pub fn next_code(&mut self) -> u64 {
         self.plans += 1;
+        self.checkout.git(&["add", "--all"]);
         let clock = CLOCK + self.plans;
         let mut commit =
             self.checkout.git_command(&["commit", "--quiet", "--allow-empty", "--message", "next"]);
@@ -131,7 +132,7 @@ impl Campaign {
     }
 
     /// Plans and builds what is checked out.
-    fn plan_and_build(&self, clock: u64) -> String {
+    pub fn plan_and_build(&self, clock: u64) -> String {
         let name = format!("target/runs/{}", clock - CLOCK);
         let clock = clock.to_string();
         let file = format!("{name}/plan.json");
