@@ -91,7 +91,7 @@ pub(crate) struct PlanArgs {
     /// with a branch or tag where it has one, e.g. push:develop or tag:v1.2.3.
     #[arg(long, value_name = "EVENT[:REF]", conflicts_with = "plan")]
     pub(crate) event: Option<String>,
-    /// Publish although the checkout has uncommitted changes.
+    /// Push, to wherever is not this machine, although the checkout has uncommitted changes.
     #[arg(long)]
     pub(crate) allow_dirty: bool,
 }

@@ -40,6 +40,10 @@ pub struct DigestRecord {
     pub revision: String,
     /// The images that the build started from, as the provenance names them.
     pub bases: Vec<BaseImage>,
+    /// The hash of the files that the build got: its context, its Dockerfile and local named contexts. None if they could
+    /// not be read, or in a record of an earlier version.
+    #[serde(default)]
+    pub context: Option<Digest>,
     /// The key of the build's inputs, where they could be hashed.
     pub inputs: Option<Digest>,
     /// The version of buildx.
@@ -157,6 +161,7 @@ mod tests {
             commit: None,
             revision: String::new(),
             bases: images.map(base).to_vec(),
+            context: Some(digest("context")),
             inputs: None,
             buildx: String::new(),
             buildkit: None,
@@ -166,6 +171,11 @@ mod tests {
             pushed: true,
             tested: None,
         };
+        // A record of before there were hashes of contexts is read all the same.
+        let mut json = serde_json::to_value(&record).unwrap();
+        assert_eq!(serde_json::from_value::<DigestRecord>(json.clone()).unwrap(), record);
+        json.as_object_mut().unwrap().remove("context");
+        assert_eq!(serde_json::from_value::<DigestRecord>(json).unwrap().context, None);
         let find = |repository: &str| record.base(&repository.parse().unwrap()).cloned();
         assert_eq!(find("127.0.0.1:5000/base"), Some(digest(images[0])));
         assert_eq!(find("docker.io/acme/app"), Some(digest(images[1])));

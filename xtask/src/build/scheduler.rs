@@ -17,6 +17,7 @@ use crate::build::arch_check::ArchCheck;
 use crate::build::build_spec::{BuildEnv, NeedSource, pushed, recorded, spec};
 use crate::build::builder::Builder;
 use crate::build::built_index;
+use crate::build::context_hash::{Snapshot, Snapshots};
 use crate::build::contexts::Contexts;
 use crate::build::image_tests;
 use crate::build::metadata::Metadata;
@@ -49,6 +50,7 @@ pub(crate) struct Run<'a> {
     pub(crate) digests: PathBuf,
     pub(crate) push: bool,
     pub(crate) contexts: Contexts,
+    pub(crate) snapshots: Snapshots,
     /// The address of the CI job, where there is one.
     pub(crate) job: Option<String>,
     /// The published images that may serve as a cache.
@@ -214,10 +216,15 @@ impl<'a> Run<'a> {
         let (metadata, argv) = self.command(&specs)?;
         // What an earlier build left must not be taken for this one's.
         let _ = fs::remove_file(&metadata);
+        let context = self.context(job);
         let started = self.session.context.clock.stamp();
         self.session.ui.note(format!("building {} {}", cell.id, build.arch));
         let log = format!("{}.{}.log", cell.id, build.arch);
         self.execute(&format!("build {} {}", cell.id, build.arch), &log, &argv, alone)?;
+        if let Some(context) = &context {
+            context
+                .require_unchanged(&format!("build {} {}", cell.id, build.arch), &self.session.layout.root)?;
+        }
         let metadata = Metadata::read(&metadata)?;
         if let [first, ..] = metadata.foreign_bases.as_slice() {
             return Err(UserError::failed(format!("build {} {}: {first}", cell.id, build.arch))
@@ -227,11 +234,26 @@ impl<'a> Run<'a> {
         }
         let size = if self.push { Some(self.confirm(cell, build, &metadata.digest)?) } else { None };
         let tested = self.test(job, &specs, &metadata.digest, alone)?;
-        let record = DigestRecord { size, tested, ..self.record(cell, build, metadata, started) };
+        let context = context.map(|context| context.digest);
+        let record = DigestRecord { size, tested, context, ..self.record(cell, build, metadata, started) };
         crate::base::files::write_json(&record::digest_path(&self.digests, &cell.id, &build.arch), &record)
             .with_context(|| format!("record the digest of {} {}", cell.id, build.arch))?;
         self.session.ui.note(format!("built {} {}  {}", cell.id, build.arch, record.digest.short()));
         Ok(record)
+    }
+
+    /// What a build is about to get, where all of it can be read: BuildKit may need less.
+    fn context(&self, job: Job<'_>) -> Option<Snapshot> {
+        let Job { cell, build } = job;
+        let taken = self.snapshots.take(build);
+        taken
+            .inspect_err(|error| {
+                self.session.ui.warn(format!(
+                    "{} {}: its record will not tell which files it was built from: {error:#}",
+                    cell.id, build.arch
+                ));
+            })
+            .ok()
     }
 
     /// Runs the image's own test, if it has one. What was pushed has neither a record nor a tag if that fails.
@@ -309,6 +331,7 @@ impl<'a> Run<'a> {
             commit: cell.commit.clone(),
             revision: self.plan.revision.clone(),
             bases: metadata.bases,
+            context: None,
             inputs: None,
             buildx: self.version.clone(),
             buildkit: self.builder.buildkit.clone(),

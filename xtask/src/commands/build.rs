@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::base::context::Layout;
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Name, Platform};
 use crate::base::record;
@@ -12,6 +13,7 @@ use crate::base::record_hashes::RecordHashes;
 use crate::base::ui::columns;
 use crate::build::builder::Builder;
 use crate::build::cache;
+use crate::build::context_hash::Snapshots;
 use crate::build::contexts::Contexts;
 use crate::build::image_tests;
 use crate::build::scheduler::{Job, Outcome, Run};
@@ -72,6 +74,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         digests,
         push,
         contexts: contexts(session, &plan)?,
+        snapshots: snapshots(session, options),
         job: session.context.environment.job(),
         published: BTreeMap::new(),
     };
@@ -217,6 +220,7 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
         digests: folder(session, options),
         push,
         contexts: contexts(session, plan)?,
+        snapshots: snapshots(session, options),
         job: session.context.environment.job(),
         published: plan.cells.iter().map(|cell| (cell.id.clone(), Digest::unknown())).collect(),
     };
@@ -233,6 +237,12 @@ fn contexts(session: &Session, plan: &Plan) -> Result<Contexts> {
     let contexts = Contexts::of(plan, &session.layout.root, &session.layout.contexts());
     contexts.make()?;
     Ok(contexts)
+}
+
+/// What contexts hold. What we and cargo write meanwhile does not count, wherever a context begins.
+fn snapshots(session: &Session, options: &Options) -> Snapshots {
+    let Layout { root, workspace, .. } = &session.layout;
+    Snapshots::new(root, vec![root.join("target"), workspace.join("target"), folder(session, options)])
 }
 
 /// The line that repeats a build: on a laptop it goes to the local registry.

@@ -1,11 +1,13 @@
 //! Step 1: exactly the records that the plan demands, or none at all.
 
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::UserError;
 use crate::base::files;
+use crate::base::ids::Digest;
 use crate::base::record::{self, DigestRecord};
 use crate::base::record_hashes::RecordHashes;
 use crate::plan::{Build, Cell, Plan};
@@ -42,6 +44,7 @@ pub fn read_all(
             }
         }
     }
+    problems.extend(other_files(cell, &records));
     if let Some(twice) = records
         .iter()
         .enumerate()
@@ -99,6 +102,7 @@ fn disagreements(record: &DigestRecord, plan: &Plan, cell: &Cell, build: &Build)
         commit,
         revision,
         bases: _,
+        context: _,
         inputs: _,
         buildx: _,
         buildkit: _,
@@ -135,6 +139,38 @@ fn disagreements(record: &DigestRecord, plan: &Plan, cell: &Cell, build: &Build)
     found
 }
 
+/// What the plan gives a build: a context, a Dockerfile, and further contexts by name.
+type Given<'p> = (&'p str, &'p str, Vec<(&'p str, &'p str)>);
+
+/// Builds that the plan gives the same and that got different files.
+fn other_files(cell: &Cell, records: &[DigestRecord]) -> Vec<String> {
+    let got = records.iter().filter_map(|record| {
+        let build = cell.build(&record.arch)?;
+        let named = build.contexts.iter().map(|named| (named.name.as_str(), named.source.as_str()));
+        let given = (build.context.as_str(), build.dockerfile.as_str(), named.collect());
+        Some((given, record.context.as_ref()?, record.arch.as_str()))
+    });
+    disagreeing(got)
+}
+
+fn disagreeing<'p>(got: impl Iterator<Item = (Given<'p>, &'p Digest, &'p str)>) -> Vec<String> {
+    let mut found: BTreeMap<Given<'_>, BTreeMap<&Digest, Vec<&str>>> = BTreeMap::new();
+    for (given, hash, arch) in got {
+        found.entry(given).or_default().entry(hash).or_default().push(arch);
+    }
+    let differ = |((context, ..), by_hash): (Given<'_>, BTreeMap<&Digest, Vec<&str>>)| {
+        let mut groups: Vec<String> = by_hash.values().map(|arches| arches.join(", ")).collect();
+        groups.sort();
+        (groups.len() > 1).then(|| {
+            format!(
+                "{} got different files from the context `{context}`: they were changed between the builds, or one machine has others than another (build all of them from one state)",
+                groups.join(" and ")
+            )
+        })
+    };
+    found.into_iter().filter_map(differ).collect()
+}
+
 /// The record's place below the digests folder: the rest of the path is known to who typed it.
 fn shown(path: &Path) -> String {
     let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
@@ -145,4 +181,27 @@ fn shown(path: &Path) -> String {
 fn cause(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     text.split_once(" is damaged: ").map_or(text.clone(), |(_, why)| format!("damaged ({why})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_that_are_given_the_same_have_to_get_the_same() {
+        let [one, two] = [Digest::of(b"one"), Digest::of(b"two")];
+        let given = |dockerfile| ("app", dockerfile, vec![("lib", "lib")]);
+        let told = |rows: &[(Given<'static>, &Digest, &'static str)]| {
+            disagreeing(rows.iter().map(|(given, hash, arch)| (given.clone(), *hash, *arch)))
+        };
+        let same = [(given("Dockerfile"), &one, "amd64"), (given("Dockerfile"), &one, "arm64")];
+        assert!(told(&same).is_empty() && told(&[]).is_empty());
+        // Another Dockerfile for one of them is what the plan wants.
+        let per_arch = [(given("Dockerfile"), &one, "amd64"), (given("Dockerfile.arm64"), &two, "arm64")];
+        assert!(told(&per_arch).is_empty());
+        let [amd64, arm64] = same;
+        let found = told(&[amd64, arm64, (given("Dockerfile"), &two, "armv7")]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("amd64, arm64 and armv7 got different files from the context `app`"));
+    }
 }

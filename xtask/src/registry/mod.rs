@@ -90,6 +90,11 @@ impl Registry {
         Self { client: Client::new(Settings::new(environment), runner, ui) }
     }
 
+    /// Whether a repository lies on this machine, as far as its name tells.
+    pub fn is_on_loopback(repository: &Repository) -> bool {
+        place::is_loopback(repository.host())
+    }
+
     /// What a reference holds, `REPO:TAG` or `REPO@DIGEST`. `None`: the registry says that there is nothing.
     ///
     /// # Errors

@@ -306,6 +306,7 @@ mod tests {
             commit: None,
             revision: String::new(),
             bases: Vec::new(),
+            context: None,
             inputs: None,
             buildx: String::new(),
             buildkit: None,

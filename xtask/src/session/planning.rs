@@ -17,6 +17,7 @@ use crate::plan::inputs::Inputs;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{queries, resolve};
 use crate::plan::{Destination, DestinationKind, FormerSigner, Plan, SigningMethod, current};
+use crate::registry::Registry;
 use crate::run::{Finished, retry};
 use crate::session::Session;
 use crate::session::surroundings::{Surroundings, formerly};
@@ -103,7 +104,13 @@ impl Session {
             Some(file) => self.plan_of_file(&self.typed(file), options)?,
             None => self.current_plan(options, true)?,
         };
-        if plan.destination.kind == DestinationKind::Publish && plan.dirty() && !options.allow_dirty {
+        let Destination { kind, repositories } = &plan.destination;
+        let leaves = match kind {
+            DestinationKind::Publish => true,
+            DestinationKind::Repository => !repositories.iter().all(Registry::is_on_loopback),
+            DestinationKind::Local => false,
+        };
+        if leaves && plan.dirty() && !options.allow_dirty {
             return Err(UserError::failed(format!(
                 "publish {}: the checkout has uncommitted changes",
                 plan.revision

@@ -64,6 +64,11 @@ pub fn wrong_input(checkout: &Checkout) {
     checkout
         .xtask(&["build", "--to", "publish", "--dry-run"])
         .fails(1, &["uncommitted changes", "--allow-dirty"]);
+    // So does any other place that is not this machine.
+    let elsewhere = ["build", "--to", "registry.example/acme", "--dry-run"];
+    checkout.xtask(&elsewhere).fails(1, &["uncommitted changes", "--allow-dirty"]);
+    checkout.xtask(&[&elsewhere[..], &["--allow-dirty"]].concat()).ok();
+    checkout.xtask(&["build", "--to", "127.0.0.1:5000/acme", "--dry-run"]).ok();
     fs::remove_file(checkout.root.join("untracked")).unwrap();
     checkout.git(&["remote", "remove", "origin"]);
 }

@@ -22,6 +22,7 @@ mod build;
 mod campaign;
 mod checkout;
 mod contents;
+mod contexts;
 mod engine;
 mod examples;
 mod github;
@@ -55,6 +56,8 @@ const SCENARIOS: &[Scenario] = &[
     ("a_failing_build_stops_no_other", build::failing_build),
     ("nothing_is_pushed_with_no_push", build::no_push),
     ("contexts_of_one_name_are_not_mixed_up", build::same_names),
+    ("a_context_is_what_is_sent", contexts::sent),
+    ("builds_of_other_files_are_not_merged", contexts::other_files),
     ("nothing_is_asked_twice", build::nothing_twice),
     ("ctrl_c_leaves_nothing", build::ctrl_c),
     ("a_foreign_arch_has_to_be_asked_for", build::foreign_arch),
