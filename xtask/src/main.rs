@@ -19,10 +19,18 @@ use xtask::run::{Runner, Signals};
 use xtask::session::Session;
 
 fn main() -> ExitCode {
-    // A wrong option ends here: clap prints its own message and exits with 2.
-    let cli = cli::Cli::parse();
     let context = Context::from_process();
     let ui = context.as_ref().map(|context| Ui::of(&context.environment)).unwrap_or_default();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        // In a job, a value may come from whoever has started it by hand.
+        Err(error) if ui.is_obeyed() && error.use_stderr() => {
+            ui.note(error.to_string());
+            return ExitCode::from(error::Exit::Invalid.code());
+        }
+        // clap prints its own message, and exits with 2.
+        Err(error) => error.exit(),
+    };
     match context.and_then(|context| run(cli, context, ui)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

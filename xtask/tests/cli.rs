@@ -30,3 +30,23 @@ fn wrong_values_are_refused_with_their_form() {
         );
     }
 }
+
+/// In a job of GitHub Actions, what is typed may come from a form, and must not command the runner.
+#[test]
+fn a_wrong_value_commands_nothing() {
+    for args in
+        [["plan", "--to", "x\n::error::y\r##[error]z"], ["plan", "--plan", "x\n::error::y\r##[error]z"]]
+    {
+        let done = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(args)
+            .env("GITHUB_ACTIONS", "true")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{text}");
+        let ours = |line: &str| line.starts_with("::error title=cargo xtask::");
+        let lines = || text.split(['\n', '\r']).filter(|line| !ours(line));
+        assert!(!lines().any(|line| line.trim_start().starts_with("::") || line.contains("##[")), "{text}");
+        assert!(text.contains("| ::error::y"), "{text}");
+    }
+}
