@@ -38,6 +38,7 @@ use std::process::ExitCode;
 use campaign::{Campaign, FAULTS, Violations};
 use checkout::Checkout;
 use kit::Fault;
+use sigstore::Log;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         if only.is_some_and(|only| only != name) {
             continue;
         }
-        let mut campaign = Campaign::start(&format!("faults-{name}"), behind);
+        let mut campaign = Campaign::start(&format!("faults-{name}"), behind, Log::None);
         let requests = campaign.requests();
         println!("== {name}: an undisturbed merge makes {requests} requests");
         for n in (first..=requests).step_by(every) {

@@ -10,6 +10,7 @@ use xtask::plan::event::Event;
 use xtask::plan::filter::Filter;
 use xtask::plan::git::Git;
 use xtask::plan::inputs::Inputs;
+use xtask::plan::leaks;
 use xtask::plan::remote::{RemoteRef, Remotes};
 use xtask::plan::resolve::resolve;
 use xtask::plan::{Cell, Destination, DestinationKind, Plan, SigningMethod};
@@ -488,6 +489,19 @@ fn only_reviewed_code_is_published() {
         (case.event, case.reviewed) = (event.clone(), reviewed);
         assert_eq!(case.plan().unwrap().push, expected, "{refs:?} {event} {reviewed:?}");
     }
+}
+
+/// Provenance of the mode `max` holds the values of build arguments.
+#[test]
+fn build_arguments_that_look_like_secrets_are_told() {
+    let mut case = Case::tags(r#""{version}""#);
+    let args = r#"build-args = { GH_TOKEN = "x", VERSION = "{version}", Db_Password = "y" }"#;
+    case.text.push_str(args);
+    let told = leaks::warnings(&case.plan().unwrap());
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("app: the build argument Db_Password") && told[1].contains("GH_TOKEN"));
+    case.text.push_str("\nattest = { provenance = \"min\" }\n");
+    assert!(leaks::warnings(&case.plan().unwrap()).is_empty());
 }
 
 /// What is built for trying out may come from anywhere.

@@ -14,6 +14,7 @@ use crate::base::ui::columns;
 use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::holders;
 use crate::publish::in_order::{self, Outcome};
 use crate::publish::preview::Preview;
 use crate::publish::publisher::Publisher;
@@ -60,6 +61,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             .help("a pull request never publishes; for other events see `when` of [publish] in matrix.toml")
             .into());
     }
+    holders::refuse_future(plan.planned(), session.context.clock.now())?;
     let digests = session.digests(options.digests.as_deref());
     let cells = options.filter.cells(&plan)?;
     // Every cell's records are looked at before any cell is published.
@@ -231,7 +233,7 @@ fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Outcome])
                 let mut tags: Vec<&str> = published.tags.iter().map(|tag| tag.name.as_str()).collect();
                 let mut seen = std::collections::BTreeSet::new();
                 tags.retain(|tag| seen.insert(*tag));
-                ["published".to_owned(), published.digest.to_string(), tags.join(" ")]
+                [crate::report::markdown::standing(published), published.digest.to_string(), tags.join(" ")]
             }
             _ => {
                 let allowed = if cell.allow_failure { " (allowed)" } else { "" };

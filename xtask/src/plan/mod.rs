@@ -9,6 +9,7 @@ pub mod git;
 pub mod history;
 pub mod inputs;
 pub mod jobs;
+pub mod leaks;
 mod model;
 mod pairs;
 pub mod remote;

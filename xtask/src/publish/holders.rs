@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::base::context::Clock;
-use crate::base::error;
+use crate::base::error::{self, UserError};
 use crate::base::hold::{self, Hold};
 use crate::base::ids::{CellId, Digest, Repository, Tag};
 use crate::base::publication::PublicationClaim;
@@ -163,6 +163,19 @@ impl<'a> Holders<'a> {
     }
 }
 
+/// Refuses a plan that was made by a clock that is wrong: once the time has come, nothing would be newer.
+///
+/// # Errors
+/// If it was made more than [`AHEAD`] from now.
+pub fn refuse_future(planned: &str, now: SystemTime) -> Result<()> {
+    if !is_beyond(planned, now.checked_add(AHEAD)) {
+        return Ok(());
+    }
+    Err(UserError::failed(format!("publish a plan of {planned}: that time has yet to come"))
+        .help("a clock is wrong, that of the machine that planned or this one: set it, and plan again")
+        .into())
+}
+
 /// Whether a time lies beyond a limit. What is no time does.
 pub fn is_beyond(time: &str, limit: Option<SystemTime>) -> bool {
     humantime::parse_rfc3339(time).map_or(true, |time| limit.is_some_and(|limit| time > limit))
@@ -260,5 +273,7 @@ mod tests {
         ] {
             assert_eq!(is_beyond(time, Some(now)), beyond, "{time}");
         }
+        assert!(refuse_future("2026-11-21T05:05:00Z", now).is_ok());
+        assert!(refuse_future("2026-11-21T05:05:01Z", now).is_err());
     }
 }

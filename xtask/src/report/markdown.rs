@@ -135,13 +135,15 @@ pub fn publications(title: &str, rows: &[Published<'_>]) -> String {
 
 /// Whether a publication is done, and else where not.
 pub fn standing(published: &Publication) -> String {
+    let held: Vec<&str> = published.held.iter().map(|tag| tag.name.as_str()).collect();
+    let held = if held.is_empty() { String::new() } else { format!(", held: {}", held.join(" ")) };
     if published.unfinished.is_empty() {
-        return "published".to_owned();
+        return format!("published{held}");
     }
     let missing: Vec<&str> = published.unfinished.iter().map(|one| one.repository.as_str()).collect();
     let done = published.repositories.len();
     let all = done + missing.len();
-    format!("published in {done} of {all} repositories, not in {}", missing.join(", "))
+    format!("published in {done} of {all} repositories, not in {}{held}", missing.join(", "))
 }
 
 /// How large the image of each platform is; nothing if nothing was pushed.
@@ -274,20 +276,27 @@ mod tests {
     #[test]
     fn a_publication_that_is_not_done_says_where() {
         let digest = Digest::of(b"");
-        let published = |unfinished: serde_json::Value| -> String {
+        let published = |unfinished: serde_json::Value, held: serde_json::Value| -> String {
             let json = serde_json::json!({
                 "schema": 1, "plan": digest, "cell": "app", "version": null, "commit": null, "revision": "",
                 "repositories": ["ghcr.io/one/app"], "unfinished": unfinished, "digest": digest,
-                "children": [], "tags": [], "published": "",
+                "children": [], "tags": [], "held": held, "published": "",
                 "signature": { "method": "none", "identity": null, "key": null },
             });
             standing(&serde_json::from_value(json).unwrap())
         };
-        assert_eq!(published(serde_json::json!([])), "published");
+        assert_eq!(published(serde_json::json!([]), serde_json::json!([])), "published");
         assert_eq!(
-            published(serde_json::json!([{ "repository": "ghcr.io/two/app", "error": "503" }])),
+            published(
+                serde_json::json!([{ "repository": "ghcr.io/two/app", "error": "503" }]),
+                serde_json::json!([])
+            ),
             "published in 1 of 2 repositories, not in ghcr.io/two/app"
         );
+        let held =
+            |name: &str| serde_json::json!({ "repository": "ghcr.io/one/app", "name": name, "why": "x" });
+        let held = serde_json::json!([held("latest"), held("1")]);
+        assert_eq!(published(serde_json::json!([]), held), "published, held: latest 1");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::matrix::Matrix;
 use crate::plan::event::{self, Event};
 use crate::plan::explain::explain;
 use crate::plan::inputs::Inputs;
+use crate::plan::leaks;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{queries, resolve};
 use crate::plan::{Destination, DestinationKind, FormerSigner, Plan, SigningMethod, current};
@@ -176,6 +177,7 @@ impl Session {
             return Ok(held);
         }
         let fresh = self.resolve_anew(&matrix, around, options)?;
+        leaks::warnings(&fresh).into_iter().for_each(|warning| self.ui.warn(warning));
         if options.ephemeral {
             return Ok(fresh);
         }

@@ -7,7 +7,7 @@ use xtask::base::ids::Digest;
 use crate::campaign::Campaign;
 use crate::checkout::{Checkout, run};
 use crate::registry::{self, send};
-use crate::sigstore::{Job, PUBLISHER};
+use crate::sigstore::{Job, Log, PUBLISHER};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -23,7 +23,7 @@ const BRANCH: Job<'static> = Job { git_ref: "refs/heads/topic", called: Some(OUR
 
 /// Somebody without our key, somebody with our identity and not our repository, a late run, a lying clock.
 pub fn attacks(_: &Checkout) {
-    let mut campaign = Campaign::start("attacks", None);
+    let mut campaign = Campaign::start("attacks", None, Log::Kept);
     borrowed_identity(&mut campaign);
     let first = campaign.prepare();
     run(&mut campaign.merge(&first)).ok();
@@ -103,7 +103,8 @@ fn signed_by_a_stranger(campaign: &mut Campaign, published: &str) {
 fn from_the_future(campaign: &mut Campaign) {
     let planned = campaign.prepare();
     run(&mut campaign.merge(&planned)).ok();
-    let forged = forge(campaign, &campaign.tags()["latest"], "9999-01-01T00:00:00Z");
+    let older = campaign.tags()["latest"].clone();
+    let forged = forge(campaign, &older, "9999-01-01T00:00:00Z");
     put(campaign, "latest", &forged);
     let verify = |campaign: &Campaign| verify_plan(campaign, &planned);
     verify(campaign).fails(1, &["latest holds", "the publication is"]);
@@ -114,8 +115,14 @@ fn from_the_future(campaign: &mut Campaign) {
         "{}",
         done.all()
     );
-    assert_ne!(campaign.tags()["latest"], forged);
+    let published = campaign.tags()["latest"].clone();
+    assert_ne!(published, forged);
     verify_plan(campaign, &next).ok();
+    // A genuine publication that was replaced: `verify` tells, and the same merge again mends it.
+    put(campaign, "latest", &older);
+    verify_plan(campaign, &next).fails(1, &["latest holds", "the publication is"]);
+    run(&mut campaign.merge(&next)).ok();
+    assert_eq!(campaign.tags()["latest"], published);
 }
 
 /// A genuine publication of newer code, at a tag that it was never published as.

@@ -10,12 +10,12 @@ use crate::campaign::Campaign;
 use crate::checkout::{Checkout, Done, run};
 use crate::kit::{self, Certificate, Fault, Proxy, Service, free_port};
 use crate::registry;
-use crate::sigstore::{PUBLISHER, Sigstore};
+use crate::sigstore::{Log, PUBLISHER, Sigstore};
 
 /// Two repositories, one of which cannot be reached: the other is published wholly, the record names both, and the next
 /// run does the rest.
 pub fn several(_: &Checkout) {
-    let campaign = Campaign::start("several", None);
+    let campaign = Campaign::start("several", None, Log::None);
     let checkout = &campaign.checkout;
     let registry = checkout.registry();
     let (one, two) = (Proxy::start(checkout, &registry), Proxy::start(checkout, &registry));
@@ -59,7 +59,7 @@ pub fn private(_: &Checkout) {
     let files = Certificate::write(&checkout, &folder);
     fs::write(folder.join("htpasswd"), kit::htpasswd(&checkout, "someone", "something")).unwrap();
     let (_registry, address) = start_private(&checkout, &folder, &files);
-    let sigstore = Sigstore::start(&checkout);
+    let sigstore = Sigstore::start(&checkout, Log::None);
     let matrix = checkout.root.join("matrix.toml");
     fs::write(&matrix, fs::read_to_string(&matrix).unwrap().replace("ISSUER", &sigstore.issuer())).unwrap();
     checkout.commit();
@@ -147,7 +147,7 @@ pub fn garbage(_: &Checkout) {
     let home = Checkout::folder("garbage-home", "xtask/tests/real/campaign/");
     let with_referrers = kit::registry(&home);
     for (name, behind) in [("garbage", None), ("garbage-referrers", Some(with_referrers.address()))] {
-        let mut campaign = Campaign::start(name, behind);
+        let mut campaign = Campaign::start(name, behind, Log::None);
         let mut indexes = Vec::new();
         for _ in 0..3 {
             let run_of = campaign.prepare();

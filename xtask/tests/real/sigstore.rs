@@ -94,18 +94,25 @@ impl Job<'_> {
     }
 }
 
+/// Whether signatures go into a transparency log. Where it is not the matter they do not: one takes a second.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    Kept,
+    None,
+}
+
 /// A Sigstore of our own, stopped when dropped.
 pub struct Sigstore {
     issuer: Service,
     fulcio: Service,
     timestamps: Service,
-    log: Service,
+    log: Option<Service>,
     folder: PathBuf,
 }
 
 impl Sigstore {
-    /// Starts all four; the job is [`PUBLISHER`].
-    pub fn start(checkout: &Checkout) -> Self {
+    /// Starts everything; the job is [`PUBLISHER`].
+    pub fn start(checkout: &Checkout, log: Log) -> Self {
         let folder = checkout.root.join("target/sigstore");
         fs::create_dir_all(&folder).unwrap();
         let claims = folder.join("claims.json");
@@ -124,7 +131,7 @@ impl Sigstore {
         let ready = || http(&address, "GET", "/api/v1/rootCert").is_some_and(|(status, ..)| status == 200);
         let fulcio = Service::start_at(checkout, command, "fulcio", &address, ready);
         let timestamps = Service::start(checkout, "timestamp-server", &[]);
-        let log = transparency_log(checkout, &folder);
+        let log = (log == Log::Kept).then(|| transparency_log(checkout, &folder));
         let sigstore = Self { issuer, fulcio, timestamps, log, folder };
         sigstore.become_job(&PUBLISHER);
         sigstore.describe(checkout);
@@ -157,6 +164,11 @@ impl Sigstore {
         format!("http://{}", self.issuer.address())
     }
 
+    /// Whether signatures are in a log.
+    pub fn has_log(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// For `--signing-config`: where to get certificates and timestamps, and which log to tell.
     pub fn signing_config(&self) -> PathBuf {
         self.folder.join("signing_config.json")
@@ -180,26 +192,34 @@ impl Sigstore {
         let timestamp_chain = chain(&self.timestamps, "/api/v1/timestamp/certchain", "timestamps.pem");
         let fulcio = format!("url=http://{}", self.fulcio.address());
         let timestamps = format!("url=http://{}/api/v1/timestamp", self.timestamps.address());
-        let log = format!("url=http://{}", self.log.address());
+        let log = self.log.as_ref().map(|log| format!("url=http://{}", log.address()));
         let log_key = self.folder.join("log.pub").display().to_string();
         let since = "start-time=2026-01-01T00:00:00Z";
         let service = format!("api-version=1,{since},operator=tests");
         let files = [self.trusted_root(), self.signing_config()].map(|path| path.display().to_string());
-        let trusted = [
+        let mut trusted = vec![
             format!("--fulcio={fulcio},certificate-chain={fulcio_chain}"),
             format!("--tsa={timestamps},certificate-chain={timestamp_chain}"),
-            format!("--rekor={log},public-key={log_key},{since},origin={LOG_ORIGIN}"),
         ];
-        let signing = [
+        let mut signing = vec![
             format!("--fulcio={fulcio},{service}"),
             format!("--oidc-provider=url={},{service}", self.issuer()),
             format!("--tsa={timestamps},{service}"),
-            format!("--rekor={log},api-version=2,{since},operator=tests"),
         ];
+        match &log {
+            Some(log) => {
+                trusted.push(format!("--rekor={log},public-key={log_key},{since},origin={LOG_ORIGIN}"));
+                signing.push(format!("--rekor={log},api-version=2,{since},operator=tests"));
+                signing.push("--rekor-config=ANY".to_owned());
+            }
+            None => [&mut trusted, &mut signing]
+                .into_iter()
+                .for_each(|args| args.push("--no-default-rekor".to_owned())),
+        }
         let mut args = vec!["trusted-root", "create", "--no-default-ctfe"];
         args.extend(trusted.iter().map(String::as_str).chain(["--out", &files[0]]));
         checkout.tool("cosign", &args).ok();
-        let mut args = vec!["signing-config", "create", "--rekor-config=ANY", "--tsa-config=ANY"];
+        let mut args = vec!["signing-config", "create", "--tsa-config=ANY"];
         args.extend(signing.iter().map(String::as_str).chain(["--out", &files[1]]));
         checkout.tool("cosign", &args).ok();
     }
@@ -272,7 +292,7 @@ pub fn identities(_: &Checkout) {
     let other_registry = Checkout::folder("keyless-home", "xtask/tests/real/campaign/");
     let with_referrers = kit::registry(&other_registry);
     for (name, behind) in [("keyless", None), ("keyless-referrers", Some(with_referrers.address()))] {
-        let mut campaign = Campaign::start(name, behind);
+        let mut campaign = Campaign::start(name, behind, Log::Kept);
         let run_of = campaign.prepare();
         // Without a token there is nobody to sign, and nobody is asked.
         let mut nobody = campaign.merge(&run_of);

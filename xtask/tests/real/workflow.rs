@@ -203,9 +203,6 @@ pub fn push(checkout: &Checkout) {
     assert!(done.stdout.contains("xtask report"), "{}", done.all());
     for cell in CELLS {
         clone.holds(cell);
-        let digest = clone.publication(cell)["digest"].as_str().unwrap().to_owned();
-        let attested = clone.calls("attest");
-        assert!(attested.iter().any(|call| call.ends_with(&digest)), "{cell}: {attested:?}");
     }
     // The job that may sign has no builder.
     let builders = clone.calls("buildx ");
@@ -241,7 +238,7 @@ pub fn push(checkout: &Checkout) {
     }
 }
 
-/// Everything is built, and nothing is pushed, signed in to, attested or tagged.
+/// Everything is built, and nothing is pushed, signed in to or tagged.
 pub fn pull_request(checkout: &Checkout) {
     let clone = Clone::new(checkout, "pull-request");
     let state = || {
@@ -257,7 +254,7 @@ pub fn pull_request(checkout: &Checkout) {
     } });
     clone.act("pull_request", &payload(request)).ok();
     assert_eq!(state(), before);
-    assert_eq!((clone.calls("login"), clone.calls("attest")), (vec![], vec![]));
+    assert_eq!(clone.calls("login"), Vec::<String>::new());
     let mut expected = vec!["plan".to_owned(), "xtask".to_owned()];
     for cell in CELLS {
         expected.extend(["amd64", "arm64"].map(|arch| format!("record@{cell}@{arch}")));

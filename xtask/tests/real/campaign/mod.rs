@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::checkout::{Checkout, Done, run, wait};
 use crate::kit::{Fault, Proxy};
 use crate::registry;
-use crate::sigstore::{PUBLISHER, Sigstore};
+use crate::sigstore::{Log, PUBLISHER, Sigstore};
 pub use watch::{Violations, Watch};
 
 /// The only cell.
@@ -68,9 +68,9 @@ pub struct Campaign {
 
 impl Campaign {
     /// Starts everything. `behind`: the registry, or none for that of the local stack.
-    pub fn start(name: &str, behind: Option<&str>) -> Self {
+    pub fn start(name: &str, behind: Option<&str>, log: Log) -> Self {
         let mut checkout = Checkout::folder(name, "xtask/tests/real/campaign/");
-        let sigstore = Sigstore::start(&checkout);
+        let sigstore = Sigstore::start(&checkout, log);
         let matrix = std::fs::read_to_string(checkout.root.join("matrix.toml")).unwrap();
         std::fs::write(checkout.root.join("matrix.toml"), matrix.replace("ISSUER", &sigstore.issuer()))
             .unwrap();
@@ -430,6 +430,11 @@ impl Campaign {
             &issuer,
             "--use-signed-timestamps",
             "--insecure-ignore-sct=true",
+            if self.sigstore.has_log() {
+                "--insecure-ignore-tlog=false"
+            } else {
+                "--insecure-ignore-tlog=true"
+            },
         ];
         let all: Vec<String> = self.watch.all_below(digest).iter().map(|digest| reference(digest)).collect();
         let mut args = vec!["verify"];
@@ -467,7 +472,7 @@ fn read(checkout: &Checkout, path: &str) -> Value {
 
 /// A sample of everything: what the benchmark does for hours.
 pub fn sample(_: &Checkout) {
-    let mut campaign = Campaign::start("campaign", None);
+    let mut campaign = Campaign::start("campaign", None, Log::None);
     let requests = campaign.requests();
     println!("an undisturbed merge makes {requests} requests");
     // Each fault once, spread over the merge.
