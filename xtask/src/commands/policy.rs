@@ -45,12 +45,18 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
              cosign 3; --kyverno takes both",
         );
     }
-    if let (Controller::Kyverno, Trust::Keyless { repository: Some(repository), .. }) =
-        (options.controller, &trust)
-    {
+    if let Trust::Keyless { repository: Some(repository), .. } = &trust {
+        let unchecked = match options.controller {
+            Controller::Kyverno => format!(
+                "Kyverno does not check yet that the workflow ran in {repository} (kyverno/kyverno#15809)"
+            ),
+            Controller::PolicyController => format!(
+                "of signatures by cosign 3, policy-controller 0.13 does not check that the workflow ran in {repository}"
+            ),
+        };
         session.ui.warn(format!(
-            "Kyverno does not check yet that the workflow ran in {repository} (kyverno/kyverno#15809): a workflow with \
-             `workflow_call` in a public repository can be called from any; --policy-controller checks it"
+            "{unchecked}: a workflow with `workflow_call` in a public repository can be called from any; sign from one \
+             without it"
         ));
     }
     let below = |repository: &Repository| -> Vec<Repository> {

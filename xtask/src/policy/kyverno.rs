@@ -28,7 +28,7 @@ pub fn render(policy: &Policy) -> String {
 #
 # WARNING: Kyverno 1.19 does not read `additionalExtensions` of an ImageValidatingPolicy (kyverno/kyverno#15809), so it does
 # not check that the workflow ran in {repository}: a workflow with `workflow_call` in a public repository can be called from
-# any, and then signs with the same identity. Sign from a workflow without `workflow_call`, or use --policy-controller.
+# any, and then signs with the same identity. Sign from a workflow without `workflow_call`.
 "
         ),
         _ => String::new(),
@@ -145,7 +145,7 @@ mod tests {
             #
             # WARNING: Kyverno 1.19 does not read `additionalExtensions` of an ImageValidatingPolicy (kyverno/kyverno#15809), so it does
             # not check that the workflow ran in acme/images: a workflow with `workflow_call` in a public repository can be called from
-            # any, and then signs with the same identity. Sign from a workflow without `workflow_call`, or use --policy-controller.
+            # any, and then signs with the same identity. Sign from a workflow without `workflow_call`.
             apiVersion: policies.kyverno.io/v1
             kind: ImageValidatingPolicy
             metadata:

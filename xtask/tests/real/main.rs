@@ -80,6 +80,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_missing_tool_is_named", input::missing_tool),
     ("tools_are_built_in_a_foreign_workspace", input::foreign_workspace),
     ("policies_fit_their_schemas", policy::policies_fit_their_schemas),
+    ("a_policy_asks_whose_run_it_was", policy::whose_run_it_was),
     ("the_stack_comes_back", stack::comes_back),
     ("two_checkouts_do_not_meet", stack::two_checkouts),
     ("an_example_with_upstream_branches", examples::snipe_it),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::checkout::{Checkout, run, workspace};
+use crate::kit;
 
 /// The option, the module of the controller, its definition of the resource, the version in use.
 const CONTROLLERS: [(&str, &str, &str, &str); 2] = [
@@ -76,6 +77,78 @@ pub fn policies_fit_their_schemas(_: &Checkout) {
         assert_eq!(checkout.status()["running"], false, "a policy starts nothing");
         signed_by(&checkout, "method = \"keyless\"\nworkflow = \"cell.yml\"");
         assert_eq!(check(&[]), keyless);
+    }
+}
+
+/// Which authorities were content with what, as policy-controller tells it, and whether our policy is, too.
+const MATCHES: [(&str, bool); 9] = [
+    (r#""cosign-2": {"signatures": [{"subject": "S", "githubWorkflowRepo": "acme/images"}]}"#, true),
+    (r#""cosign-2": {"signatures": [{"subject": "S", "githubWorkflowRepo": "eve/images"}]}"#, false),
+    (r#""cosign-2": {"signatures": [{"subject": "S", "githubWorkflowRepo": "acme/images2"}]}"#, false),
+    (r#""cosign-2": {"signatures": [{"subject": "S"}]}"#, false),
+    (
+        r#""cosign-2": {"signatures": [{"githubWorkflowRepo": "eve/x"}, {"githubWorkflowRepo": "acme/images"}]}"#,
+        true,
+    ),
+    // All that 0.13.1 tells of a bundle.
+    (r#""cosign-3": {"attestations": {"signature": [{"id": "e3", "digest": "sha256:a5"}]}}"#, true),
+    // What a version would tell that remembers the certificate.
+    (r#""cosign-3": {"attestations": {"signature": [{"githubWorkflowRepo": "acme/images"}]}}"#, true),
+    (r#""cosign-3": {"attestations": {"signature": [{"githubWorkflowRepo": "eve/images"}]}}"#, false),
+    ("", false),
+];
+
+/// cosign evaluates the Rego of an attestation's policy as policy-controller does that of its own: here the statement
+/// holds what policy-controller would give it.
+pub fn whose_run_it_was(_: &Checkout) {
+    let mut checkout = Checkout::new("policy-rego");
+    checkout.git(&["remote", "add", "origin", "https://github.com/acme/images.git"]);
+    checkout.environment = vec![("COSIGN_PASSWORD".to_owned(), String::new())];
+    let printed = checkout.xtask(&["policy", "--policy-controller"]).ok();
+    assert!(
+        printed.stderr.contains("does not check that the workflow ran in acme/images"),
+        "{}",
+        printed.all()
+    );
+    let policy: Value = serde_yaml_ng::from_str(&printed.stdout).unwrap();
+    let write = |name: &str, text: &str| fs::write(checkout.root.join(name), text).unwrap();
+    write("policy.rego", policy["spec"]["policy"]["data"].as_str().unwrap());
+    let results = MATCHES.map(|(matches, _)| format!(r#"{{"authorityMatches": {{{matches}}}}}"#));
+    write("results.json", &format!(r#"{{"results": [{}]}}"#, results.join(",")));
+
+    let registry = kit::registry(&checkout);
+    let image = format!("{}/rego:latest", registry.address());
+    kit::push_image(&checkout, &image, "rego");
+    checkout.tool("cosign", &["generate-key-pair"]).ok();
+    let nobody = ["--no-default-rekor", "--no-default-fulcio", "--no-default-oidc", "--no-default-tsa"];
+    checkout
+        .tool("cosign", &[&["signing-config", "create", "--out", "nobody.json"], &nobody[..]].concat())
+        .ok();
+    let kind = ["--type", "https://policy.example/results"];
+    let sign = [
+        "attest",
+        "--yes",
+        "--key",
+        "cosign.key",
+        "--signing-config",
+        "nobody.json",
+        "--predicate",
+        "results.json",
+    ];
+    checkout.tool("cosign", &[&sign, &kind[..], &[&image]].concat()).ok();
+    let is = |index: usize, compliant: bool| {
+        let with = format!("with input as input.predicate.results[{index}]");
+        let allow =
+            format!("package signature\nallow {{ data.sigstore.isCompliant == {compliant} {with} }}\n");
+        write("allow.rego", &allow);
+        let verify = ["verify-attestation", "--key", "cosign.pub", "--insecure-ignore-tlog=true"];
+        let policies = ["--policy", "policy.rego", "--policy", "allow.rego", &image];
+        checkout.tool("cosign", &[&verify, &kind[..], &policies].concat())
+    };
+    for (index, (matches, compliant)) in MATCHES.into_iter().enumerate() {
+        let done = is(index, compliant);
+        assert_eq!(done.code, Some(0), "{matches}: {}", done.all());
+        is(index, !compliant).fails(1, &["validation errors occurred"]);
     }
 }
 
