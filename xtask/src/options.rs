@@ -56,8 +56,18 @@ impl Build {
 
 impl Merge {
     pub(crate) fn options(self) -> Result<merge::Options> {
-        let Self { plan, cells, dry_run, allow_downgrade, replace_untrusted, .. } = self;
-        let Self { builder, digests, expect_records, publications, jobs, .. } = self;
+        let Self {
+            plan,
+            cells,
+            dry_run,
+            allow_downgrade,
+            replace_untrusted,
+            builder,
+            digests,
+            expect_records,
+            publications,
+            jobs,
+        } = self;
         let (plan, filter) = (plan.options()?, cells.filter(Vec::new()));
         Ok(merge::Options {
             plan,
@@ -76,8 +86,18 @@ impl Merge {
 
 impl Verify {
     pub(crate) fn options(self) -> Result<verify::Options> {
-        let Self { reference, plan, cells, key, identity, issuer, .. } = self;
-        let Self { repository, trusted_root, json, publications, .. } = self;
+        let Self {
+            reference,
+            plan,
+            cells,
+            key,
+            identity,
+            issuer,
+            repository,
+            trusted_root,
+            json,
+            publications,
+        } = self;
         if let Some(identity) = identity.as_ref().filter(|text| !anchored(text)) {
             return Err(UserError::invalid(format!(
                 "--identity {identity}: it is not anchored, so it would match more than it says"
@@ -85,18 +105,16 @@ impl Verify {
             .help("write '^…$', with alternatives in parentheses and without `(?`")
             .into());
         }
-        let named = identity.as_deref().and_then(identity::repository_of);
-        let repository = repository.or(named);
-        if let (Some(identity), None) = (&identity, &repository)
-            && identity::is_open(identity)
-        {
-            return Err(UserError::invalid(format!(
-                "--identity {identity}: it names a workflow that any repository may call"
-            ))
-            .help("say whose runs count: --repository OWNER/NAME")
-            .into());
-        }
         let identity = identity.zip(issuer);
+        let repository = match &identity {
+            Some((identity, issuer)) => {
+                identity::caller(identity, Some(issuer), repository).map_err(|why| {
+                    UserError::invalid(format!("--identity {identity} {why}"))
+                        .help("say whose runs count: --repository OWNER/NAME")
+                })?
+            }
+            None => repository,
+        };
         let expected = key.map(verify::Expected::Key).or_else(|| {
             identity.map(|(identity, issuer)| verify::Expected::Identity {
                 identity,

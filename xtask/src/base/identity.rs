@@ -30,11 +30,8 @@ pub fn owner_and_name(address: &str) -> Option<String> {
 }
 
 /// The repository that an identity, as a regular expression, names without a choice: `owner/name`. None where it leaves
-/// one open, or where it is no workflow of GitHub.
+/// one open.
 pub fn repository_of(expression: &str) -> Option<String> {
-    if !is_of_github(expression) {
-        return None;
-    }
     let literal = literal(expression.strip_prefix('^')?);
     let mut parts = literal.split_once("://")?.1.split('/');
     let (host, owner, name) = (parts.next()?, parts.next()?, parts.next()?);
@@ -66,14 +63,33 @@ fn literal(expression: &str) -> String {
     literal
 }
 
-/// Whether an identity may be that of a workflow of GitHub, and does not say of which repository.
-pub fn is_open(expression: &str) -> bool {
-    is_of_github(expression) && repository_of(expression).is_none()
+/// The OIDC issuer of GitHub's own workflows.
+pub const GITHUB: &str = "https://token.actions.githubusercontent.com";
+
+/// Whether signatures of an issuer with this identity can be those of workflows of GitHub, on whatever host: then anybody
+/// may call one that is reusable, and the repository that runs it has to be asked for.
+pub fn is_of_github(expression: &str, issuer: Option<&str>) -> bool {
+    // A server of one's own: <https://docs.github.com/enterprise-server/actions/reference/security/oidc>.
+    let by_issuer = issuer.is_none_or(|issuer| issuer == GITHUB || issuer.ends_with("/_services/token"));
+    let plain = expression.replace('\\', "");
+    by_issuer || plain.contains("/.github/workflows/") || plain.starts_with("^https://github.com/")
 }
 
-/// Whether it can be that of a workflow of GitHub, on whatever host.
-fn is_of_github(expression: &str) -> bool {
-    expression.contains("github") || expression.contains("workflows")
+/// The repository to ask for beside an identity: the one that is given, else the one that the identity names. None where
+/// there is no such thing.
+///
+/// # Errors
+/// If the identity can be that of a workflow of any repository.
+pub fn caller(
+    expression: &str,
+    issuer: Option<&str>,
+    given: Option<String>,
+) -> Result<Option<String>, String> {
+    if given.is_some() || !is_of_github(expression, issuer) {
+        return Ok(given);
+    }
+    let open = || "names a workflow that any repository may call".to_owned();
+    repository_of(expression).map(Some).ok_or_else(open)
 }
 
 #[cfg(test)]
@@ -105,7 +121,6 @@ mod tests {
             (r"^https://github\.com/acme/.+$", None),
             (r"^https://github\.com/acme/[^/]+/\.github/workflows/x$", None),
             (r"^https://github\.com/(acme|eve)/images/\.github/workflows/x$", None),
-            (r"^https://gitlab\.example/acme/images//\.gitlab-ci\.yml@refs/heads/main$", None),
             (r"^https://github\.com/acme/images/.+$", Some("acme/images")),
             (r"^https://github\.com/acme/images/?\.github/workflows/x$", None),
             (r"^https://github\.com/acme/images.*$", None),
@@ -114,8 +129,18 @@ mod tests {
         for (expression, expected) in table {
             assert_eq!(repository_of(expression).as_deref(), expected, "{expression}");
         }
-        assert!(is_open(r"^https://github\.com/acme/.+$"));
-        assert!(!is_open(r"^https://gitlab\.example/acme/images//\.gitlab-ci\.yml@refs/heads/main$"));
+        let asked = |expression: &str, issuer: Option<&str>| caller(expression, issuer, None);
+        let gitlab = r"^https://gitlab\.example/acme/github-mirror//\.gitlab-ci\.yml@refs/heads/main$";
+        assert_eq!(asked(gitlab, Some("https://gitlab.example")), Ok(None));
+        assert_eq!(
+            asked(r"^https://github\.com/acme/images/.+$", Some("http://127.0.0.1:1")),
+            Ok(Some("acme/images".into()))
+        );
+        for open in [r"^.+@refs/heads/main$", "^.+$", r"^https://github\.com/acme/.+$"] {
+            assert!(asked(open, None).is_err() && asked(open, Some(GITHUB)).is_err(), "{open}");
+            assert!(asked(open, Some("https://git.example/_services/token")).is_err(), "{open}");
+            assert_eq!(caller(open, None, Some("acme/images".into())), Ok(Some("acme/images".into())));
+        }
         assert_eq!(owner_and_name("https://github.com/acme/images/more"), None);
     }
 }

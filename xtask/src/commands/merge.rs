@@ -58,7 +58,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if !plan.push {
         let message = format!("a run for {} publishes nothing, so there is nothing to merge", plan.event);
         return Err(UserError::invalid(message)
-            .help("a pull request never publishes; for other events see `when` of [publish] in matrix.toml")
+            .help("a pull request never publishes; which branches, tags and events do, `refs` and `when` of [publish] in matrix.toml say")
             .into());
     }
     holders::refuse_future(plan.planned(), session.context.clock.now())?;

@@ -88,6 +88,8 @@ pub enum FormerMethod {
         repository: Option<String>,
         /// The OIDC issuer; GitHub's if not given.
         issuer: Option<String>,
+        /// From which branches and tags; those of `publish.refs` if not given.
+        refs: Option<Vec<RefPattern>>,
     },
     /// By a key: the public one, a file, `env://NAME`, a KMS address.
     Key(String),

@@ -45,18 +45,7 @@ pub(super) fn publish(root: &Table<'_>, errors: &Errors<'_>) -> Publish {
             }
         }
     }
-    let refs = table.get("refs").is_some().then(|| {
-        let texts = table.strings("refs").unwrap_or_default();
-        texts.iter().filter_map(|text| errors.parse(text)).collect::<Vec<RefPattern>>()
-    });
-    if let (Some(value), Some([])) = (table.get("refs"), refs.as_deref())
-        && value.get_ref().as_array().is_some_and(|list| list.is_empty())
-    {
-        errors.add(
-            Diagnostic::new(value.span(), "`refs` is empty, so no run would publish")
-                .help("leave it out for the default branch and the tags of its history"),
-        );
-    }
+    let refs = refs(&table, errors);
     let when = conditions(&table, "when", errors);
     let words = [Condition::Release, Condition::Stable, Condition::Always];
     if let (Some(value), true) = (table.get("when"), when.iter().any(|word| words.contains(word))) {
@@ -66,6 +55,23 @@ pub(super) fn publish(root: &Table<'_>, errors: &Errors<'_>) -> Publish {
     let gates = gates(&table, errors);
     table.finish();
     Publish { repositories, refs, when, gates }
+}
+
+/// Branches and tags by their full names; none if nothing is said.
+fn refs(table: &Table<'_>, errors: &Errors<'_>) -> Option<Vec<RefPattern>> {
+    let refs = table.get("refs").is_some().then(|| {
+        let texts = table.strings("refs").unwrap_or_default();
+        texts.iter().filter_map(|text| errors.parse(text)).collect::<Vec<RefPattern>>()
+    });
+    if let (Some(value), Some([])) = (table.get("refs"), refs.as_deref())
+        && value.get_ref().as_array().is_some_and(|list| list.is_empty())
+    {
+        errors.add(
+            Diagnostic::new(value.span(), "`refs` is empty, so nothing would count")
+                .help("leave it out for the default branch and tags"),
+        );
+    }
+    refs
 }
 
 /// Commands, each a list of words.
@@ -155,15 +161,19 @@ fn former(value: &Spanned<DeValue<'_>>, errors: &Errors<'_>) -> Option<FormerSig
         }
     });
     let (key, identity) = (table.string("key"), identity_of(&table, errors));
-    let (repository, issuer) = (table.string("repository"), table.string("issuer"));
+    let (repository, issuer) = (repository_of(&table, errors), table.string("issuer"));
+    let refs = refs(&table, errors);
     table.finish();
     let text = |found: Located<String>| found.value;
     let method = match (key, identity) {
-        (Some(key), None) if repository.is_none() && issuer.is_none() => FormerMethod::Key(key.value),
+        (Some(key), None) if repository.is_none() && issuer.is_none() && refs.is_none() => {
+            FormerMethod::Key(key.value)
+        }
         (None, Some(identity)) => FormerMethod::Keyless {
             identity: identity.value,
             repository: repository.map(text),
             issuer: issuer.map(text),
+            refs,
         },
         _ => {
             let message =
@@ -194,10 +204,13 @@ fn identity_of(table: &Table<'_>, errors: &Errors<'_>) -> Option<Located<String>
         let message = "`identity` is not anchored, so it would match more than it says";
         let help = "write '^…$', with alternatives in parentheses and without `(?`";
         errors.add(Diagnostic::new(identity.span.clone(), message).help(help));
-    } else if table.get("repository").is_none() && identity::is_open(&identity.value) {
-        let message = "`identity` names a workflow that any repository may call";
+        return Some(identity);
+    }
+    let text = |key: &str| table.get(key).and_then(|value| value.get_ref().as_str());
+    let given = text("repository").map(str::to_owned);
+    if let Err(why) = identity::caller(&identity.value, text("issuer"), given) {
         errors.add(
-            Diagnostic::new(identity.span.clone(), message)
+            Diagnostic::new(identity.span.clone(), format!("`identity` {why}"))
                 .help("say whose runs count: repository = \"OWNER/NAME\""),
         );
     }
@@ -213,11 +226,7 @@ fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> SignSection {
         let message = "`workflow` must be the name of a file in .github/workflows, e.g. \"cell.yml\"";
         errors.add(Diagnostic::new(found.span.clone(), message));
     }
-    let repository = table.string("repository");
-    if let Some(found) = repository.as_ref().filter(|found| !is_owner_and_name(&found.value)) {
-        let message = "`repository` must be OWNER/NAME, e.g. \"acme/images\"";
-        errors.add(Diagnostic::new(found.span.clone(), message));
-    }
+    let repository = repository_of(table, errors);
     let (trusted_root, signing_config) = (table.string("trusted-root"), table.string("signing-config"));
     if let Some((one, other)) = match (&trusted_root, &signing_config) {
         (Some(found), None) => Some((found, "signing-config")),
@@ -239,6 +248,16 @@ fn keyless_sign(table: &Table<'_>, errors: &Errors<'_>) -> SignSection {
             .zip(signing_config)
             .map(|(root, config)| Sigstore { trusted_root: root.value, signing_config: config.value }),
     }
+}
+
+/// The repository whose workflow must have run.
+fn repository_of(table: &Table<'_>, errors: &Errors<'_>) -> Option<Located<String>> {
+    let repository = table.string("repository");
+    if let Some(found) = repository.as_ref().filter(|found| !is_owner_and_name(&found.value)) {
+        let message = "`repository` must be OWNER/NAME, e.g. \"acme/images\"";
+        errors.add(Diagnostic::new(found.span.clone(), message));
+    }
+    repository
 }
 
 fn is_owner_and_name(text: &str) -> bool {

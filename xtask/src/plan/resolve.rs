@@ -126,7 +126,7 @@ fn pushes(matrix: &Matrix, inputs: &Inputs<'_>) -> bool {
     wanted && !matches!(event, Event::PullRequest { .. })
 }
 
-/// Whether `publish.refs` has the branch or tag of the run. By default: the default branch, and tags of its history, since
+/// Whether `publish.refs` has the branch or tag of the run. By default: the default branch, and commits of its history, since
 /// whoever may push a tag could name a commit so that nobody has reviewed.
 fn publishes_from(matrix: &Matrix, inputs: &Inputs<'_>) -> bool {
     let event = &inputs.event;
@@ -134,7 +134,7 @@ fn publishes_from(matrix: &Matrix, inputs: &Inputs<'_>) -> bool {
         (Some(refs), _) => {
             event.git_ref().is_some_and(|name| refs.iter().any(|pattern| pattern.matches(&name)))
         }
-        (None, Event::Tag { .. }) => inputs.git.reviewed == Some(true),
+        (None, Event::Tag { .. } | Event::Local { branch: None, .. }) => inputs.git.reviewed == Some(true),
         (None, _) => event.on_default_branch(),
     }
 }

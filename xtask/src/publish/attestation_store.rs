@@ -25,6 +25,22 @@ use crate::run::{Output, retry};
 /// How often a record is attached before we say that it cannot be.
 const ATTEMPTS: usize = 3;
 
+/// How many of the statements that are attached have to verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    All,
+    One,
+    None,
+}
+
+/// Whose statements count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signers {
+    Now,
+    /// Those of `[[sign.formerly]]` too.
+    NowAndBefore,
+}
+
 /// The records of the indexes of any repository.
 #[derive(Debug, Clone)]
 pub struct AttestationStore {
@@ -44,22 +60,36 @@ impl AttestationStore {
     /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
     ///
     /// # Errors
-    /// As [`AttestationStore::stated`].
+    /// If the registry or cosign cannot tell, or if what is attached was not signed by whom we trust.
     pub fn read(&self, repository: &Repository, digest: &Digest) -> Result<Vec<PublicationClaim>> {
-        let mut records = claims(self.stated(repository, digest, KIND)?);
+        self.records(repository, digest, Signers::Now)
+    }
+
+    /// The same, and what those who signed before have stated counts as well.
+    ///
+    /// # Errors
+    /// As [`AttestationStore::read`].
+    pub fn read_of_all_times(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<PublicationClaim>> {
+        self.records(repository, digest, Signers::NowAndBefore)
+    }
+
+    fn records(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        signers: Signers,
+    ) -> Result<Vec<PublicationClaim>> {
+        let mut records = claims(self.stated(repository, digest, KIND, Demand::All, signers)?)?;
         records.retain(|record| record.digest == *digest);
         Ok(records)
     }
 
-    /// What is stated about a digest in statements of a type, by whom we trust.
-    ///
-    /// # Errors
-    /// If the registry or cosign cannot tell, or if what is attached was not signed by whom we trust.
-    pub fn stated(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<Vec<Value>> {
-        self.read_all(repository, digest, kind, |attached| attached)
-    }
-
-    /// The same where others may have attached statements of that type too, as GitHub does: one that verifies is enough.
+    /// What is stated about a digest in statements of a type, where others may have attached some too, as GitHub does: one
+    /// that verifies is enough.
     ///
     /// # Errors
     /// If none of those that are attached verifies.
@@ -69,39 +99,52 @@ impl AttestationStore {
         digest: &Digest,
         kind: &str,
     ) -> Result<Vec<Value>> {
-        self.read_all(repository, digest, kind, |attached| attached.min(1))
+        self.stated(repository, digest, kind, Demand::One, Signers::Now)
     }
 
-    /// `demanded`: how many have to verify of those that are attached.
-    fn read_all(
+    /// What we have stated about a digest. What others have attached does not count, which is said.
+    ///
+    /// # Errors
+    /// If the registry cannot tell.
+    pub fn stated_by_us(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<Vec<Value>> {
+        self.stated(repository, digest, kind, Demand::None, Signers::Now)
+    }
+
+    fn stated(
         &self,
         repository: &Repository,
         digest: &Digest,
         kind: &str,
-        demanded: impl Fn(usize) -> usize,
+        demand: Demand,
+        signers: Signers,
     ) -> Result<Vec<Value>> {
-        let expected = demanded(self.count(repository, digest, kind)?);
+        let attached = self.count(repository, digest, kind)?;
+        let expected = if demand == Demand::One { attached.min(1) } else { attached };
         if expected == 0 {
             return Ok(Vec::new());
         }
         // To cosign a bundle that it could not fetch is one that is not there; the registry has just said otherwise. It
         // succeeds if there is another one, so what it prints is counted.
         let Signing { runner, ui, .. } = &self.signing;
-        let purpose = format!("read the records of {}", repository.at(digest));
+        let purpose = format!("read the statements about {}", repository.at(digest));
         let mut tries = retry::Tries::new(runner, *ui);
         let (statements, refused) = loop {
-            let (statements, refused) = self.verified(repository, digest, kind, expected)?;
+            let (statements, refused) = self.verified(repository, digest, kind, expected, signers)?;
             let whole = statements.len() >= expected;
-            if whole || !tries.again(&purpose, "a record that the registry shows was not read", None)? {
+            if whole || !tries.again(&purpose, "one that the registry shows was not read", None)? {
                 break (statements, refused);
             }
         };
         match (statements.len(), refused) {
             (found, _) if found >= expected => {}
+            (found, _) if demand == Demand::None => {
+                ui.warn(format!("{purpose}: {expected} of the type {kind} are attached, {found} of them count: the others are signed by somebody else"));
+            }
             (0, refused) => {
+                let refused = refused.unwrap_or_else(|| UserError::failed(purpose));
+                let refused = self.signing.explained(refused, repository, digest)?;
                 return Err(refused
-                    .unwrap_or_else(|| UserError::failed(purpose))
-                    .help("the registry holds a record of this index, and none that is signed as [sign] of matrix.toml says: see who else publishes there")
+                    .help("the registry holds a statement about this index, and none that is signed as [sign] of matrix.toml says: see who else publishes there")
                     .into());
             }
             (found, _) => {
@@ -120,13 +163,18 @@ impl AttestationStore {
         digest: &Digest,
         kind: &str,
         expected: usize,
+        signers: Signers,
     ) -> Result<(Vec<String>, Option<UserError>)> {
         let (mut statements, mut refused) = (Vec::new(), None);
         if let Some(signer) = self.signing.likely() {
             refused = self.ask(repository, digest, kind, signer, &mut statements)?.or(refused);
         }
         if statements.len() < expected {
-            for signer in self.signing.everybody(repository, digest)? {
+            let others = match signers {
+                Signers::Now => self.signing.others(repository, digest)?,
+                Signers::NowAndBefore => self.signing.everybody(repository, digest)?,
+            };
+            for signer in others {
                 refused = self.ask(repository, digest, kind, &signer, &mut statements)?.or(refused);
             }
         }
@@ -148,7 +196,11 @@ impl AttestationStore {
             return Ok(Some(finished.fault(&argv)));
         }
         let text = String::from_utf8_lossy(&finished.stdout);
-        statements.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+        let found: Vec<String> =
+            text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        // Of two signers who both fit, each finds the same.
+        let more: Vec<String> = found.into_iter().filter(|line| !statements.contains(line)).collect();
+        statements.extend(more);
         Ok(None)
     }
 
@@ -204,7 +256,7 @@ impl AttestationStore {
         let Signing { cosign, signer, .. } = &self.signing;
         let argv = cosign.attest(signer, repository, digest, kind, &file);
         let is_there = || {
-            let stated = self.stated_among_others(repository, digest, kind)?;
+            let stated = self.stated_by_us(repository, digest, kind)?;
             Ok(stated.iter().any(|stated| stated == predicate))
         };
         let done = self.insist(&argv, is_there);
@@ -222,7 +274,11 @@ impl AttestationStore {
             if is_there()? {
                 return Ok(());
             }
-            ui.note(format!("{}: what was attached is not there; trying again", argv.purpose));
+            // A registry may need a moment to show it.
+            let mut tries = retry::Tries::new(runner, *ui);
+            if tries.again(&argv.purpose, "what was attached is not there yet", None)? && is_there()? {
+                return Ok(());
+            }
         }
         Err(UserError::failed(format!(
             "{}: cosign has attached it, and the registry does not show it",

@@ -129,7 +129,7 @@ impl Collector {
     /// What the tags of a publication held before it, as its records say.
     fn replaced(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Digest>> {
         let Some(records) = &self.records else { return Ok(Vec::new()) };
-        let records = records.read(repository, digest)?;
+        let records = records.read_of_all_times(repository, digest)?;
         let tags = records.iter().flat_map(|record| &record.tags);
         Ok(tags.filter_map(|tag| tag.moved_from.clone()).collect())
     }

@@ -58,7 +58,7 @@ pub fn pass(runner: &Runner, argv: &Argv) -> Result<()> {
     let said = tail(&String::from_utf8_lossy(&finished.stdout), SHOWN);
     let said = if said.is_empty() { said } else { format!("\n{said}") };
     Err(UserError::failed(format!("{}{said}", finished.fault(argv)))
-        .help("no tag was set: mend what it has found, or change `gate` of [publish] in matrix.toml")
+        .help("no tag was set: fix what it has found, or change `gate` of [publish] in matrix.toml")
         .help(format!("the same by hand: {argv}"))
         .into())
 }

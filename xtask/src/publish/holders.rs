@@ -20,6 +20,7 @@ use crate::plan::resolve::{
 };
 use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::statements::known;
 use crate::publish::tag_rules::{Age, Holder, TagState, is_version};
 use crate::registry::FetchedManifest;
 use crate::run::{Runner, retry};
@@ -77,10 +78,8 @@ impl<'a> Holders<'a> {
             }
             Err(error) => return Err(error),
         };
-        let hold = match &holder {
-            Holder::Publication(_) => self.hold(repository, &held.digest)?,
-            Holder::Other(_) => None,
-        };
+        // Whatever becomes of its records: somebody may have taken them away, or added one.
+        let hold = if annotated(held).is_some() { self.hold(repository, &held.digest)? } else { None };
         Ok(TagState { digest: held.digest.clone(), holder, hold })
     }
 
@@ -91,12 +90,29 @@ impl<'a> Holders<'a> {
         if let Some((_, hold)) = holds.iter().find(|(known, _)| known == digest) {
             return Ok(hold.clone());
         }
-        let stated = records.stated(repository, digest, hold::KIND)?;
-        let all: Vec<Hold> = stated.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
+        let all = self.all_holds(records, repository, digest)?;
         let hold = Hold::active(&all, cell, repository, self.clock.now());
         let hold = hold.map(|hold| hold.described());
         holds.push((digest.clone(), hold.clone()));
         Ok(hold)
+    }
+
+    /// Every hold that was ever attached to a digest by us.
+    ///
+    /// # Errors
+    /// If the registry does not tell, or if one is of a version that this program does not know.
+    pub fn all_holds(
+        &self,
+        records: &AttestationStore,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<Hold>> {
+        known(records.stated_by_us(repository, digest, hold::KIND)?, hold::SCHEMA)
+    }
+
+    /// Holds are read anew: one may be attached while tags are decided about.
+    pub fn forget_holds(&self) {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The age of the publication that claims the tag, else why there is none.
@@ -140,11 +156,11 @@ impl<'a> Holders<'a> {
         if let Some((_, found)) = known.iter().find(|(known, _)| known == digest) {
             return Ok(found.clone());
         }
-        let mut found = records.read(repository, digest)?;
+        let mut found = records.read_of_all_times(repository, digest)?;
         if found.is_empty() {
             let purpose = format!("read the records of {}", repository.at(digest));
             retry::Tries::new(self.runner, self.ui).again(&purpose, "there is none yet", None)?;
-            found = records.read(repository, digest)?;
+            found = records.read_of_all_times(repository, digest)?;
         }
         known.push((digest.clone(), found.clone()));
         Ok(found)

@@ -1,6 +1,7 @@
 //! The rules of `hold` and `release`: which indexes of a cell say that its tags stay.
 
 use anyhow::Result;
+use std::time::Duration;
 
 use crate::base::context::Clock;
 use crate::base::error::UserError;
@@ -95,12 +96,22 @@ impl Holding<'_> {
                 repository: repository.clone(),
                 held,
                 reason: terms.reason.clone(),
-                since: self.clock.precise(),
+                since: self.since(repository, digest)?,
                 until: terms.until.clone(),
             };
             self.records.attach(repository, digest, KIND, &self.cell.id, &serde_json::to_value(hold)?)?;
         }
         Ok(())
+    }
+
+    /// Now, and after every earlier one: a clock that was ahead must not make a hold that nobody can end.
+    fn since(&self, repository: &Repository, digest: &Digest) -> Result<String> {
+        let holders = Holders::new(Some(self.records), self.clock, self.runner, self.ui);
+        let earlier = holders.all_holds(self.records, repository, digest)?;
+        let latest = earlier.iter().filter_map(|hold| humantime::parse_rfc3339(&hold.since).ok()).max();
+        let next = latest.and_then(|latest| latest.checked_add(Duration::from_micros(1)));
+        let since = next.map_or(self.clock.now(), |next| next.max(self.clock.now()));
+        Ok(humantime::format_rfc3339_micros(since).to_string())
     }
 
     /// The moving tags that hold a publication of the cell, and why they stay there.

@@ -4,10 +4,12 @@
 //! <https://slsa.dev/spec/v1.1/provenance>. Tools that look for provenance ask for exactly this type.
 
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 use crate::base::context::Environment;
 use crate::base::ids::Digest;
 use crate::base::record::DigestRecord;
+use crate::plan::resolve::{ANNOTATION_CELL, ANNOTATION_REVISION};
 use crate::plan::{Cell, Plan};
 
 /// The type of the statement.
@@ -67,6 +69,14 @@ pub fn fits(predicate: &Value, plan: &Plan, cell: &Cell) -> bool {
     let text = |pointer: &str| predicate.pointer(pointer).and_then(Value::as_str);
     text("/buildDefinition/externalParameters/cell") == Some(cell.id.as_str())
         && text("/buildDefinition/internalParameters/plan") == Some(plan.id.as_str())
+}
+
+/// Whether a statement is about the cell and the code that an index bears in its annotations.
+pub fn is_about(predicate: &Value, annotations: &BTreeMap<String, String>) -> bool {
+    let text = |pointer: &str| predicate.pointer(pointer).and_then(Value::as_str);
+    let annotation = |key: &str| annotations.get(key).map(String::as_str);
+    text("/buildDefinition/externalParameters/cell") == annotation(ANNOTATION_CELL)
+        && text("/buildDefinition/internalParameters/revision") == annotation(ANNOTATION_REVISION)
 }
 
 /// Who says that it has published, in a statement of this tool.

@@ -66,16 +66,16 @@ impl Rollback<'_> {
         let publication = self.last(repository)?;
         let tags: Vec<PlannedTag> =
             publication.tags.iter().rev().map(|tag| self.planned(&tag.name)).collect();
+        let holders = Holders::new(self.records.as_ref(), self.clock, &self.runner, self.ui);
         let mut targets: Vec<(usize, TagState)> = Vec::new();
+        let mut verified: Vec<Digest> = Vec::new();
         for (place, tag) in publication.tags.iter().rev().enumerate() {
             let reference = repository.tagged(&tag.name);
             let held = self.registry.read(&reference)?.map(|held| held.digest);
             match (&tag.moved_from, held) {
                 (Some(before), Some(held)) if held == publication.digest => {
-                    let known = targets.iter().find(|(_, known)| known.digest == *before);
-                    let state = known.map(|(_, known)| Ok(known.clone()));
-                    let state = state.unwrap_or_else(|| self.target(repository, before))?;
-                    targets.push((place, state));
+                    let state = self.target(repository, &tag.name, before, &holders, &mut verified)?;
+                    targets.extend(state.map(|state| (place, state)));
                 }
                 (None, Some(held)) if held == publication.digest => {
                     self.ui.note(format!("{reference} stays: it held nothing before"));
@@ -126,14 +126,32 @@ impl Rollback<'_> {
         PlannedTag { name: name.clone(), immutable: false, floating: highest }
     }
 
-    /// What a tag goes back to: it must be there, and signed like everything else.
-    fn target(&self, repository: &Repository, digest: &Digest) -> Result<TagState> {
+    /// What a tag goes back to: it must be there, signed like everything else, and published as that tag. None if it was
+    /// not: somebody had put it there.
+    fn target(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        digest: &Digest,
+        holders: &Holders<'_>,
+        verified: &mut Vec<Digest>,
+    ) -> Result<Option<TagState>> {
         let held = self.registry.require(repository, digest)?;
-        if let Some(records) = &self.records {
+        let Some(records) = &self.records else {
+            let holder = Holder::Other("is what the tag goes back to".to_owned());
+            return Ok(Some(TagState { digest: held.digest, holder, hold: None }));
+        };
+        if !verified.contains(digest) {
             records.signing.verify_now_or_then(repository, digest, &held.manifest)?;
+            verified.push(digest.clone());
         }
-        let holder = Holder::Other("is what the tag goes back to".to_owned());
-        Ok(TagState { digest: held.digest, holder, hold: None })
+        let state = holders.state(repository, tag, &held)?;
+        if let Holder::Other(why) = &state.holder {
+            let (reference, short) = (repository.tagged(tag), digest.short());
+            self.ui.warn(format!("{reference} stays: it held {short} before, which {why}"));
+            return Ok(None);
+        }
+        Ok(Some(state))
     }
 
     /// The newest publication of the cell that one of its tags holds: as the registry knows it, else this machine.
@@ -149,7 +167,7 @@ impl Rollback<'_> {
             }
             seen.push(held.digest.clone());
             if let Some(records) = &self.records {
-                let records = records.read(repository, &held.digest)?;
+                let records = records.read_of_all_times(repository, &held.digest)?;
                 found.extend(records.into_iter().filter(|record| record.cell == self.cell.id));
             }
         }

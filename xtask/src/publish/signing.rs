@@ -228,7 +228,10 @@ impl Signing {
     }
 
     /// An error with the branches and tags of the certificates that do not count.
-    fn explained(&self, error: UserError, repository: &Repository, digest: &Digest) -> Result<UserError> {
+    ///
+    /// # Errors
+    /// If the registry does not tell.
+    pub fn explained(&self, error: UserError, repository: &Repository, digest: &Digest) -> Result<UserError> {
         let Some(refs) = &self.refs else { return Ok(error) };
         let named = self.registry.signed_from(repository, digest)?;
         let other: Vec<String> = named.into_iter().filter(|name| !self.allows(name)).collect();

@@ -3,11 +3,14 @@
 //! So another machine finds them, and knows who wrote them. Formats: <https://github.com/in-toto/attestation> and
 //! <https://github.com/secure-systems-lab/dsse>.
 
+use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::base::error::UserError;
 use crate::base::publication::PublicationClaim;
 use crate::base::record;
 
@@ -37,14 +40,34 @@ pub fn predicates<'a>(lines: impl Iterator<Item = &'a str>, kind: &str) -> Vec<V
     lines.filter_map(predicate).collect()
 }
 
-/// The records among what was stated, the newest last. What is none of this version is left out: it was signed by whom we
-/// trust, but it is not for us.
-pub fn claims(predicates: Vec<Value>) -> Vec<PublicationClaim> {
-    let claim = |predicate| serde_json::from_value::<PublicationClaim>(predicate).ok();
-    let mut found: Vec<PublicationClaim> = predicates.into_iter().filter_map(claim).collect();
-    found.retain(|claim| claim.schema == record::SCHEMA);
+/// The records among what was stated, the newest last.
+///
+/// # Errors
+/// If one is of a version that this program does not know: it must not be taken for none.
+pub fn claims(predicates: Vec<Value>) -> Result<Vec<PublicationClaim>> {
+    let mut found: Vec<PublicationClaim> = known(predicates, record::SCHEMA)?;
     found.sort_by(|one, two| one.published.cmp(&two.published));
-    found
+    Ok(found)
+}
+
+/// What was stated in a form that this program knows. What has no version is not of this tool.
+///
+/// # Errors
+/// If it is of this tool and of another version.
+pub fn known<T: DeserializeOwned>(predicates: Vec<Value>, schema: u32) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    for predicate in predicates {
+        let Some(version) = predicate.get("schema").cloned() else { continue };
+        let unknown = |why: String| {
+            UserError::failed(format!("a signed statement of the version {version} cannot be read: {why}"))
+                .help("a newer version of this tool has attached it: use that one")
+        };
+        if version != schema {
+            return Err(unknown(format!("this program knows {schema}")).into());
+        }
+        found.push(serde_json::from_value(predicate).map_err(|error| unknown(error.to_string()))?);
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -68,8 +91,16 @@ mod tests {
             line(KIND, "{}"),
             "no JSON".into(),
         ];
-        let found = claims(predicates(lines.iter().map(String::as_str), KIND));
+        let found = claims(predicates(lines.iter().map(String::as_str), KIND)).unwrap();
         let times: Vec<&str> = found.iter().map(|publication| publication.published.as_str()).collect();
         assert_eq!(times, ["2026-11-21", "2026-11-22"]);
+        // What a newer version has written is there, and must not read as nothing.
+        for newer in [
+            record.replace("\"schema\":1", "\"schema\":2"),
+            record.replace("\"schema\":1", "\"schema\":1,\"more\":1"),
+        ] {
+            let error = claims(vec![serde_json::from_str(&newer).unwrap()]).unwrap_err();
+            assert!(format!("{error:#}").contains("cannot be read"), "{error:#}");
+        }
     }
 }

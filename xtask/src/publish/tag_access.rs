@@ -79,6 +79,9 @@ impl TagAccess<'_> {
     /// # Errors
     /// If the registry does not tell.
     pub fn read(&self, tags: &[usize]) -> Result<Vec<Option<TagState>>> {
+        if tags.len() > 1 {
+            self.holders.forget_holds();
+        }
         parallel::map(tags, READERS, |tag| self.state(*tag)).into_iter().collect()
     }
 

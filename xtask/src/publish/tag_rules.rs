@@ -53,10 +53,9 @@ enum By {
 }
 
 impl Age {
-    /// How new the code is: no wrong clock of a commit brings it beyond its plan. Without a code date it is as new as the
-    /// plan. The form sorts as text.
-    fn code(&self) -> &str {
-        self.code_date.as_deref().unwrap_or(&self.planned).min(&self.planned)
+    /// How new the code is: no wrong clock of a commit brings it beyond its plan. The form sorts as text.
+    fn code(&self) -> Option<&str> {
+        self.code_date.as_deref().map(|date| date.min(&self.planned))
     }
 
     /// Compares with another at a tag. `floating`: the tag stands for the highest version.
@@ -69,12 +68,25 @@ impl Age {
                 _ => {}
             }
         }
-        match self.code().cmp(other.code()) {
-            Ordering::Equal => (self.planned.cmp(&other.planned), By::Plan),
+        match self.code().zip(other.code()).map(|(own, their)| own.cmp(their)) {
+            Some(order @ (Ordering::Less | Ordering::Greater)) => (order, By::Code),
             // Of one that does not say how new its code is only the plan is known.
-            order if self.code_date.is_none() || other.code_date.is_none() => (order, By::Plan),
-            order => (order, By::Code),
+            Some(Ordering::Equal) | None => (self.planned.cmp(&other.planned), By::Plan),
         }
+    }
+
+    /// Why it is newer than another; none if it is not.
+    pub fn newer_than(&self, other: &Self, floating: bool) -> Option<String> {
+        match self.compare(other, floating) {
+            (Ordering::Greater, by) => Some(self.described(by)),
+            _ => None,
+        }
+    }
+
+    /// Whether its code or version is older than another's, whenever either was planned.
+    pub fn is_of_older_code(&self, other: &Self, floating: bool) -> bool {
+        let at_once = Self { planned: self.planned.clone(), ..other.clone() };
+        self.compare(&at_once, floating).0 == Ordering::Less
     }
 
     /// In words, for the line that says why a tag stays.
@@ -84,7 +96,7 @@ impl Age {
             By::Version => format!("the higher version {version}"),
             By::Code => {
                 let commit: String = self.revision.chars().take(SHORT_COMMIT).collect();
-                format!("newer code, commit {commit} of {}", self.code())
+                format!("newer code, commit {commit} of {}", self.code().unwrap_or_default())
             }
             By::Plan => format!("a newer publication, planned {}", self.planned),
         }

@@ -83,13 +83,27 @@ fn a_commit_of_the_future_is_as_new_as_its_plan() {
     assert_eq!(next.compare(&future, false), (Ordering::Greater, By::Code));
 }
 
-/// Every three publications whose versions all have an order, or none of which has a version, have one order.
+/// An index of yesterday's version of this tool does not say how new its code is: the plans decide, so that the next nightly
+/// run moves its tags.
+#[test]
+fn without_a_code_date_the_plans_decide() {
+    let undated = age("2026-11-17T03:00:00Z");
+    let nightly = Age { code_date: Some("2026-11-16T09:00:00Z".into()), ..age("2026-11-18T03:00:00Z") };
+    assert_eq!(nightly.compare(&undated, false), (Ordering::Greater, By::Plan));
+    let late = Age { planned: "2026-11-17T02:00:00Z".into(), ..nightly };
+    assert_eq!(late.compare(&undated, false), (Ordering::Less, By::Plan));
+}
+
+/// Every three publications that all say how new their code is, or none of which does, and whose versions all have an order,
+/// or none of which has a version, have one order.
 #[test]
 fn the_order_has_no_circle() {
     let times =
         [None, Some("2026-11-16T09:00:00Z"), Some("2026-11-18T09:00:00Z"), Some("2026-11-20T09:00:00Z")];
     let plans = ["2026-11-16T09:00:00Z", "2026-11-17T09:00:00Z", "2026-11-18T09:00:00Z"];
-    for versions in [&[None][..], &[Some("8.4.10"), Some("8.5.0-rc.1"), Some("8.5.0")]] {
+    let dated = [times.get(1..).unwrap_or_default(), times.get(..1).unwrap_or_default()];
+    let versions = [&[None][..], &[Some("8.4.10"), Some("8.5.0-rc.1"), Some("8.5.0")]];
+    for (versions, times) in versions.iter().flat_map(|versions| dated.map(|times| (*versions, times))) {
         let mut all: Vec<TagState> = Vec::new();
         for version in versions {
             for code_date in times {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::argv::cosign::Signer;
 use crate::base::context::Clock;
 use crate::base::error::UserError;
-use crate::base::ids::{Digest, Repository, Tag};
+use crate::base::ids::{Digest, Repository};
 use crate::base::publication::{self, Publication};
 use crate::base::record;
 use crate::base::ui::Ui;
@@ -19,7 +19,7 @@ use crate::publish::holders::{self, Holders};
 use crate::publish::index;
 use crate::publish::provenance;
 use crate::publish::signing::Signing;
-use crate::publish::tag_rules::{Candidate, Holder, TagRules};
+use crate::publish::tag_rules::{Age, Holder, TagState};
 use crate::registry::{FetchedManifest, Registry};
 use crate::run::Runner;
 
@@ -100,10 +100,10 @@ impl Verification {
         repository: &Repository,
         record: Option<&Publication>,
     ) -> Result<Vec<Verified>> {
-        // Tags that a newer publication holds are not this one's. Without a record the tags themselves have to tell.
-        let is_ours =
-            |tag: &Tag| record.is_none_or(|record| record.tags_in(repository).any(|own| own.name == *tag));
-        let mut expected: Option<Digest> = record.map(|record| record.digest.clone());
+        let holders = self.holders(cell);
+        // On another machine nobody knows which publication it was: the tags have to tell.
+        let own = holders::of_plan(plan, cell);
+        let mut expected: Option<(Digest, Age)> = record.map(|record| (record.digest.clone(), own.clone()));
         let mut known: Option<Complete> = None;
         let mut found = Vec::new();
         for tag in &cell.tags {
@@ -111,15 +111,15 @@ impl Verification {
             let held = self.registry.read(&reference)?.ok_or_else(|| {
                 UserError::failed(format!("{reference} does not exist")).help("publish it: cargo xtask merge")
             })?;
-            let publication = expected.get_or_insert_with(|| held.digest.clone());
             let signed = self.signing.is_some();
-            if *publication != held.digest {
-                let ours = is_ours(&tag.name).then_some(&*publication);
-                let newer = self.newer(cell, plan, repository, tag, &held, ours)?;
-                let (digest, platforms) = (held.digest, Vec::new());
-                let (newer, publisher) = (Some(newer), None);
-                found.push(Verified { reference, digest, signed, newer, publisher, signer: None, platforms });
-                continue;
+            if expected.as_ref().is_none_or(|(digest, _)| *digest != held.digest) {
+                let state = holders.state(repository, &tag.name, &held)?;
+                if let Some(newer) = stays(tag, &reference, state, &own, &mut expected)? {
+                    let (digest, platforms, publisher) = (held.digest, Vec::new(), None);
+                    let (newer, signer) = (Some(newer), None);
+                    found.push(Verified { reference, digest, signed, newer, publisher, signer, platforms });
+                    continue;
+                }
             }
             let Complete { platforms, signer, publisher } = match &known {
                 Some(known) => known.clone(),
@@ -131,42 +131,10 @@ impl Verification {
         Ok(found)
     }
 
-    /// Why a tag may hold another publication than the one that was asked about.
-    fn newer(
-        &self,
-        cell: &Cell,
-        plan: &Plan,
-        repository: &Repository,
-        tag: &PlannedTag,
-        held: &FetchedManifest,
-        ours: Option<&Digest>,
-    ) -> Result<String> {
-        let reference = repository.tagged(&tag.name);
-        let mut holders = self.holders();
+    fn holders<'a>(&'a self, cell: &'a Cell) -> Holders<'a> {
+        let mut holders = Holders::new(self.records.as_ref(), self.clock, &self.runner, self.ui);
         holders.held_for = Some(&cell.id);
-        let state = holders.state(repository, &tag.name, held)?;
-        if let Some(hold) = state.hold {
-            return Ok(hold);
-        }
-        let age = holders::of_plan(plan, cell);
-        let digest = Digest::unknown();
-        let candidate = Candidate { cell: &cell.id, digest: &digest, age: &age, allow_downgrade: false };
-        let rules = TagRules { tags: std::slice::from_ref(tag), candidate };
-        let reason = rules.reason(0, &state).filter(|_| !tag.immutable);
-        reason.ok_or_else(|| {
-            let why = match (&state.holder, ours) {
-                (_, Some(ours)) => format!("the publication is {ours}"),
-                (Holder::Other(why), None) => format!("which {why}"),
-                (Holder::Publication(_), None) => "which is older than this plan".to_owned(),
-            };
-            UserError::failed(format!("{reference} holds {}, {why}", held.digest))
-                .help("publish this plan again: cargo xtask merge")
-                .into()
-        })
-    }
-
-    fn holders(&self) -> Holders<'_> {
-        Holders::new(self.records.as_ref(), self.clock, &self.runner, self.ui)
+        holders
     }
 
     /// The image of each platform of a cell's index, once it is known that it lacks nothing.
@@ -210,7 +178,8 @@ impl Verification {
             Vec::new()
         };
         let signed = self.signing.is_some();
-        let publisher = self.publisher(repository, &held)?;
+        // Somebody else's image may bear provenance of somebody else: it is shown where it is of who must have signed.
+        let publisher = self.publisher(repository, &held).unwrap_or_default();
         let (reference, digest) = (reference.to_owned(), held.digest);
         Ok(Verified { reference, digest, signed, newer: None, publisher, signer, platforms })
     }
@@ -221,11 +190,51 @@ impl Verification {
             return Ok(None);
         };
         let stated = records.stated_among_others(repository, &held.digest, provenance::KIND)?;
-        Ok(stated.iter().find_map(provenance::builder_of).map(str::to_owned))
+        let about = |stated: &&serde_json::Value| provenance::is_about(stated, &held.manifest.annotations);
+        Ok(stated.iter().filter(about).find_map(provenance::builder_of).map(str::to_owned))
     }
 
     fn signatures(&self, repository: &Repository, held: &FetchedManifest) -> Result<Option<Signer>> {
         let verify = |signing: &Signing| signing.verify(repository, &held.digest, &held.manifest);
         self.signing.as_ref().map(verify).transpose()
+    }
+}
+
+/// Why a tag may hold something else than the publication that is expected; none if that is what is expected from now on.
+///
+/// # Errors
+/// If it may not.
+fn stays(
+    tag: &PlannedTag,
+    reference: &str,
+    state: TagState,
+    own: &Age,
+    expected: &mut Option<(Digest, Age)>,
+) -> Result<Option<String>> {
+    let TagState { digest, holder, hold } = state;
+    if hold.is_some() {
+        return Ok(hold);
+    }
+    let refuse = |why: String| {
+        Err(UserError::failed(format!("{reference} holds {digest}, {why}"))
+            .help("publish this plan again: cargo xtask merge")
+            .into())
+    };
+    match (holder, &expected) {
+        (Holder::Other(why), None) => refuse(format!("which {why}")),
+        (Holder::Other(why), Some((publication, _))) => {
+            refuse(format!("which {why}; the publication is {publication}"))
+        }
+        (Holder::Publication(age), None) if age.is_of_older_code(own, tag.floating) => {
+            refuse("which is older than this plan".to_owned())
+        }
+        (Holder::Publication(age), None) => {
+            *expected = Some((digest, age));
+            Ok(None)
+        }
+        (Holder::Publication(age), Some((publication, known))) => {
+            let newer = age.newer_than(known, tag.floating).filter(|_| !tag.immutable);
+            newer.map_or_else(|| refuse(format!("the publication is {publication}")), |newer| Ok(Some(newer)))
+        }
     }
 }

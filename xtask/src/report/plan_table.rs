@@ -1,6 +1,7 @@
 //! The plan for people, at most 80 columns wide as long as names are not longer.
 
 use crate::base::ui::columns;
+use crate::plan::event::Event;
 use crate::plan::{Build, Cell, Plan, SigningMethod};
 
 /// The width that a terminal has at least.
@@ -12,7 +13,11 @@ pub fn table(plan: &Plan) -> String {
     text += &format!("revision {}\n", plan.revision);
     let repositories: Vec<&str> =
         plan.destination.repositories.iter().map(crate::base::ids::Repository::as_str).collect();
-    let push = if plan.push { "" } else { ", nothing is pushed" };
+    let push = match (&plan.event, plan.push) {
+        (_, true) => "",
+        (Event::PullRequest { .. }, false) => ", nothing is pushed",
+        (_, false) => ", nothing is pushed (see `refs` and `when` of [publish])",
+    };
     text += &format!("to {}{}{push}\n", repositories.join(", "), sign(&plan.sign));
     let header = ["CELL", "VERSION", "PLATFORMS", "RUNNERS"].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(plan.cells.iter().map(row)).collect();

@@ -18,10 +18,9 @@ use crate::plan::leaks;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{queries, resolve};
 use crate::plan::{Destination, DestinationKind, FormerSigner, Plan, SigningMethod, current};
-use crate::registry::Registry;
 use crate::run::{Finished, retry};
 use crate::session::Session;
-use crate::session::surroundings::{Surroundings, formerly};
+use crate::session::surroundings::{Surroundings, formerly, leaves};
 
 /// `--to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,13 +104,7 @@ impl Session {
             Some(file) => self.plan_of_file(&self.typed(file), options)?,
             None => self.current_plan(options, true)?,
         };
-        let Destination { kind, repositories } = &plan.destination;
-        let leaves = match kind {
-            DestinationKind::Publish => true,
-            DestinationKind::Repository => !repositories.iter().all(Registry::is_on_loopback),
-            DestinationKind::Local => false,
-        };
-        if leaves && plan.dirty() && !options.allow_dirty {
+        if leaves(&plan.destination) && plan.dirty() && !options.allow_dirty {
             return Err(UserError::failed(format!(
                 "publish {}: the checkout has uncommitted changes",
                 plan.revision

@@ -10,10 +10,8 @@ use crate::matrix::{self, FormerMethod, Matrix};
 use crate::plan::event::{self, Event};
 use crate::plan::git::Git;
 use crate::plan::{Caller, Destination, DestinationKind, FormerSigner, SigningMethod};
+use crate::registry::Registry;
 use crate::session::{Session, checkout};
-
-/// The OIDC issuer of GitHub's workflows.
-const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// What a plan depends on beside the matrix.
 #[derive(Debug, Clone)]
@@ -50,7 +48,8 @@ impl Session {
         Ok(Surroundings { git, event, destination, sign, formerly })
     }
 
-    /// Whether the commit of a tag may be published by default: it has to be part of the default branch.
+    /// Whether a commit that is on no branch may be published by default: that of a tag, or one that was checked out by its
+    /// name. It has to be part of the default branch.
     fn reviewed(
         &self,
         matrix: &Matrix,
@@ -61,14 +60,14 @@ impl Session {
     ) -> Result<Option<bool>> {
         let asked = matrix.publish_refs.is_none()
             && destination.kind == DestinationKind::Publish
-            && matches!(event, Event::Tag { .. });
+            && matches!(event, Event::Tag { .. } | Event::Local { branch: None, .. });
         if !asked {
             return Ok(None);
         }
         let known = checkout::is_part_of(&self.layout.root, commit, default, &self.runner)?;
         known.map(Some).ok_or_else(|| {
             UserError::failed(format!(
-                "publish a tag: whether its commit is part of `{default}` cannot be told, as that branch is not in this checkout"
+                "publish: whether this commit is part of `{default}` cannot be told, as that branch is not in this checkout"
             ))
             .help("fetch it: `fetch-depth: 0` of actions/checkout, or: git fetch origin")
             .help("or say from which refs a run may publish: refs of [publish] in matrix.toml")
@@ -79,7 +78,7 @@ impl Session {
     /// How new the code is.
     pub(super) fn code_date(&self, destination: &Destination, git: &Git) -> Result<Option<u64>> {
         let date = checkout::code_date(&self.layout.root, &git.commit, &self.runner)?;
-        if date.is_none() && (self.context.environment.ci() || destination.kind == DestinationKind::Publish) {
+        if date.is_none() && (self.context.environment.ci() || leaves(destination)) {
             return Err(UserError::failed(
                 "make a plan: this checkout has not the whole history, so how new its code is cannot be told",
             )
@@ -115,7 +114,11 @@ impl Session {
             matrix::SignSection::Keyless { identity, workflow, repository, issuer, sigstore } => {
                 let refs = refs(matrix, default)?;
                 let (identity, named) = match identity {
-                    Some(identity) => (identity.clone(), identity::repository_of(identity)),
+                    Some(identity) => {
+                        // An identity that leaves it open is refused where matrix.toml is read.
+                        let named = identity::caller(identity, issuer.as_deref(), None).unwrap_or_default();
+                        (identity.clone(), named)
+                    }
                     None => {
                         let address = self.address(git)?;
                         let named = identity::owner_and_name(&address);
@@ -126,7 +129,7 @@ impl Session {
                 SigningMethod::Keyless {
                     identity,
                     sigstore: sigstore.clone(),
-                    issuer: issuer.clone().unwrap_or_else(|| ISSUER.to_owned()),
+                    issuer: issuer.clone().unwrap_or_else(|| identity::GITHUB.to_owned()),
                     caller: repository.map(|repository| Caller { repository, refs }),
                 }
             }
@@ -145,6 +148,15 @@ impl Session {
                 .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
                 .into()
         })
+    }
+}
+
+/// Whether images leave this machine.
+pub(super) fn leaves(destination: &Destination) -> bool {
+    match destination.kind {
+        DestinationKind::Publish => true,
+        DestinationKind::Repository => !destination.repositories.iter().all(Registry::is_on_loopback),
+        DestinationKind::Local => false,
     }
 }
 
@@ -169,14 +181,14 @@ pub(super) fn formerly(matrix: &Matrix, sign: &SigningMethod, default: &str) -> 
     let one = |former: &matrix::FormerSigner| {
         let sign = match &former.method {
             FormerMethod::Key(key) => SigningMethod::Key { key: key.clone() },
-            FormerMethod::Keyless { identity, repository, issuer } => {
-                let named = || identity::repository_of(identity);
-                let caller = repository.clone().or_else(named);
+            FormerMethod::Keyless { identity, repository, issuer, refs: own } => {
+                let caller = identity::caller(identity, issuer.as_deref(), repository.clone());
+                let (caller, refs) = (caller.unwrap_or_default(), own.as_ref().unwrap_or(&refs).clone());
                 SigningMethod::Keyless {
                     identity: identity.clone(),
-                    issuer: issuer.clone().unwrap_or_else(|| ISSUER.to_owned()),
+                    issuer: issuer.clone().unwrap_or_else(|| identity::GITHUB.to_owned()),
                     sigstore: sigstore.clone(),
-                    caller: caller.map(|repository| Caller { repository, refs: refs.clone() }),
+                    caller: caller.map(|repository| Caller { repository, refs }),
                 }
             }
         };

@@ -21,20 +21,30 @@ const STRANGER: Job<'static> =
 /// A run of a branch of ours that calls the workflow as it is on `main`.
 const BRANCH: Job<'static> = Job { git_ref: "refs/heads/topic", called: Some(OURS), ..PUBLISHER };
 
-/// Somebody without our key, somebody with our identity and not our repository, a late run, a lying clock.
-pub fn attacks(_: &Checkout) {
-    let mut campaign = Campaign::start("attacks", None, Log::Kept);
+/// Somebody with our identity and not our repository, or not our branch: with all that the public Sigstore runs, but for the
+/// log of certificates.
+pub fn borrowed(_: &Checkout) {
+    let mut campaign = Campaign::start("borrowed", None, Log::Kept);
     borrowed_identity(&mut campaign);
     let first = campaign.prepare();
     run(&mut campaign.merge(&first)).ok();
     let published = campaign.tags()["latest"].clone();
     signed_by_a_stranger(&mut campaign, &published);
+    // The watcher has seen what the attackers did.
+    let _ = campaign.end();
+}
+
+/// Somebody without our key, a late run, a lying clock, a gate, another signer.
+pub fn attacks(_: &Checkout) {
+    let mut campaign = Campaign::start("attacks", None, Log::None);
+    let first = campaign.prepare();
+    run(&mut campaign.merge(&first)).ok();
+    hold_of_a_stranger(&mut campaign);
     from_the_future(&mut campaign);
     of_another_tag(&mut campaign);
     late_run(&mut campaign);
     judged_by_a_gate(&mut campaign);
     another_workflow(&mut campaign);
-    // The watcher has seen what the attackers did.
     let _ = campaign.end();
 }
 
@@ -61,22 +71,16 @@ fn signed_by_a_stranger(campaign: &mut Campaign, published: &str) {
     let reference = format!("{}/{}@{forged}", campaign.watch.registry, campaign.watch.repository);
     let record = record_of(campaign, published, &forged);
     campaign.sigstore.become_job(&STRANGER);
-    let signing = campaign.sigstore.signing_config().display().to_string();
-    let trusted = campaign.sigstore.trusted_root().display().to_string();
-    let cosign = |args: &[&str]| {
-        let mut command = campaign.checkout.tool_command("cosign");
-        command.args(args).args(["--yes", "--signing-config", &signing, "--trusted-root", &trusted]);
-        run(command.arg(&reference).envs(campaign.sigstore.environment())).ok();
-    };
-    cosign(&["sign", "--recursive"]);
+    cosign(campaign, &["sign", "--recursive"], &reference);
     let kind = "urn:io.xtask:publication:v1";
-    cosign(&["attest", "--type", kind, "--predicate", record.to_str().unwrap()]);
+    cosign(campaign, &["attest", "--type", kind, "--predicate", record.to_str().unwrap()], &reference);
     campaign.sigstore.become_job(&PUBLISHER);
     put(campaign, "latest", &forged);
     // Everything that verifies refuses it: `verify`, the identity by hand, the printed command.
     let latest = campaign.reference("latest");
     campaign.checkout.xtask(&["verify", &latest]).fails(1, &["GithubWorkflowRepository"]);
     let issuer = campaign.sigstore.issuer();
+    let trusted = campaign.sigstore.trusted_root().display().to_string();
     let by_hand = |repository: &[&str]| {
         let identity = r"^https://github\.com/acme/images/\.github/workflows/images\.yml@.+$";
         let args =
@@ -99,6 +103,37 @@ fn signed_by_a_stranger(campaign: &mut Campaign, published: &str) {
     assert_ne!(campaign.tags()["latest"], forged);
 }
 
+/// A hold that we have not signed holds nothing, and stops nobody.
+fn hold_of_a_stranger(campaign: &mut Campaign) {
+    let latest = campaign.tags()["latest"].clone();
+    let reference = format!("{}/{}@{latest}", campaign.watch.registry, campaign.watch.repository);
+    let repository = format!("{}/{}", campaign.proxied(), campaign.watch.repository);
+    let hold = json!({ "schema": 1, "cell": "app.main", "repository": repository, "held": true,
+        "reason": "by a stranger", "since": "2999-01-01T00:00:00.000000Z", "until": null });
+    let file = campaign.checkout.root.join("target/hold.json");
+    fs::write(&file, hold.to_string()).unwrap();
+    campaign.sigstore.become_job(&STRANGER);
+    cosign(
+        campaign,
+        &["attest", "--type", "urn:io.xtask:hold:v1", "--predicate", file.to_str().unwrap()],
+        &reference,
+    );
+    campaign.sigstore.become_job(&PUBLISHER);
+    let next = campaign.prepare();
+    let done = run(&mut campaign.merge(&next)).ok();
+    assert!(done.stderr.contains("the others are signed by somebody else"), "{}", done.all());
+    assert_ne!(campaign.tags()["latest"], latest);
+    // One of ours at the same index counts, and can be taken back.
+    campaign.xtask(&["rollback", "app.main"]).ok();
+    assert_eq!(campaign.tags()["latest"], latest);
+    let later = campaign.prepare();
+    let done = run(&mut campaign.merge(&later)).ok();
+    assert!(done.stderr.contains("latest stays: app.main is held since"), "{}", done.all());
+    campaign.xtask(&["release", "app.main"]).ok();
+    run(&mut campaign.merge(&later)).ok();
+    assert_ne!(campaign.tags()["latest"], latest);
+}
+
 /// Who may push and not sign claims to be newer than everything, for ever.
 fn from_the_future(campaign: &mut Campaign) {
     let planned = campaign.prepare();
@@ -118,9 +153,16 @@ fn from_the_future(campaign: &mut Campaign) {
     let published = campaign.tags()["latest"].clone();
     assert_ne!(published, forged);
     verify_plan(campaign, &next).ok();
+    verify_elsewhere(campaign, &next).ok();
     // A genuine publication that was replaced: `verify` tells, and the same merge again mends it.
     put(campaign, "latest", &older);
     verify_plan(campaign, &next).fails(1, &["latest holds", "the publication is"]);
+    verify_elsewhere(campaign, &next).fails(1, &["latest holds", "the publication is"]);
+    // All of them at once tell no other story.
+    let tags: Vec<String> =
+        campaign.tags().into_iter().filter(|(_, held)| *held == published).map(|(tag, _)| tag).collect();
+    tags.iter().for_each(|tag| put(campaign, tag, &older));
+    verify_elsewhere(campaign, &next).fails(1, &["which is older than this plan"]);
     run(&mut campaign.merge(&next)).ok();
     assert_eq!(campaign.tags()["latest"], published);
 }
@@ -147,6 +189,12 @@ fn of_another_tag(campaign: &mut Campaign) {
     let done = run(&mut campaign.merge(&mine)).ok();
     assert!(done.stderr.contains("was never published as latest"), "{}", done.all());
     assert_ne!(campaign.tags()["latest"], other);
+    // Nor does anybody go back to it.
+    let here = campaign.tags()["latest"].clone();
+    let done = campaign.xtask(&["rollback", "app.main", "--no-hold"]).ok();
+    assert!(done.stderr.contains("latest stays: it held"), "{}", done.all());
+    assert_eq!(campaign.tags()["latest"], here);
+    run(&mut campaign.merge(&mine)).ok();
 }
 
 /// "Re-run all jobs" of a run of last week: a newer plan of older code.
@@ -214,6 +262,21 @@ fn another_workflow(campaign: &mut Campaign) {
             assert_eq!(campaign.tags()["latest"], before["latest"]);
         }
     }
+}
+
+/// cosign as whoever the job is now.
+fn cosign(campaign: &Campaign, args: &[&str], reference: &str) {
+    let signing = campaign.sigstore.signing_config().display().to_string();
+    let trusted = campaign.sigstore.trusted_root().display().to_string();
+    let mut command = campaign.checkout.tool_command("cosign");
+    command.args(args).args(["--yes", "--signing-config", &signing, "--trusted-root", &trusted]);
+    run(command.arg(reference).envs(campaign.sigstore.environment())).ok();
+}
+
+/// The same plan on another machine, which has no record of what it has published.
+fn verify_elsewhere(campaign: &Campaign, name: &str) -> crate::checkout::Done {
+    let plan = format!("{name}/plan.json");
+    campaign.xtask(&["verify", "--plan", &plan, "--publications", "target/no-publications"])
 }
 
 fn verify_plan(campaign: &Campaign, name: &str) -> crate::checkout::Done {

@@ -173,6 +173,11 @@ impl Campaign {
         registry::digest(&self.watch.registry, &self.watch.repository, digest).is_some()
     }
 
+    /// The registry as the tool sees it.
+    pub fn proxied(&self) -> String {
+        self.proxy.address().to_owned()
+    }
+
     fn to(&self) -> String {
         format!("{}/faults", self.proxy.address())
     }
