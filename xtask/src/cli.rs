@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Merge(Merge),
     /// Check published images as a consumer would.
     Verify(Verify),
-    /// Move a cell's tags back to what they held before its last publication.
+    /// Move a cell's tags back to what its last publication replaced, and hold them there.
     Rollback(Rollback),
     /// Keep a cell's tags where they are: merge leaves them alone until they are released.
     Hold(Hold),
@@ -183,7 +183,7 @@ pub(crate) struct Merge {
     /// Let tags move back to an older publication.
     #[arg(long)]
     pub(crate) allow_downgrade: bool,
-    /// Let tags be taken from what is not signed as it should be.
+    /// Treat a tag whose records fail verification as older, instead of failing the cell.
     #[arg(long)]
     pub(crate) replace_untrusted: bool,
     /// Use this buildx builder.

@@ -224,10 +224,11 @@ pub fn nothing_twice(checkout: &Checkout) {
         rows.map(|row| row.split_whitespace().find_map(|word| word.parse::<usize>().ok()).unwrap()).sum()
     };
     checkout.xtask(&build).ok();
-    for round in ["as it was", "after an empty commit"] {
+    // A new commit makes a new plan, and how new its code is stands in the history.
+    for (round, git) in [("as it was", 3), ("after an empty commit", 5)] {
         let done = checkout.xtask(&build).ok();
         assert_eq!(count(&done, "docker-buildx build "), 1, "{round}: {}", done.all());
-        assert_eq!(count(&done, "git "), 3, "{round}: {}", done.all());
+        assert_eq!(count(&done, "git "), git, "{round}: {}", done.all());
         assert!(done.stderr.contains("all processes"), "{round}: {}", done.all());
         for asked in ["docker-buildx version", "docker-buildx inspect", "docker "] {
             assert_eq!(count(&done, asked), 0, "{round}: {asked}: {}", done.all());
