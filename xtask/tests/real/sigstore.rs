@@ -291,8 +291,9 @@ fn fulcio_config(issuer: &str) -> Value {
 pub fn identities(_: &Checkout) {
     let other_registry = Checkout::folder("keyless-home", "xtask/tests/real/campaign/");
     let with_referrers = kit::registry(&other_registry);
-    for (name, behind) in [("keyless", None), ("keyless-referrers", Some(with_referrers.address()))] {
-        let mut campaign = Campaign::start(name, behind, Log::Kept);
+    let referrers = Some(with_referrers.address());
+    for (name, behind, log) in [("keyless", None, Log::Kept), ("keyless-referrers", referrers, Log::None)] {
+        let mut campaign = Campaign::start(name, behind, log);
         let run_of = campaign.prepare();
         // Without a token there is nobody to sign, and nobody is asked.
         let mut nobody = campaign.merge(&run_of);
