@@ -9,7 +9,7 @@ use crate::base::ids::{CellId, Digest, Platform, Repository, Tag};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Publication {
-    /// [`SCHEMA`].
+    /// [`crate::base::record::SCHEMA`].
     pub schema: u32,
     /// The plan.
     pub plan: Digest,
@@ -53,7 +53,7 @@ pub struct Publication {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublicationClaim {
-    /// [`SCHEMA`].
+    /// [`crate::base::record::SCHEMA`].
     pub schema: u32,
     /// The plan.
     pub plan: Digest,

@@ -51,7 +51,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let registry = session.registry();
     let signing = Signing::of(session, (&sign, &formerly), None, stack.as_ref())?;
     let collector = Collector {
-        records: signing.map(|signing| AttestationStore::new(signing, registry.clone(), &session.layout)),
+        records: signing.map(|signing| AttestationStore::new(signing, &session.layout)),
         registry,
         digests: session.digests(None),
         publications: session.publications(None),

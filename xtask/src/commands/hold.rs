@@ -43,8 +43,7 @@ pub(super) fn each_repository(
     work: impl Fn(&Holding<'_>, &Repository) -> Result<Vec<(Tag, Digest)>>,
 ) -> Result<()> {
     let plan = session.plan(plan)?;
-    let filter = Filter { cells: vec![cell.clone()], ..Filter::default() };
-    let cell = filter.cells(&plan)?.into_iter().next().context("the plan lacks the cell")?;
+    let cell = Filter::cell(&plan, cell)?;
     let stack = session.stack(&plan)?;
     let Some(signing) =
         Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?
@@ -56,7 +55,7 @@ pub(super) fn each_repository(
         .into());
     };
     let registry = session.registry();
-    let records = AttestationStore::new(signing, registry.clone(), &session.layout);
+    let records = AttestationStore::new(signing, &session.layout);
     let (clock, runner, ui) = (session.context.clock, &session.runner, session.ui);
     let holding = Holding { cell, registry: &registry, records: &records, clock, runner, ui };
     let mut rows = vec![["REFERENCE", "DIGEST", "NOW"].map(str::to_owned).to_vec()];

@@ -94,7 +94,7 @@ fn publish(
         plan,
         buildx: &buildx,
         public_key: signing.as_ref().and_then(|signing| signing.public_key(&session.layout)),
-        records: signing.map(|signing| AttestationStore::new(signing, registry.clone(), &session.layout)),
+        records: signing.map(|signing| AttestationStore::new(signing, &session.layout)),
         root: session.layout.root.clone(),
         environment: session.context.environment.clone(),
         registry,

@@ -45,7 +45,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     };
     if let Some(id) = &options.explain {
         // The filter knows how to say that there is no such cell.
-        Filter { cells: vec![id.clone()], ..Filter::default() }.cells(&plan)?;
+        Filter::cell(&plan, id)?;
         session.ui.out(session.explain(&plan, id, &options.plan)?);
         return Ok(());
     }

@@ -37,15 +37,14 @@ pub struct Options {
 /// If no record says what the tags held before, or if that is not signed as it should be.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
-    let filter = Filter { cells: vec![options.cell.clone()], ..Filter::default() };
-    let cell = filter.cells(&plan)?.into_iter().next().context("the plan lacks the cell")?;
+    let cell = Filter::cell(&plan, &options.cell)?;
     let folder = session.publications(options.publications.as_deref());
     let stack = session.stack(&plan)?;
     let signing = Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?;
     let rollback = Rollback {
         cell,
         registry: session.registry(),
-        records: signing.map(|signing| AttestationStore::new(signing, session.registry(), &session.layout)),
+        records: signing.map(|signing| AttestationStore::new(signing, &session.layout)),
         local: publication::publication_path(&folder, &cell.id),
         clock: session.context.clock,
         runner: session.runner.clone(),

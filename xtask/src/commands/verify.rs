@@ -174,24 +174,21 @@ fn one(session: &Session, options: &Options, reference: &str) -> Result<()> {
     let mut report = Report { schema: 1, verified: vec![found], failed: Vec::new(), command: None };
     report.name_command();
     report.print(session, options.json)?;
-    if let (Some(argv), Some(signing)) = (by_hand, &verify.signing) {
-        let program = signing.cosign.program.path.clone();
+    if let (Some(argv), Some(records)) = (by_hand, &verify.records) {
+        let program = records.signing.cosign.program.path.clone();
         retry::check(&session.runner, session.ui, &Argv { program, ..argv })?;
     }
     Ok(())
 }
 
 fn verification(session: &Session, signing: Option<Signing>, publications: Option<&Path>) -> Verification {
-    let registry = session.registry();
-    let store = |signing| AttestationStore::new(signing, registry.clone(), &session.layout);
     Verification {
-        records: signing.clone().map(store),
-        signing,
+        records: signing.map(|signing| AttestationStore::new(signing, &session.layout)),
         publications: session.publications(publications),
         clock: session.context.clock,
         runner: session.runner.clone(),
         ui: session.ui,
-        registry,
+        registry: session.registry(),
     }
 }
 

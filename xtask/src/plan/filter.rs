@@ -1,6 +1,6 @@
 //! `--image`, `--track`, `--composer`, `--cell`, `--arch`: which part of a plan is meant.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::error::UserError;
@@ -26,6 +26,15 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// The cell of an id.
+    ///
+    /// # Errors
+    /// If the plan has none of that id.
+    pub fn cell<'p>(plan: &'p Plan, id: &CellId) -> Result<&'p Cell> {
+        let filter = Self { cells: vec![id.clone()], ..Self::default() };
+        filter.cells(plan)?.into_iter().next().context("the plan lacks the cell")
+    }
+
     /// Whether a cell is meant.
     pub fn wants(&self, cell: &Cell) -> bool {
         let one_of = |wanted: &[Name], found: Option<&Name>| {
@@ -119,7 +128,7 @@ pub fn needed<'p>(plan: &'p Plan, cell: &'p Cell) -> BTreeSet<&'p CellId> {
     let mut found = BTreeSet::new();
     let mut open = vec![cell];
     while let Some(cell) = open.pop() {
-        for id in cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell) {
+        for id in cell.needs() {
             if found.insert(id) {
                 open.extend(by_id.get(id));
             }

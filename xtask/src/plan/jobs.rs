@@ -300,7 +300,7 @@ fn without(cells: &[&Cell]) -> String {
 
 /// What cells stand on.
 fn needs<'p>(cells: &[&'p Cell]) -> BTreeSet<&'p CellId> {
-    cells.iter().flat_map(|cell| &cell.builds).flat_map(|build| &build.needs).map(|need| &need.cell).collect()
+    cells.iter().flat_map(|cell| cell.needs()).collect()
 }
 
 /// A name for an artifact.

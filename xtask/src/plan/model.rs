@@ -326,6 +326,11 @@ impl Plan {
 }
 
 impl Cell {
+    /// The cells that its builds stand on, once for each build.
+    pub fn needs(&self) -> impl Iterator<Item = &CellId> {
+        self.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell)
+    }
+
     /// The build for an architecture.
     pub fn build(&self, arch: &Name) -> Option<&Build> {
         self.builds.iter().find(|build| build.arch == *arch)

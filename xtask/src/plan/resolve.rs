@@ -62,13 +62,12 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     }
     let excluded =
         left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
-    let Resolver { created, revision, push, upstreams, .. } = resolver;
+    let Resolver { created, planned: time, code_date, revision, push, upstreams, .. } = resolver;
     let plan = Plan {
         schema: SCHEMA,
         id: Digest::of(b""),
-        planned: (inputs.planned != inputs.now)
-            .then(|| humantime::format_rfc3339_seconds(inputs.planned).to_string()),
-        code_date: code_date(inputs),
+        planned: (time != created).then_some(time),
+        code_date,
         created,
         event: inputs.event.clone(),
         revision,
@@ -181,6 +180,8 @@ fn collisions(
 pub(super) struct Resolver<'a> {
     inputs: &'a Inputs<'a>,
     created: String,
+    planned: String,
+    code_date: Option<String>,
     revision: String,
     /// Whether the run pushes.
     push: bool,
@@ -193,6 +194,8 @@ impl<'a> Resolver<'a> {
             inputs,
             push: pushes(matrix, inputs),
             created: humantime::format_rfc3339_seconds(inputs.now).to_string(),
+            planned: humantime::format_rfc3339_seconds(inputs.planned).to_string(),
+            code_date: code_date(inputs),
             revision: inputs.git.revision(),
             upstreams: Upstreams::new(inputs),
         }
@@ -289,11 +292,9 @@ impl<'a> Resolver<'a> {
         merge(&mut annotations, expand(&own, values, errors));
         // What merge itself relies on nobody can override.
         let pair = |key: &str, value: &str| Pair { key: key.to_owned(), value: value.to_owned() };
-        let mut own = vec![
-            pair(ANNOTATION_CELL, values.spec.id.as_str()),
-            pair(ANNOTATION_PLANNED, &humantime::format_rfc3339_seconds(self.inputs.planned).to_string()),
-        ];
-        own.extend(code_date(self.inputs).map(|date| pair(ANNOTATION_CODE_DATE, &date)));
+        let mut own =
+            vec![pair(ANNOTATION_CELL, values.spec.id.as_str()), pair(ANNOTATION_PLANNED, &self.planned)];
+        own.extend(self.code_date.as_deref().map(|date| pair(ANNOTATION_CODE_DATE, date)));
         own.extend(values.upstream.version.as_deref().map(|text| pair(ANNOTATION_OWN_VERSION, text)));
         merge(&mut annotations, own);
         annotations

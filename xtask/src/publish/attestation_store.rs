@@ -15,11 +15,11 @@ use crate::argv::cosign::Signer;
 use crate::base::context::Layout;
 use crate::base::error::UserError;
 use crate::base::files;
+use crate::base::hold::{self, Hold};
 use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::publication::PublicationClaim;
 use crate::publish::signing::Signing;
-use crate::publish::statements::{KIND, claims, predicates};
-use crate::registry::Registry;
+use crate::publish::statements::{KIND, claims, known, predicates};
 use crate::run::{Output, retry};
 
 /// How often a record is attached before we say that it cannot be.
@@ -46,15 +46,14 @@ enum Signers {
 pub struct AttestationStore {
     /// Who signs records, and who must have signed them.
     pub signing: Signing,
-    registry: Registry,
     /// Where cosign finds the records that it attaches.
     scratch: PathBuf,
 }
 
 impl AttestationStore {
     /// Of what a registry holds.
-    pub fn new(signing: Signing, registry: Registry, layout: &Layout) -> Self {
-        Self { signing, registry, scratch: layout.logs() }
+    pub fn new(signing: Signing, layout: &Layout) -> Self {
+        Self { signing, scratch: layout.logs() }
     }
 
     /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
@@ -108,6 +107,14 @@ impl AttestationStore {
     /// If the registry cannot tell.
     pub fn stated_by_us(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<Vec<Value>> {
         self.stated(repository, digest, kind, Demand::None, Signers::Now)
+    }
+
+    /// Every hold that we have ever attached to a digest.
+    ///
+    /// # Errors
+    /// If the registry cannot tell, or if one is of a version that this program does not know.
+    pub fn holds(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Hold>> {
+        known(self.stated_by_us(repository, digest, hold::KIND)?, hold::SCHEMA)
     }
 
     fn stated(
@@ -229,8 +236,9 @@ impl AttestationStore {
     /// How many things are attached to a digest that can be a statement of a type.
     fn count(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<usize> {
         let mut count = 0;
-        for attachment in self.registry.attached(repository, digest)? {
-            count += usize::from(self.registry.may_state(repository, &attachment, kind)?);
+        let registry = &self.signing.registry;
+        for attachment in registry.attached(repository, digest)? {
+            count += usize::from(registry.may_state(repository, &attachment, kind)?);
         }
         Ok(count)
     }

@@ -36,9 +36,7 @@ impl Bases<'_> {
     /// # Errors
     /// If something is not, or if the registry or cosign cannot tell.
     pub(crate) fn check(&self, cell: &Cell, records: &[DigestRecord], done: &Done) -> Result<()> {
-        let needs: BTreeSet<&CellId> =
-            cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell).collect();
-        for need in needs {
+        for need in cell.needs().collect::<BTreeSet<_>>() {
             let base = self.plan.cell(need).with_context(|| format!("the plan lacks {need}"))?;
             let repository = base.repositories.first().context("a cell has a repository")?;
             let (children, built) = match done.get(need) {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::context::Clock;
 use crate::base::error::{self, UserError};
-use crate::base::hold::{self, Hold};
+use crate::base::hold::Hold;
 use crate::base::ids::{CellId, Digest, Repository, Tag};
 use crate::base::publication::PublicationClaim;
 use crate::base::ui::Ui;
@@ -20,7 +20,6 @@ use crate::plan::resolve::{
 };
 use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store::AttestationStore;
-use crate::publish::statements::known;
 use crate::publish::tag_rules::{Age, Holder, TagState, is_version};
 use crate::registry::FetchedManifest;
 use crate::run::{Runner, retry};
@@ -90,24 +89,10 @@ impl<'a> Holders<'a> {
         if let Some((_, hold)) = holds.iter().find(|(known, _)| known == digest) {
             return Ok(hold.clone());
         }
-        let all = self.all_holds(records, repository, digest)?;
-        let hold = Hold::active(&all, cell, repository, self.clock.now());
-        let hold = hold.map(|hold| hold.described());
+        let all = records.holds(repository, digest)?;
+        let hold = Hold::active(&all, cell, repository, self.clock.now()).map(|hold| hold.described());
         holds.push((digest.clone(), hold.clone()));
         Ok(hold)
-    }
-
-    /// Every hold that was ever attached to a digest by us.
-    ///
-    /// # Errors
-    /// If the registry does not tell, or if one is of a version that this program does not know.
-    pub fn all_holds(
-        &self,
-        records: &AttestationStore,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> Result<Vec<Hold>> {
-        known(records.stated_by_us(repository, digest, hold::KIND)?, hold::SCHEMA)
     }
 
     /// Holds are read anew: one may be attached while tags are decided about.

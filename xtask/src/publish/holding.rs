@@ -106,8 +106,7 @@ impl Holding<'_> {
 
     /// Now, and after every earlier one: a clock that was ahead must not make a hold that nobody can end.
     fn since(&self, repository: &Repository, digest: &Digest) -> Result<String> {
-        let holders = Holders::new(Some(self.records), self.clock, self.runner, self.ui);
-        let earlier = holders.all_holds(self.records, repository, digest)?;
+        let earlier = self.records.holds(repository, digest)?;
         let latest = earlier.iter().filter_map(|hold| humantime::parse_rfc3339(&hold.since).ok()).max();
         let next = latest.and_then(|latest| latest.checked_add(Duration::from_micros(1)));
         let since = next.map_or(self.clock.now(), |next| next.max(self.clock.now()));

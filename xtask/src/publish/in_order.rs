@@ -60,8 +60,7 @@ fn one(
     done: &Done,
     lost: &BTreeSet<CellId>,
 ) -> Outcome {
-    let needs = cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell);
-    if let Some(base) = needs.into_iter().find(|need| lost.contains(*need)) {
+    if let Some(base) = cell.needs().find(|need| lost.contains(*need)) {
         return Outcome::Skipped(base.clone());
     }
     let published = match records {

@@ -85,8 +85,7 @@ impl Preview<'_> {
 
     /// What is not published by the same call is looked for in the registry.
     fn bases(&self, cell: &Cell) -> Vec<String> {
-        let needs: BTreeSet<&CellId> =
-            cell.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell).collect();
+        let needs: BTreeSet<&CellId> = cell.needs().collect();
         let needed = needs.into_iter().filter(|need| !self.cells.contains(need));
         let repositories =
             needed.filter_map(|need| self.plan.cell(need)?.repositories.first()).collect::<Vec<_>>();

@@ -55,7 +55,7 @@ pub fn predicate(plan: &Plan, cell: &Cell, records: &[DigestRecord], environment
         "runDetails": {
             "builder": { "id": builder(environment) },
             "metadata": {
-                "invocationId": run(environment),
+                "invocationId": environment.job(),
                 "startedOn": records.iter().map(|record| &record.started).min(),
                 "finishedOn": records.iter().map(|record| &record.finished).max(),
             },
@@ -99,12 +99,4 @@ fn builder(environment: &Environment) -> String {
         || "urn:io.xtask:builder:local".to_owned(),
         |(server, workflow)| format!("{server}/{workflow}"),
     )
-}
-
-/// The run and its attempt, where somebody can look it up.
-fn run(environment: &Environment) -> Option<String> {
-    let server = environment.get("GITHUB_SERVER_URL")?;
-    let (repository, run) = (environment.get("GITHUB_REPOSITORY")?, environment.get("GITHUB_RUN_ID")?);
-    let attempt = environment.get("GITHUB_RUN_ATTEMPT").unwrap_or("1");
-    Some(format!("{server}/{repository}/actions/runs/{run}/attempts/{attempt}"))
 }

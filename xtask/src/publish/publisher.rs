@@ -78,8 +78,8 @@ struct Progress<'a> {
 }
 
 impl Publisher<'_> {
-    /// Publishes one cell in every repository, after what it needs: `done`. One that fails stops no other: what is done is in the publication, what
-    /// is not, and why, too.
+    /// Publishes one cell in every repository, after what it needs: `done`. One that fails stops no other: what is done is
+    /// in the publication, what is not, and why, too.
     ///
     /// # Errors
     /// If it is not published wholly. What is done is in the record all the same.
@@ -93,17 +93,14 @@ impl Publisher<'_> {
                     };
                     let Some(progress) = all.iter_mut().find(open) else { continue };
                     let done = self.step(cell, records, step, progress);
-                    let failed = done.with_context(|| format!("publish {} to {repository}", cell.id)).err();
+                    progress.failed =
+                        done.with_context(|| format!("publish {} to {repository}", cell.id)).err();
                     // The same digest would be tagged elsewhere.
-                    if let (Some(error), Step::PassGate(_)) = (&failed, step) {
+                    if let (Some(error), Step::PassGate(_)) = (&progress.failed, step) {
                         let text = format!("a gate has refused it in {repository}: {error:#}");
-                        let others = all.iter_mut().filter(|other| other.failed.is_none());
-                        others.for_each(|other| other.failed = Some(UserError::failed(text.clone()).into()));
-                    }
-                    if let (Some(progress), Some(error)) =
-                        (all.iter_mut().find(|progress| progress.repository == repository), failed)
-                    {
-                        progress.failed = Some(error);
+                        for other in all.iter_mut().filter(|other| other.failed.is_none()) {
+                            other.failed = Some(UserError::failed(text.clone()).into());
+                        }
                     }
                 }
                 (None, Step::CheckBases) => self.bases().check(cell, records, done)?,

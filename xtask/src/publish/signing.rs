@@ -1,8 +1,8 @@
 //! Steps of a publication: signatures, and their verification as a consumer would do it.
 
 use anyhow::Result;
+use std::collections::BTreeSet;
 
-use crate::argv::Argv;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::base::context::Layout;
 use crate::base::error::UserError;
@@ -18,13 +18,6 @@ use crate::registry::manifest::Manifest;
 use crate::run::{Finished, Runner, retry};
 use crate::session::Session;
 
-/// Who signed before.
-#[derive(Debug, Clone)]
-pub struct Former {
-    signer: Signer,
-    refs: Option<Vec<RefPattern>>,
-}
-
 /// Signs indexes and checks their signatures.
 #[derive(Debug, Clone)]
 pub struct Signing {
@@ -34,8 +27,8 @@ pub struct Signing {
     pub signer: Signer,
     /// From which branches and tags a workflow must have signed; none where it is no workflow of GitHub that signs.
     pub refs: Option<Vec<RefPattern>>,
-    /// Who signed before, and still counts for what was published then.
-    pub formerly: Vec<Former>,
+    /// The same for those who signed before, and still count for what was published then. They have none before them.
+    formerly: Vec<Self>,
     /// Says which jobs claim to have signed something.
     pub registry: Registry,
     /// Runs cosign.
@@ -45,8 +38,8 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// As a plan says, and how it was before; none if its images are not signed. `event`: that of the run, if it is one. `stack`: the local one,
-    /// where its key signs; without it, it is started.
+    /// As a plan says, and how it was before; none if its images are not signed. `event`: that of the run, if it is one.
+    /// `stack`: the local one, where its key signs; without it, it is started.
     ///
     /// # Errors
     /// If cosign or the local key cannot be had.
@@ -62,8 +55,11 @@ impl Signing {
         for FormerSigner { until, sign } in formerly {
             let over = humantime::parse_rfc3339(until).map_or(true, |until| until <= now);
             let signer = if over { None } else { session.signer(sign, stack)? };
-            let refs = refs(sign);
-            signing.formerly.extend(signer.map(|signer| Former { signer, refs }));
+            let then = |signer| {
+                Self { signer, refs: refs(sign), formerly: Vec::new(), ..signing.clone() }.for_run(None)
+            };
+            let then = signer.map(then);
+            signing.formerly.extend(then);
         }
         Ok(Some(signing))
     }
@@ -123,21 +119,7 @@ impl Signing {
     /// # Errors
     /// If it is not.
     pub fn verify(&self, repository: &Repository, digest: &Digest, index: &Manifest) -> Result<Signer> {
-        let digests = all_digests(digest, index);
-        let ask = |signer: &Signer| {
-            let argv = self.cosign.verify(signer, repository, &digests);
-            let finished = retry::run(&self.runner, self.ui, &argv, retry::is_temporary)?;
-            Ok((argv, finished))
-        };
-        self.first(repository, digest, ask)
-    }
-
-    /// The same as if those who signed before did so now.
-    fn formerly(&self) -> impl Iterator<Item = Self> {
-        self.formerly.iter().map(|Former { signer, refs }| {
-            let (signer, refs) = (signer.clone(), refs.clone());
-            Self { signer, refs, formerly: Vec::new(), ..self.clone() }.for_run(None)
-        })
+        self.first(repository, digest, index, retry::is_temporary)
     }
 
     /// [`Signing::verify`] of what may have been published when somebody else signed.
@@ -154,7 +136,7 @@ impl Signing {
             Ok(signer) => return Ok(signer),
             Err(refused) => refused,
         };
-        let mut before = self.formerly().filter_map(|then| then.verify(repository, digest, index).ok());
+        let mut before = self.formerly.iter().filter_map(|then| then.verify(repository, digest, index).ok());
         before.next().ok_or(refused)
     }
 
@@ -163,15 +145,19 @@ impl Signing {
     /// # Errors
     /// If the registry does not tell.
     pub fn everybody(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Signer>> {
-        let mut all = self.others(repository, digest)?;
-        for then in self.formerly() {
+        let refs_matter = self.refs.is_some() || self.formerly.iter().any(|then| then.refs.is_some());
+        let named =
+            if refs_matter { self.registry.signed_from(repository, digest)? } else { BTreeSet::new() };
+        let mut all = self.among(&named);
+        for then in &self.formerly {
             all.extend(then.likely().cloned());
-            all.extend(then.others(repository, digest)?);
+            all.extend(then.among(&named));
         }
         Ok(all)
     }
 
-    /// Asks for the likely signer first, and for others that the certificates name if that one has not signed.
+    /// Asks for the likely signer first, and for others that the certificates name if that one has not signed. `again`
+    /// says whether a failure deserves another try.
     ///
     /// # Errors
     /// If none of them has.
@@ -179,22 +165,27 @@ impl Signing {
         &self,
         repository: &Repository,
         digest: &Digest,
-        ask: impl Fn(&Signer) -> Result<(Argv, Finished)>,
+        index: &Manifest,
+        again: impl Fn(&Finished) -> bool,
     ) -> Result<Signer> {
+        let digests = all_digests(digest, index);
+        let refusal = |signer: &Signer| {
+            let argv = self.cosign.verify(signer, repository, &digests);
+            let finished = retry::run(&self.runner, self.ui, &argv, &again)?;
+            Ok::<_, anyhow::Error>((!finished.success()).then(|| finished.fault(&argv)))
+        };
         let mut refused: Option<UserError> = None;
         if let Some(signer) = self.likely() {
-            let (argv, finished) = ask(signer)?;
-            if finished.success() {
+            refused = refusal(signer)?;
+            if refused.is_none() {
                 return Ok(signer.clone());
             }
-            refused = Some(finished.fault(&argv));
         }
         for signer in self.others(repository, digest)? {
-            let (argv, finished) = ask(&signer)?;
-            if finished.success() {
-                return Ok(signer);
+            match refusal(&signer)? {
+                None => return Ok(signer),
+                why => refused = refused.or(why),
             }
-            refused = refused.or_else(|| Some(finished.fault(&argv)));
         }
         let nobody = || UserError::failed(format!("{} is not signed", repository.at(digest)));
         Err(self.explained(refused.unwrap_or_else(nobody), repository, digest)?.into())
@@ -202,15 +193,11 @@ impl Signing {
 
     /// The signer, if it names all that is demanded of it.
     pub fn likely(&self) -> Option<&Signer> {
-        self.is_exact().then_some(&self.signer)
-    }
-
-    /// Whether the signer names all that is demanded of it.
-    fn is_exact(&self) -> bool {
-        match (&self.signer, &self.refs) {
+        let exact = match (&self.signer, &self.refs) {
             (Signer::Keyless { caller: Some(caller), .. }, Some(_)) => caller.git_ref.is_some(),
             _ => true,
-        }
+        };
+        exact.then_some(&self.signer)
     }
 
     /// The same signer at other branches and tags: those of the certificates that are attached, if they are allowed.
@@ -218,13 +205,17 @@ impl Signing {
     /// # Errors
     /// If the registry does not tell.
     pub fn others(&self, repository: &Repository, digest: &Digest) -> Result<Vec<Signer>> {
-        if self.refs.is_none() {
-            return Ok(Vec::new());
+        match self.refs {
+            Some(_) => Ok(self.among(&self.registry.signed_from(repository, digest)?)),
+            None => Ok(Vec::new()),
         }
-        let named = self.registry.signed_from(repository, digest)?;
-        let allowed = named.into_iter().filter(|name| self.allows(name));
-        let others = allowed.map(|name| self.signer.clone().at(Some(name)));
-        Ok(others.filter(|signer| *signer != self.signer).collect())
+    }
+
+    /// The same signer at those of these branches and tags that are allowed.
+    fn among(&self, named: &BTreeSet<String>) -> Vec<Signer> {
+        let allowed = named.iter().filter(|name| self.refs.is_some() && self.allows(name));
+        let others = allowed.map(|name| self.signer.clone().at(Some(name.clone())));
+        others.filter(|signer| *signer != self.signer).collect()
     }
 
     /// An error with the branches and tags of the certificates that do not count.
@@ -251,14 +242,9 @@ impl Signing {
     /// # Errors
     /// If it is not signed by whom `matrix.toml` expects.
     pub fn verify_new(&self, repository: &Repository, digest: &Digest, index: &Manifest) -> Result<()> {
-        let digests = all_digests(digest, index);
-        let ask = |signer: &Signer| {
-            let argv = self.cosign.verify(signer, repository, &digests);
-            // To cosign (3.1.3) a bundle that it could not fetch is one that is not there: every failure is worth another
-            // try.
-            Ok((argv.clone(), retry::run(&self.runner, self.ui, &argv, |_| true)?))
-        };
-        self.first(repository, digest, ask).map(drop).map_err(|error| match error.downcast::<UserError>() {
+        // To cosign (3.1.3) a bundle that it could not fetch is one that is not there: every failure is worth another try.
+        let verified = self.first(repository, digest, index, |_| true);
+        verified.map(drop).map_err(|error| match error.downcast::<UserError>() {
             Ok(error) => error
                 .help("what was just signed is not signed by whom matrix.toml expects: see `workflow`, `identity`, `repository` or `key` of [sign]")
                 .into(),

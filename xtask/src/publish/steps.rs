@@ -132,7 +132,7 @@ pub fn steps<'a>(
     gates: &'a [Vec<String>],
     signed: bool,
 ) -> Vec<CellStep<'a>> {
-    let needs = cell.builds.iter().any(|build| !build.needs.is_empty());
+    let needs = cell.needs().next().is_some();
     let bases = CellStep { repository: None, step: Step::CheckBases };
     let mut steps: Vec<CellStep<'a>> = needs.then_some(bases).into_iter().collect();
     let mut each = |of: &dyn Fn(&mut Vec<Step<'a>>)| {

@@ -18,7 +18,6 @@ use crate::publish::attested::{self, Checked};
 use crate::publish::holders::{self, Holders};
 use crate::publish::index;
 use crate::publish::provenance;
-use crate::publish::signing::Signing;
 use crate::publish::tag_rules::{Age, Holder, TagState};
 use crate::registry::{FetchedManifest, Registry};
 use crate::run::Runner;
@@ -57,9 +56,7 @@ struct Complete {
 pub struct Verification {
     /// Reads.
     pub registry: Registry,
-    /// Who must have signed; none if the matrix says that images are not signed.
-    pub signing: Option<Signing>,
-    /// Where records are attached; nowhere if nothing is signed.
+    /// Where records are attached, and who must have signed; none if the matrix says that images are not signed.
     pub records: Option<AttestationStore>,
     /// The publication records of this machine.
     pub publications: PathBuf,
@@ -111,7 +108,7 @@ impl Verification {
             let held = self.registry.read(&reference)?.ok_or_else(|| {
                 UserError::failed(format!("{reference} does not exist")).help("publish it: cargo xtask merge")
             })?;
-            let signed = self.signing.is_some();
+            let signed = self.records.is_some();
             if expected.as_ref().is_none_or(|(digest, _)| *digest != held.digest) {
                 let state = holders.state(repository, &tag.name, &held)?;
                 if let Some(newer) = stays(tag, &reference, state, &own, &mut expected)? {
@@ -153,7 +150,7 @@ impl Verification {
         let publisher = self.publisher(repository, held)?;
         // Those that came before the code date came before provenance of the index, too.
         let due = held.manifest.annotations.contains_key(ANNOTATION_CODE_DATE);
-        if publisher.is_none() && due && self.signing.is_some() {
+        if publisher.is_none() && due && self.records.is_some() {
             return Err(UserError::failed(format!("{reference}: its index has no provenance"))
                 .help("publish it again: cargo xtask merge")
                 .into());
@@ -177,7 +174,7 @@ impl Verification {
         } else {
             Vec::new()
         };
-        let signed = self.signing.is_some();
+        let signed = self.records.is_some();
         // Somebody else's image may bear provenance of somebody else: it is shown where it is of who must have signed.
         let publisher = self.publisher(repository, &held).unwrap_or_default();
         let (reference, digest) = (reference.to_owned(), held.digest);
@@ -195,8 +192,9 @@ impl Verification {
     }
 
     fn signatures(&self, repository: &Repository, held: &FetchedManifest) -> Result<Option<Signer>> {
-        let verify = |signing: &Signing| signing.verify(repository, &held.digest, &held.manifest);
-        self.signing.as_ref().map(verify).transpose()
+        let verify =
+            |store: &AttestationStore| store.signing.verify(repository, &held.digest, &held.manifest);
+        self.records.as_ref().map(verify).transpose()
     }
 }
 

@@ -120,7 +120,7 @@ impl Session {
                         (identity.clone(), named)
                     }
                     None => {
-                        let address = self.address(git)?;
+                        let address = address(git)?;
                         let named = identity::owner_and_name(&address);
                         (identity::of_workflow(&address, workflow.as_deref(), &refs), named)
                     }
@@ -135,20 +135,14 @@ impl Session {
             }
         })
     }
+}
 
-    /// The address of this repository, whose workflows sign.
-    fn address(&self, git: &Git) -> Result<String> {
-        let environment = &self.context.environment;
-        let job = environment.get("GITHUB_SERVER_URL").zip(environment.get("GITHUB_REPOSITORY"));
-        let address = job.map(|(server, name)| format!("{server}/{name}")).or_else(|| git.source.clone());
-        address.ok_or_else(|| {
-            let message =
-                "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`";
-            UserError::invalid(message)
-                .help("give it in matrix.toml: [sign] identity = \"^https://…$\"")
-                .into()
-        })
-    }
+/// The address of this repository, whose workflows sign.
+fn address(git: &Git) -> Result<String> {
+    git.source.clone().ok_or_else(|| {
+        let message = "sign by OIDC: the identity cannot be derived, as this checkout has no remote `origin`";
+        UserError::invalid(message).help("give it in matrix.toml: [sign] identity = \"^https://…$\"").into()
+    })
 }
 
 /// Whether images leave this machine.
