@@ -137,6 +137,9 @@ pub(crate) struct Plan {
     /// Write the plan to a file, for --plan.
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
+    /// Plan to build every cell, also those that are published from the same inputs.
+    #[arg(long, conflicts_with = "plan")]
+    pub(crate) no_reuse: bool,
 }
 
 #[derive(Debug, Args)]
@@ -163,6 +166,9 @@ pub(crate) struct Build {
     /// Write the digest records here [default: target/xtask/digests].
     #[arg(long, value_name = "DIR")]
     pub(crate) digests: Option<PathBuf>,
+    /// Build everything, also what is published or built already from the same inputs.
+    #[arg(long)]
+    pub(crate) no_reuse: bool,
     /// Build this many cells side by side.
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<usize>,

@@ -14,6 +14,7 @@ pub mod policy;
 pub mod publish;
 pub mod registry;
 pub mod report;
+pub mod reuse;
 pub mod run;
 pub mod session;
 pub mod tools;

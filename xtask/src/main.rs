@@ -6,6 +6,7 @@ mod options;
 use anyhow::Result;
 use clap::Parser as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use xtask::base::context::{Context, Layout};
@@ -15,6 +16,7 @@ use xtask::commands::{
     build, ci, doctor, gc, hold, local, merge, plan, policy, quickstart, release, report, rollback, schema,
     verify,
 };
+use xtask::reuse::Published;
 use xtask::run::{Runner, Signals};
 use xtask::session::Session;
 
@@ -57,7 +59,8 @@ fn run(cli: cli::Cli, context: Context, ui: Ui) -> Result<()> {
     };
     layout.stack = context.environment.get("XTASK_LOCAL").map(|folder| context.current.join(folder));
     let runner = Runner::new(Signals::listen()?).with_limit(context.environment.call_limit()?).with_ui(ui);
-    let session = Session::new(context, layout, runner, ui);
+    let mut session = Session::new(context, layout, runner, ui);
+    session.comparison = Some(Arc::new(Published::new(&session)));
     let result = dispatch(&session, cli.command);
     if cli.timings {
         ui.note(session.runner.usage().table(began.elapsed()));

@@ -10,7 +10,7 @@ use xtask::base::patterns::anchored;
 use xtask::commands::{build, gc, hold, local, merge, plan, policy, release, report, rollback, verify};
 use xtask::plan::filter::Filter;
 use xtask::publish::holding::Terms;
-use xtask::session::planning::PlanOptions;
+use xtask::session::planning::{PlanOptions, Published};
 
 use crate::cli::{
     Build, CellArgs, Gc, Hold, Local, Merge, Plan, PlanArgs, Policy, Release, Report, Rollback, Verify,
@@ -25,7 +25,19 @@ impl PlanArgs {
             return Err(UserError::invalid("--set-version names one track twice").into());
         }
         let (file, expect) = (plan, expect_plan);
-        Ok(PlanOptions { file, expect, to, fresh, allow_dirty, versions, event, ephemeral: false })
+        let (ephemeral, published, no_reuse) = (false, Published::Ignored, false);
+        Ok(PlanOptions {
+            file,
+            expect,
+            to,
+            fresh,
+            allow_dirty,
+            versions,
+            event,
+            ephemeral,
+            published,
+            no_reuse,
+        })
     }
 }
 
@@ -38,19 +50,41 @@ impl CellArgs {
 
 impl Plan {
     pub(crate) fn options(self) -> Result<plan::Options> {
-        let Self { plan, cells, arch, json, explain, github, save } = self;
+        let Self { plan, cells, arch, json, explain, github, save, no_reuse } = self;
         // What another event would do is a question; what is built for this one stays current.
-        let plan = PlanOptions { ephemeral: plan.event.is_some(), ..plan.options()? };
+        let (ephemeral, published) = (plan.event.is_some(), Published::Begins);
+        let plan = PlanOptions { ephemeral, published, no_reuse, ..plan.options()? };
         Ok(plan::Options { plan, filter: cells.filter(arch), json, explain, github, save })
     }
 }
 
 impl Build {
     pub(crate) fn options(self) -> Result<build::Options> {
-        let Self { plan, cells, arch, emulate, no_push, dry_run, builder, digests, jobs, github_output } =
-            self;
-        let (plan, filter) = (plan.options()?, cells.filter(arch));
-        Ok(build::Options { plan, filter, emulate, no_push, dry_run, builder, digests, jobs, github_output })
+        let Self {
+            plan,
+            cells,
+            arch,
+            emulate,
+            no_push,
+            dry_run,
+            builder,
+            digests,
+            no_reuse,
+            jobs,
+            github_output,
+        } = self;
+        let plan = PlanOptions { published: Published::Begins, no_reuse, ..plan.options()? };
+        Ok(build::Options {
+            plan,
+            filter: cells.filter(arch),
+            emulate,
+            no_push,
+            dry_run,
+            builder,
+            digests,
+            jobs,
+            github_output,
+        })
     }
 }
 
@@ -68,7 +102,8 @@ impl Merge {
             publications,
             jobs,
         } = self;
-        let (plan, filter) = (plan.options()?, cells.filter(Vec::new()));
+        let plan = PlanOptions { published: Published::Compared, ..plan.options()? };
+        let filter = cells.filter(Vec::new());
         Ok(merge::Options {
             plan,
             filter,

@@ -48,6 +48,7 @@ fn target(spec: &BuildSpec) -> Value {
         annotations: _,
         index_annotations: _,
         contexts,
+        hosts,
         options,
         repositories: _,
         push: _,
@@ -57,7 +58,7 @@ fn target(spec: &BuildSpec) -> Value {
     };
     let contexts: Map<String, Value> =
         contexts.iter().map(|(context, source)| (context.clone(), Value::String(source.value()))).collect();
-    literal(json!({
+    let mut found = literal(json!({
         "context": context,
         // A relative Dockerfile would be looked for below the context.
         "dockerfile": dockerfile,
@@ -73,7 +74,14 @@ fn target(spec: &BuildSpec) -> Value {
         "cache-to": options.cache_to,
         "attest": options.attest,
         "output": [spec.output()],
-    }))
+    }));
+    // Older versions do not know the field.
+    if let (false, Some(fields)) = (hosts.is_empty(), found.as_object_mut()) {
+        let pairs = hosts.iter().filter_map(|host| host.split_once(':'));
+        fields
+            .insert("extra-hosts".to_owned(), pairs.map(|(name, at)| (name.to_owned(), json!(at))).collect());
+    }
+    found
 }
 
 /// Bake expands `${…}` and `%{…}` in every string; what we give is meant as it is.

@@ -89,6 +89,8 @@ pub struct BuildSpec {
     pub index_annotations: Vec<(String, String)>,
     /// `--build-context`.
     pub contexts: Vec<(String, NamedContext)>,
+    /// `--add-host`, each `NAME:ADDRESS`.
+    pub hosts: Vec<String>,
     /// Secrets, attestations, caches, and fields of `--output`.
     pub options: OptionArgs,
     /// Where the digest goes.
@@ -137,6 +139,7 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
         annotations: _,
         index_annotations: _,
         contexts,
+        hosts,
         options,
         repositories: _,
         push: _,
@@ -148,6 +151,7 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
         .args(each("--label", pairs(labels)))
         .args(each("--annotation", spec.annotation_args()))
         .args(each("--build-context", named(contexts)))
+        .args(each("--add-host", hosts))
         .args(each("--secret", secrets))
         .args(each("--ssh", ssh))
         .args(each("--cache-from", cache_from))
@@ -156,8 +160,9 @@ pub fn build(buildx: &Buildx, spec: &BuildSpec, metadata: &Path) -> Argv {
         .args(["--output", &spec.output(), "--metadata-file"])
         .path(metadata)
         .path(context)
-        // The warnings about base images of another platform.
+        // The warnings about base images of another platform, and the steps: whether one may use the network.
         .env("BUILDX_METADATA_WARNINGS", "true")
+        .env("BUILDX_METADATA_PROVENANCE", "max")
 }
 
 /// Without provenance there is nothing that would state what buildx asks of git, in six processes.
@@ -190,6 +195,7 @@ pub fn test(buildx: &Buildx, spec: &BuildSpec, stage: &str, image: Option<&Named
         .args(["--target", stage])
         .args(each("--build-arg", pairs(&spec.build_args)))
         .args(each("--build-context", named(&spec.contexts).chain(replaced)))
+        .args(each("--add-host", &spec.hosts))
         .args(each("--secret", &spec.options.secrets))
         .args(each("--ssh", &spec.options.ssh))
         .args(["--provenance=false", "--output", "type=cacheonly"])
@@ -249,6 +255,7 @@ pub(super) mod tests {
                     digest: Digest::of(b""),
                 },
             )],
+            hosts: vec!["refresh-2026-11-21.invalid:0.0.0.0".into()],
             options: OptionArgs { attest: vec!["type=provenance,mode=max".into()], ..OptionArgs::default() },
             repositories: vec!["ghcr.io/acme/app".parse().unwrap()],
             push: true,
@@ -263,7 +270,7 @@ pub(super) mod tests {
             config: None,
         };
         let argv = build(&buildx, &spec(), Path::new("/tmp/m.json"));
-        expect!["BUILDX_METADATA_WARNINGS=true docker buildx build --builder b --progress plain --platform linux/arm64 --file images/app/Dockerfile --target runtime --build-arg VERSION=1.2.3 --label org.opencontainers.image.version=1.2.3 --annotation index:io.xtask.cell=app.tag.pinned --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --attest type=provenance,mode=max --output type=image,name=ghcr.io/acme/app,push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true --metadata-file /tmp/m.json images/app"].assert_eq(&argv.to_string());
+        expect!["BUILDX_METADATA_WARNINGS=true BUILDX_METADATA_PROVENANCE=max docker buildx build --builder b --progress plain --platform linux/arm64 --file images/app/Dockerfile --target runtime --build-arg VERSION=1.2.3 --label org.opencontainers.image.version=1.2.3 --annotation index:io.xtask.cell=app.tag.pinned --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --add-host refresh-2026-11-21.invalid:0.0.0.0 --attest type=provenance,mode=max --output type=image,name=ghcr.io/acme/app,push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true --metadata-file /tmp/m.json images/app"].assert_eq(&argv.to_string());
     }
 
     #[test]
@@ -272,7 +279,7 @@ pub(super) mod tests {
         let image =
             NamedContext::Image { repository: "ghcr.io/acme/app".parse().unwrap(), digest: Digest::of(b"i") };
         let argv = test(&buildx, &spec(), "test", Some(&image));
-        expect!["BUILDX_GIT_INFO=false docker-buildx build --progress plain --platform linux/arm64 --file images/app/Dockerfile --target test --build-arg VERSION=1.2.3 --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --build-context runtime=docker-image://ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7 --provenance=false --output type=cacheonly images/app"].assert_eq(&argv.to_string());
+        expect!["BUILDX_GIT_INFO=false docker-buildx build --progress plain --platform linux/arm64 --file images/app/Dockerfile --target test --build-arg VERSION=1.2.3 --build-context base=docker-image://ghcr.io/acme/base@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --build-context runtime=docker-image://ghcr.io/acme/app@sha256:de7d1b721a1e0632b7cf04edf5032c8ecffa9f9a08492152b926f1a5a7e765d7 --add-host refresh-2026-11-21.invalid:0.0.0.0 --provenance=false --output type=cacheonly images/app"].assert_eq(&argv.to_string());
     }
 
     #[test]

@@ -152,8 +152,14 @@ impl Cosign {
         digest: &Digest,
         kind: &str,
     ) -> Argv {
-        let argv = self.argv(format!("read the records of {}", repository.at(digest)), "verify-attestation");
-        argv.args(verify_args(signer)).args(["--type", kind]).arg(repository.at(digest))
+        let reference = repository.at(digest);
+        self.attestations_of(signer, &format!("read the records of {reference}"), &[reference], kind)
+    }
+
+    /// The same of several references at once.
+    pub fn attestations_of(&self, signer: &Signer, purpose: &str, references: &[String], kind: &str) -> Argv {
+        let argv = self.argv(purpose.to_owned(), "verify-attestation");
+        argv.args(verify_args(signer)).args(["--type", kind]).args(references)
     }
 
     /// What `sign` and `attest` want to know of the signer.

@@ -41,7 +41,7 @@ pub struct CacheScope<'a> {
 
 /// The values for one build. Paths of secrets are relative to `root`.
 pub fn option_args(options: &Options, root: &Path, scope: CacheScope<'_>) -> OptionArgs {
-    let Options { secrets, ssh, attest, compression, cache } = options;
+    let Options { secrets, ssh, attest, compression, cache, refresh: _ } = options;
     let secret = |secret: &crate::matrix::Secret| match &secret.source {
         SecretSource::Env(name) => format!("id={},env={name}", secret.id),
         SecretSource::File(path) => {
@@ -133,6 +133,7 @@ mod tests {
             attest: Attest { provenance: Provenance::Min, sbom: Sbom::Generator("ghcr.io/x/y:1".into()) },
             compression: Some(Compression { kind: CompressionKind::Zstd, level: Some(9), force: true }),
             cache: vec![CacheKind::Gha, CacheKind::Registry, CacheKind::Inline],
+            refresh: crate::matrix::Refresh::Never,
         };
         let (repository, digest) = ("ghcr.io/acme/app".parse().unwrap(), Digest::of(b""));
         let found = option_args(&options, Path::new("/r"), scope(&repository, Some(&digest), true));

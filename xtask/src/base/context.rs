@@ -142,6 +142,11 @@ impl Layout {
         self.state().join("publications")
     }
 
+    /// What cosign has verified in this checkout: see `publish/statement_cache.rs`.
+    pub fn statements(&self) -> PathBuf {
+        self.root.join("target/xtask/statements")
+    }
+
     /// What was found in images that were looked into.
     pub fn checked(&self) -> PathBuf {
         self.state().join("checked")

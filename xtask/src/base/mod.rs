@@ -10,6 +10,7 @@ pub mod hold;
 pub mod identity;
 pub mod ids;
 pub mod inert;
+pub mod inputs;
 pub mod parallel;
 pub mod patterns;
 mod prerelease;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 use crate::base::ids::{CellId, Digest, Platform, Repository, Tag};
+use crate::base::inputs::CellInputs;
 
 /// What one merge published: `<publications>/<cell>.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct Publication {
     /// The tags that stay where they are because the cell is held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<HeldTag>,
+    /// What decided what it is; none if that cannot be told, and in records of older versions of this tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<CellInputs>,
     /// How it is signed.
     pub signature: SignatureFacts,
     /// RFC 3339, UTC.
@@ -86,6 +90,9 @@ pub struct PublicationClaim {
     /// written over the newer publication, this one has the better right.
     #[serde(default)]
     pub skipped: Vec<Tag>,
+    /// As [`Publication::inputs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<CellInputs>,
     /// How it is signed.
     pub signature: SignatureFacts,
     /// RFC 3339, UTC.
@@ -94,6 +101,7 @@ pub struct PublicationClaim {
 
 /// One platform of an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Child {
     /// The platform.
@@ -194,6 +202,7 @@ impl Publication {
             children: self.children,
             tags,
             skipped: Vec::new(),
+            inputs: self.inputs,
             signature: self.signature,
             published: self.published,
         }
@@ -232,6 +241,7 @@ impl PublicationClaim {
             children: self.children,
             tags,
             held: Vec::new(),
+            inputs: self.inputs,
             signature: self.signature,
             published: self.published,
         }

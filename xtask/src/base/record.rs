@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::ids::{CellId, Digest, Name, Platform, Repository};
+use crate::base::inputs::BuildInputs;
 
 /// The version of both records' JSON form.
 pub const SCHEMA: u32 = 1;
@@ -44,8 +45,8 @@ pub struct DigestRecord {
     /// not be read, or in a record of an earlier version.
     #[serde(default)]
     pub context: Option<Digest>,
-    /// The key of the build's inputs, where they could be hashed.
-    pub inputs: Option<Digest>,
+    /// What decided what the build has made, where all of it could be told.
+    pub inputs: Option<BuildInputs>,
     /// The version of buildx.
     pub buildx: String,
     /// The version of BuildKit, where the builder told it.
@@ -97,6 +98,20 @@ pub struct BaseImage {
 }
 
 impl BaseImage {
+    /// As a Dockerfile would name it, e.g. `php:8.2-cli` or `ghcr.io/acme/base@sha256:…`; none if it lies in no registry.
+    ///
+    /// Source: BuildKit's `util/purl`, which writes these addresses.
+    pub(crate) fn reference(&self) -> Option<String> {
+        let (name, qualifiers) = self.image.split_once('?').unwrap_or((&self.image, ""));
+        let name = name.strip_prefix("pkg:docker/")?;
+        let (name, tag) = name.split_once('@').map_or((name, None), |(name, tag)| (name, Some(tag)));
+        let plain = |text: &str| text.replace("%3A", ":").replace("%2F", "/");
+        let digest = qualifiers.split('&').find_map(|part| part.strip_prefix("digest="));
+        let tag = tag.map(|tag| format!(":{}", plain(tag))).unwrap_or_default();
+        let digest = digest.map(|digest| format!("@{}", plain(digest))).unwrap_or_default();
+        Some(format!("{}{tag}{digest}", plain(name)))
+    }
+
     /// A material of a provenance (SLSA 0.2 or 1), if it is an image.
     pub(crate) fn of_material(material: &Value) -> Option<Self> {
         let image = material

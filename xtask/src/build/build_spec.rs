@@ -11,7 +11,7 @@ use crate::base::ids::{CellId, Digest, Name};
 use crate::base::record::{self, DigestRecord};
 use crate::build::contexts::Contexts;
 use crate::plan::resolve::{ANNOTATION_BUILT, ANNOTATION_CELL, ANNOTATION_PLAN, ANNOTATION_PLANNED};
-use crate::plan::{Build, BuildContext, Cell, Pair, Plan};
+use crate::plan::{Build, BuildContext, Cell, Pair, Plan, period};
 
 /// How a needed image enters a build.
 pub(crate) enum NeedSource<'a> {
@@ -56,8 +56,10 @@ pub(crate) fn spec(
         build_args,
         labels,
         annotations,
+        volatile: _,
         contexts: sources,
         options,
+        bases,
         needs,
     } = build;
     let mut contexts = Vec::new();
@@ -67,6 +69,10 @@ pub(crate) fn spec(
             NeedSource::Targets => NamedContext::Target(target_name(&format!("{}.{arch}", need.cell))),
         };
         contexts.push((need.context.to_string(), source));
+    }
+    // An image that the plan has resolved keeps its name, so that a Dockerfile need not know.
+    for Pair { key, value } in bases.iter().filter(|base| !sources.iter().any(|own| own.name == base.key)) {
+        contexts.push((key.clone(), NamedContext::Source(format!("docker-image://{key}@{value}"))));
     }
     for BuildContext { name, source, local } in sources {
         let source = if *local { sent.path(source).display().to_string() } else { source.clone() };
@@ -95,10 +101,18 @@ pub(crate) fn spec(
         annotations: Pair::tuples(annotations),
         index_annotations: own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         contexts,
+        hosts: hosts(plan, build),
         options,
         repositories: cell.repositories.clone(),
         push,
     })
+}
+
+/// A host that no program asks for: BuildKit takes a `RUN` with another one for another `RUN`, so that in a new period none
+/// of its layers is taken from the cache, of this machine or of another. Its name cannot exist: RFC 2606.
+fn hosts(plan: &Plan, build: &Build) -> Vec<String> {
+    let period = period(build.options.refresh, plan.planned());
+    period.map(|first| format!("refresh-{first}.invalid:0.0.0.0")).into_iter().collect()
 }
 
 /// A needed image: where it is and its digest, out of the record of the same plan and architecture.
@@ -116,10 +130,15 @@ pub(crate) fn pushed(
         .cell(cell)
         .and_then(|cell| cell.repositories.first())
         .with_context(|| format!("the plan lacks {cell}"))?;
-    let digest = match recorded(plan, digests, cell, arch) {
-        Some(record) => record.digest,
-        None if dry => Digest::unknown(),
-        None => {
+    let kept = plan.cell(cell).and_then(|cell| {
+        let (kept, build) = (cell.kept()?, cell.build(arch)?);
+        kept.children.iter().find(|child| child.platform == build.platform)
+    });
+    let digest = match (kept, recorded(plan, digests, cell, arch)) {
+        (Some(kept), _) => kept.digest.clone(),
+        (None, Some(record)) => record.digest,
+        (None, None) if dry => Digest::unknown(),
+        (None, None) => {
             return Err(
                 UserError::failed(format!("there is no record of {cell} {arch} from this plan")).into()
             );

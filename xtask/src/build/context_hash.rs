@@ -1,8 +1,8 @@
 //! What a build gets of the checkout, as one hash: so that two builds of a cell can be told to have had the same.
 //!
 //! Everything counts that the ignore file leaves, which is the most that BuildKit is sent: it asks for less where a
-//! Dockerfile copies less. Of each entry its path, type and permissions, the content of a file and the target of a link;
-//! neither times nor owners, which BuildKit resets, nor extended attributes. A file that changes while a build runs may
+//! Dockerfile copies less. Of each entry its path, type and permissions, the content of a file, the target of a link, and
+//! the extended attributes that a checkout can bear; neither times nor owners, which BuildKit resets. A file that changes while a build runs may
 //! have been sent either way, so what was read is compared with what is there when the build has ended.
 
 use anyhow::{Context as _, Result};
@@ -15,6 +15,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::base::context::Layout;
 use crate::base::error::UserError;
 use crate::base::ids::Digest;
 use crate::build::dockerignore::{Ignore, Matched};
@@ -57,6 +58,8 @@ struct Tree {
     ignore: Ignore,
     entries: Entries,
     digest: Digest,
+    /// What is sent of it and does not count.
+    skipped: Option<PathBuf>,
 }
 
 /// What one build gets.
@@ -64,8 +67,11 @@ struct Tree {
 pub(crate) struct Snapshot {
     /// The hash of all of it.
     pub(crate) digest: Digest,
+    /// The context, then the named ones.
     trees: Vec<Arc<Tree>>,
     dockerfile: (PathBuf, State),
+    /// The hash of the Dockerfile's content.
+    pub(crate) dockerfile_digest: Digest,
     shared: Arc<Vec<PathBuf>>,
 }
 
@@ -93,6 +99,14 @@ impl Snapshots {
         Self { root: root.to_owned(), own: Arc::new(own), trees: Mutex::default() }
     }
 
+    /// For the contexts of a checkout. What we and cargo write meanwhile does not count, wherever a context begins; nor do
+    /// digest records, where they lie elsewhere.
+    pub(crate) fn of_checkout(layout: &Layout, digests: Option<PathBuf>) -> Self {
+        let Layout { root, workspace, .. } = layout;
+        let own = [root.join("target"), workspace.join("target")];
+        Self::new(root, own.into_iter().chain(digests).collect())
+    }
+
     /// What a build is about to get.
     ///
     /// # Errors
@@ -110,6 +124,7 @@ impl Snapshots {
         let (state, content) = read(&dockerfile).with_context(|| reading(&dockerfile))?;
         let mut hash = Sha256::new();
         hash.update(content);
+        let dockerfile_digest = Digest::of(&content);
         let specific = PathBuf::from(format!("{}.dockerignore", dockerfile.display()));
         let mut trees = vec![self.tree(&context, [specific, context.join(".dockerignore")])?];
         for (name, source) in named {
@@ -119,7 +134,8 @@ impl Snapshots {
         }
         trees.iter().for_each(|tree| part(&mut hash, tree.digest.as_str().as_bytes()));
         let digest = Digest::of(&hash.finalize());
-        Ok(Snapshot { digest, trees, dockerfile: (dockerfile, state), shared: self.own.clone() })
+        let (dockerfile, shared) = ((dockerfile, state), self.own.clone());
+        Ok(Snapshot { digest, trees, dockerfile, dockerfile_digest, shared })
     }
 
     /// The tree of a folder by the first of the ignore files that is there.
@@ -140,7 +156,7 @@ impl Snapshots {
         };
         // More than what is sent can do no harm: it is a reason to build again.
         let ignore = Ignore::parse(&patterns).unwrap_or_default();
-        let entries = walk(&root, &ignore, &self.own)?;
+        let (entries, skipped) = walk(&root, &ignore, &self.own)?;
         let mut hash = Sha256::new();
         for (path, state) in &entries {
             part(&mut hash, path.as_os_str().as_bytes());
@@ -154,12 +170,23 @@ impl Snapshots {
                 }
                 _ => {}
             }
+            attributes(&full, &mut hash).with_context(|| reading(&full))?;
         }
-        Ok(Tree { digest: Digest::of(&hash.finalize()), root, ignore, entries })
+        Ok(Tree { digest: Digest::of(&hash.finalize()), root, ignore, entries, skipped })
     }
 }
 
 impl Snapshot {
+    /// The hash of each context, the main one first, then the named ones in their order.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = &Digest> {
+        self.trees.iter().map(|tree| &tree.digest)
+    }
+
+    /// What is sent although it does not count: what an image gets of it nobody can tell from the hash.
+    pub(crate) fn skipped(&self) -> Option<&Path> {
+        self.trees.iter().find_map(|tree| tree.skipped.as_deref())
+    }
+
     /// Fails if anything has changed since it was taken.
     ///
     /// # Errors
@@ -186,7 +213,7 @@ impl Snapshot {
             return Ok(Some(dockerfile.clone()));
         }
         for Tree { root, ignore, entries, .. } in self.trees.iter().map(AsRef::as_ref) {
-            let now = walk(root, ignore, &self.shared)?;
+            let (now, _) = walk(root, ignore, &self.shared)?;
             let other = |(path, state): &(&PathBuf, &State)| entries.get(*path) != Some(state);
             let gone = || entries.keys().find(|path| !now.contains_key(*path));
             if let Some(path) = now.iter().find(other).map(|(path, _)| path).or_else(gone) {
@@ -235,26 +262,60 @@ fn content(path: &Path) -> io::Result<Sum> {
 /// # Errors
 /// If the folder cannot be read.
 pub fn sent(folder: &Path, ignore: &[u8]) -> Result<Vec<PathBuf>> {
-    let entries = walk(folder, &Ignore::parse(ignore).unwrap_or_default(), &[])?;
+    let (entries, _) = walk(folder, &Ignore::parse(ignore).unwrap_or_default(), &[])?;
     Ok(entries.into_keys().collect())
 }
 
-/// What is sent of a folder.
-fn walk(root: &Path, ignore: &Ignore, own: &[PathBuf]) -> Result<Entries> {
+/// What is sent of a folder, and what is sent of `own`, which does not count.
+fn walk(root: &Path, ignore: &Ignore, own: &[PathBuf]) -> Result<(Entries, Option<PathBuf>)> {
     let mut found = Entries::new();
-    Walk { root, ignore, own }.folder(Path::new(""), &Matched::new(), false, &mut found)?;
-    Ok(found)
+    let mut walk = Walk { root, ignore, own, skipped: None };
+    walk.folder(Path::new(""), &Matched::new(), false, &mut found)?;
+    Ok((found, walk.skipped))
+}
+
+/// Adds the extended attributes that are part of a file wherever it is checked out: what a security module of this machine
+/// has written there is not.
+#[cfg(target_os = "linux")]
+fn attributes(path: &Path, hash: &mut Sha256) -> io::Result<()> {
+    use rustix::fs::{lgetxattr, llistxattr};
+    use rustix::io::Errno;
+    // Almost no file has any: one question without an answer to keep.
+    let mut names = match llistxattr(path, &mut [0; 0]) {
+        Ok(0) | Err(Errno::NOTSUP) => return Ok(()),
+        length => vec![0; length?],
+    };
+    let length = llistxattr(path, &mut names)?;
+    let names = names.get(..length).unwrap_or_default().split(|byte| *byte == 0);
+    let counts = |name: &&[u8]| name.starts_with(b"user.") || *name == b"security.capability";
+    let mut names: Vec<&[u8]> = names.filter(counts).collect();
+    names.sort_unstable();
+    for name in names {
+        let name_text = std::ffi::OsStr::from_bytes(name);
+        let mut value = vec![0; lgetxattr(path, name_text, &mut [0; 0])?];
+        let length = lgetxattr(path, name_text, &mut value)?;
+        part(hash, name);
+        part(hash, value.get(..length).unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Elsewhere they are not sent in a form that BuildKit keeps.
+#[cfg(not(target_os = "linux"))]
+fn attributes(_: &Path, _: &mut Sha256) -> io::Result<()> {
+    Ok(())
 }
 
 struct Walk<'a> {
     root: &'a Path,
     ignore: &'a Ignore,
     own: &'a [PathBuf],
+    skipped: Option<PathBuf>,
 }
 
 impl Walk<'_> {
     /// A folder that is left out is sent all the same where something in it is.
-    fn folder(&self, folder: &Path, matched: &[bool], left_out: bool, found: &mut Entries) -> Result<()> {
+    fn folder(&mut self, folder: &Path, matched: &[bool], left_out: bool, found: &mut Entries) -> Result<()> {
         let full = self.root.join(folder);
         let entries = match fs::read_dir(&full) {
             Ok(entries) => entries,
@@ -265,6 +326,10 @@ impl Walk<'_> {
             let path = folder.join(entry.with_context(|| reading(&full))?.file_name());
             let full = self.root.join(&path);
             if self.own.contains(&full) {
+                let name = path.to_string_lossy();
+                if !self.ignore.matches(&name, matched).0 || self.ignore.has_exceptions_below(&name) {
+                    self.skipped.get_or_insert(path);
+                }
                 continue;
             }
             let meta = match fs::symlink_metadata(&full) {

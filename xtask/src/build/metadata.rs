@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::ids::Digest;
+use crate::base::inputs::Sources;
 use crate::base::record::BaseImage;
 
 /// The parts of the metadata that go into a record.
@@ -20,6 +21,10 @@ pub struct Metadata {
     pub media_type: String,
     /// The images among the provenance's materials.
     pub bases: Vec<BaseImage>,
+    /// Where the contents come from.
+    pub sources: Sources,
+    /// The files and repositories that were fetched, each with the hash or commit that came.
+    pub fetched: Vec<(String, String)>,
     /// The bases that BuildKit took for another platform than it was asked for, in its own words.
     pub foreign_bases: Vec<String>,
 }
@@ -48,14 +53,55 @@ impl Metadata {
         let descriptor = value.get("containerimage.descriptor");
         let media_type = text(descriptor.and_then(|found| found.get("mediaType"))).unwrap_or_default();
         let materials = value.pointer("/buildx.build.provenance/materials").and_then(Value::as_array);
+        let materials: Vec<&Value> = materials.into_iter().flatten().collect();
+        let steps =
+            value.pointer("/buildx.build.provenance/buildConfig/llbDefinition").and_then(Value::as_array);
         let warnings = value.get("buildx.build.warnings").and_then(Value::as_array);
         Ok(Self {
             digest,
             media_type,
-            bases: materials.into_iter().flatten().filter_map(BaseImage::of_material).collect(),
+            bases: materials.iter().copied().filter_map(BaseImage::of_material).collect(),
+            sources: sources(&materials, steps),
+            fetched: materials.iter().filter_map(|material| fetched(material)).collect(),
             foreign_bases: warnings.into_iter().flatten().filter_map(foreign_base).collect(),
         })
     }
+}
+
+/// The images among the materials, and whether a step could use the network.
+fn sources(materials: &[&Value], steps: Option<&Vec<Value>>) -> Sources {
+    let mut found =
+        Sources { network: steps.is_none_or(|steps| steps.iter().any(uses_network)), ..Sources::default() };
+    for material in materials {
+        let uri = material.get("uri").and_then(Value::as_str).unwrap_or_default();
+        match BaseImage::of_material(material).and_then(|base| Some((base.reference()?, base.digest))) {
+            Some((reference, digest)) => {
+                if found.images.insert(reference.clone(), digest.clone()).is_some_and(|other| other != digest)
+                {
+                    found.unknown.push(format!("{reference} stands for two images"));
+                }
+            }
+            None if fetched(material).is_some() => {}
+            None => found.unknown.push(format!("{uri} cannot be compared")),
+        }
+    }
+    found
+}
+
+/// Whether a step of the definition runs a program that is not kept from the network. A field that is not there has its
+/// first value, which is the sandbox with a network; 2 is none.
+/// Source: `NetMode` in BuildKit's `solver/pb/ops.proto`.
+fn uses_network(step: &Value) -> bool {
+    const NONE: u64 = 2;
+    let exec = step.pointer("/op/Op/exec");
+    exec.is_some_and(|exec| exec.get("network").and_then(Value::as_u64) != Some(NONE))
+}
+
+/// What a material is that was fetched by its address: `ADD https://…`, or a repository of git.
+fn fetched(material: &Value) -> Option<(String, String)> {
+    let uri = material.get("uri")?.as_str().filter(|uri| uri.contains("://"))?;
+    let digest = material.get("digest")?.as_object()?.values().next()?.as_str()?;
+    Some((uri.to_owned(), digest.to_owned()))
 }
 
 /// A warning of the check `InvalidBaseImagePlatform`, without its name. With `BUILDX_METADATA_WARNINGS` buildx writes

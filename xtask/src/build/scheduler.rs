@@ -20,7 +20,9 @@ use crate::build::built_index;
 use crate::build::context_hash::{Snapshot, Snapshots};
 use crate::build::contexts::Contexts;
 use crate::build::image_tests;
+use crate::build::inputs::{complete, sources, stated};
 use crate::build::metadata::Metadata;
+use crate::build::prior::Prior;
 use crate::build::verdicts::Verdicts;
 use crate::plan::{Build, Cell, Plan};
 use crate::run::Output;
@@ -36,8 +38,20 @@ pub(crate) struct Job<'p> {
 /// How a build ended.
 pub(crate) enum Outcome {
     Built(Box<DigestRecord>, f64),
+    /// This plan has built it already, from the same inputs.
+    Reused(Box<DigestRecord>),
     Failed(anyhow::Error),
     Skipped(String),
+}
+
+impl Outcome {
+    /// The record of what there is.
+    pub(crate) fn record(&self) -> Option<&DigestRecord> {
+        match self {
+            Self::Built(record, _) | Self::Reused(record) => Some(record),
+            Self::Failed(_) | Self::Skipped(_) => None,
+        }
+    }
 }
 
 /// Everything that the builds of one call share.
@@ -49,6 +63,8 @@ pub(crate) struct Run<'a> {
     pub(crate) version: String,
     pub(crate) digests: PathBuf,
     pub(crate) push: bool,
+    /// Whether what this plan has built from the same inputs is left as it is.
+    pub(crate) reuse: bool,
     pub(crate) contexts: Contexts,
     pub(crate) snapshots: Snapshots,
     /// The address of the CI job, where there is one.
@@ -70,7 +86,7 @@ impl<'a> Run<'a> {
         let missing: Vec<String> = needs
             .filter(|(job, need)| {
                 let arch = &job.build.arch;
-                !here.contains(&(*need, arch)) && recorded(self.plan, &self.digests, need, arch).is_none()
+                !here.contains(&(*need, arch)) && !self.has(need, arch)
             })
             .map(|(job, need)| {
                 let path = record::digest_path(&self.digests, need, &job.build.arch);
@@ -97,9 +113,7 @@ impl<'a> Run<'a> {
         if self.push && !given {
             for job in &jobs {
                 for needed in crate::plan::filter::needed(self.plan, job.cell) {
-                    if recorded(self.plan, &self.digests, needed, &job.build.arch).is_none()
-                        && wanted.insert((needed, &job.build.arch))
-                    {
+                    if !self.has(needed, &job.build.arch) && wanted.insert((needed, &job.build.arch)) {
                         self.session.ui.note(format!(
                             "{needed} {} is needed and not built yet: it is built first",
                             job.build.arch
@@ -111,6 +125,12 @@ impl<'a> Run<'a> {
         let all =
             self.plan.cells.iter().flat_map(|cell| cell.builds.iter().map(move |build| Job { cell, build }));
         all.filter(|job| wanted.contains(&(&job.cell.id, &job.build.arch))).collect()
+    }
+
+    /// Whether what a build needs is there: published and kept, or built by this plan.
+    fn has(&self, cell: &CellId, arch: &Name) -> bool {
+        self.plan.cell(cell).is_some_and(|cell| cell.kept().is_some())
+            || recorded(self.plan, &self.digests, cell, arch).is_some()
     }
 
     /// Wave after wave, side by side within a wave.
@@ -127,7 +147,8 @@ impl<'a> Run<'a> {
                 }
                 let began = Instant::now();
                 match self.one(*job, alone) {
-                    Ok(record) => Outcome::Built(Box::new(record), began.elapsed().as_secs_f64()),
+                    Ok((record, true)) => Outcome::Built(Box::new(record), began.elapsed().as_secs_f64()),
+                    Ok((record, false)) => Outcome::Reused(Box::new(record)),
                     Err(error) => Outcome::Failed(error),
                 }
             });
@@ -140,9 +161,7 @@ impl<'a> Run<'a> {
     fn unmet(&self, job: Job<'_>, jobs: &[Job<'_>], outcomes: &[Outcome]) -> Option<String> {
         let needs = crate::plan::filter::needed(self.plan, job.cell);
         let failed = jobs.iter().zip(outcomes).find(|(other, outcome)| {
-            needs.contains(&other.cell.id)
-                && other.build.arch == job.build.arch
-                && !matches!(outcome, Outcome::Built(..))
+            needs.contains(&other.cell.id) && other.build.arch == job.build.arch && outcome.record().is_none()
         });
         failed.map(|(other, _)| format!("it needs {} {}", other.cell.id, other.build.arch))
     }
@@ -209,14 +228,27 @@ impl<'a> Run<'a> {
         image_tests::command(self.buildx, specs, stage, image.as_ref(), &self.session.layout.logs())
     }
 
-    /// Builds, confirms, tests, records.
-    fn one(&self, job: Job<'_>, alone: bool) -> Result<DigestRecord> {
+    /// Builds, confirms, tests, records. `false`: that was done before.
+    fn one(&self, job: Job<'_>, alone: bool) -> Result<(DigestRecord, bool)> {
         let Job { cell, build } = job;
+        let context = self.context(job);
+        let registry = self.session.registry();
+        let prior = Prior { plan: self.plan, digests: &self.digests, registry: &registry };
+        let needed = if self.push { prior.needed(build)? } else { Vec::new() };
+        let images: Vec<Digest> = needed.iter().map(|one| one.image.clone()).collect();
+        let values = context.as_ref().filter(|_| self.push);
+        let values = values.map(|files| stated(self.plan, cell, build, files, &images)).transpose()?;
+        let before = values.as_ref().filter(|_| self.reuse);
+        if let Some(record) = before.and_then(|values| prior.reusable(cell, build, values)) {
+            self.session
+                .ui
+                .note(format!("{} {} is built already, from the same inputs", cell.id, build.arch));
+            return Ok((record, false));
+        }
         let specs = self.specs(job, false)?;
         let (metadata, argv) = self.command(&specs)?;
         // What an earlier build left must not be taken for this one's.
         let _ = fs::remove_file(&metadata);
-        let context = self.context(job);
         let started = self.session.context.clock.stamp();
         self.session.ui.note(format!("building {} {}", cell.id, build.arch));
         let log = format!("{}.{}.log", cell.id, build.arch);
@@ -234,12 +266,20 @@ impl<'a> Run<'a> {
         }
         let size = if self.push { Some(self.confirm(cell, build, &metadata.digest)?) } else { None };
         let tested = self.test(job, &specs, &metadata.digest, alone)?;
+        let given: Vec<Digest> = needed.into_iter().map(|one| one.given).collect();
+        let root = &self.session.layout.root;
+        let inputs = values.zip(context.as_ref()).map(|(values, files)| {
+            let sources = sources(&metadata, root, (cell, build), files, &given)?;
+            Ok::<_, anyhow::Error>(complete(values, self.plan, build, sources))
+        });
+        let inputs = inputs.transpose()?;
         let context = context.map(|context| context.digest);
-        let record = DigestRecord { size, tested, context, ..self.record(cell, build, metadata, started) };
+        let record =
+            DigestRecord { size, tested, context, inputs, ..self.record(cell, build, metadata, started) };
         crate::base::files::write_json(&record::digest_path(&self.digests, &cell.id, &build.arch), &record)
             .with_context(|| format!("record the digest of {} {}", cell.id, build.arch))?;
         self.session.ui.note(format!("built {} {}  {}", cell.id, build.arch, record.digest.short()));
-        Ok(record)
+        Ok((record, true))
     }
 
     /// What a build is about to get, where all of it can be read: BuildKit may need less.

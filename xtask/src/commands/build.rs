@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::base::context::Layout;
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Name, Platform};
 use crate::base::record;
@@ -60,7 +59,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     }
     let (buildx, stack) = session.buildx(&plan, options.builder.as_deref())?;
     let builder = Builder::of(&buildx, &session.local())?;
-    let jobs = chosen(&plan, options, |platform| builder.is_native(platform))?;
+    let mut jobs = chosen(&plan, options, |platform| builder.is_native(platform))?;
+    leave_kept(session, options, push, &mut jobs)?;
     check_files(session, &jobs)?;
     say_left_out(session, &plan, options, &jobs)?;
     let version = session.tools.get(crate::tools::Tool::Buildx)?.version.to_string();
@@ -73,6 +73,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         version,
         digests,
         push,
+        reuse: !options.plan.no_reuse,
         contexts: contexts(session, &plan)?,
         snapshots: snapshots(session, options),
         job: session.context.environment.job(),
@@ -100,6 +101,27 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     tell(session, &plan, &jobs, &outcomes)
 }
 
+/// Leaves out the cells that keep what is published, and says so. Where nothing is pushed, a build is what was asked for.
+fn leave_kept(session: &Session, options: &Options, push: bool, jobs: &mut Vec<Job<'_>>) -> Result<()> {
+    let kept = |job: &Job<'_>| job.cell.kept().is_some();
+    if options.plan.no_reuse && options.plan.file.is_some() && jobs.iter().any(kept) {
+        return Err(UserError::invalid("--no-reuse: the given plan keeps what is published of some cells")
+            .help("make a plan that keeps nothing: cargo xtask plan --no-reuse --save FILE")
+            .into());
+    }
+    if !push {
+        return Ok(());
+    }
+    let mut said = BTreeSet::new();
+    for Job { cell, .. } in jobs.iter().filter(|job| kept(job)) {
+        if let (Some(kept), true) = (cell.kept(), said.insert(&cell.id)) {
+            session.ui.note(format!("{} is unchanged: {} stays", cell.id, kept.digest.short()));
+        }
+    }
+    jobs.retain(|job| !kept(job));
+    Ok(())
+}
+
 /// A context or Dockerfile that is not there is a mistake in the matrix, not of the builder.
 fn check_files(session: &Session, jobs: &[Job<'_>]) -> Result<()> {
     for Job { cell, build } in jobs {
@@ -122,7 +144,8 @@ fn check_files(session: &Session, jobs: &[Job<'_>]) -> Result<()> {
 fn say_left_out(session: &Session, plan: &Plan, options: &Options, jobs: &[Job<'_>]) -> Result<()> {
     if options.filter.arches.is_empty() {
         let built: BTreeSet<&Name> = jobs.iter().map(|job| &job.build.arch).collect();
-        let all = options.filter.cells(plan)?.into_iter().flat_map(|cell| &cell.builds);
+        let cells = options.filter.cells(plan)?.into_iter().filter(|cell| cell.kept().is_none());
+        let all = cells.flat_map(|cell| &cell.builds);
         let left: BTreeSet<&Name> =
             all.map(|build| &build.arch).filter(|arch| !built.contains(arch)).collect();
         if !left.is_empty() {
@@ -151,7 +174,7 @@ fn say_hashes(
             .into());
     };
     let mut hashes = RecordHashes::default();
-    let built = jobs.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Built(..)));
+    let built = jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.record().is_some());
     for (Job { cell, build }, _) in built {
         let path = record::digest_path(digests, &cell.id, &build.arch);
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -207,9 +230,10 @@ fn runner(build: &Build) -> String {
 fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Result<()> {
     // No builder is asked: without --arch, this machine's own platform is meant.
     let host = Platform::host();
-    let jobs = chosen(plan, options, |platform| {
+    let mut jobs = chosen(plan, options, |platform| {
         !options.filter.arches.is_empty() || platform.architecture() == host.architecture()
     })?;
+    leave_kept(session, options, push, &mut jobs)?;
     let (buildx, _) = session.buildx_of_dry_run(plan, options.builder.as_deref())?;
     let run = Run {
         session,
@@ -219,6 +243,7 @@ fn dry_run(session: &Session, plan: &Plan, options: &Options, push: bool) -> Res
         version: String::new(),
         digests: folder(session, options),
         push,
+        reuse: false,
         contexts: contexts(session, plan)?,
         snapshots: snapshots(session, options),
         job: session.context.environment.job(),
@@ -239,10 +264,9 @@ fn contexts(session: &Session, plan: &Plan) -> Result<Contexts> {
     Ok(contexts)
 }
 
-/// What contexts hold. What we and cargo write meanwhile does not count, wherever a context begins.
+/// What contexts hold.
 fn snapshots(session: &Session, options: &Options) -> Snapshots {
-    let Layout { root, workspace, .. } = &session.layout;
-    Snapshots::new(root, vec![root.join("target"), workspace.join("target"), folder(session, options)])
+    Snapshots::of_checkout(&session.layout, Some(folder(session, options)))
 }
 
 /// The line that repeats a build: on a laptop it goes to the local registry.
@@ -264,10 +288,11 @@ fn tell(session: &Session, plan: &Plan, jobs: &[Job<'_>], outcomes: &[Outcome]) 
             Outcome::Built(record, seconds) => {
                 ("built".to_owned(), record.digest.to_string(), format!("{seconds:.1}"))
             }
+            Outcome::Reused(record) => ("reused".to_owned(), record.digest.to_string(), String::new()),
             Outcome::Failed(_) => ("failed".to_owned(), String::new(), String::new()),
             Outcome::Skipped(reason) => (format!("skipped: {reason}"), String::new(), String::new()),
         };
-        let built = matches!(outcome, Outcome::Built(..));
+        let built = outcome.record().is_some();
         let result = if !built && job.cell.allow_failure { format!("{result} (allowed)") } else { result };
         fatal += usize::from(!built && !job.cell.allow_failure);
         rows.push(vec![job.cell.id.to_string(), job.build.arch.to_string(), result, digest, seconds]);
@@ -285,6 +310,7 @@ fn tell(session: &Session, plan: &Plan, jobs: &[Job<'_>], outcomes: &[Outcome]) 
         }
         let (digest, size, seconds) = match outcome {
             Outcome::Built(record, seconds) => (Some(&record.digest), record.size, Some(*seconds)),
+            Outcome::Reused(record) => (Some(&record.digest), record.size, None),
             _ => (None, None, None),
         };
         let result = row.get(2).cloned().unwrap_or_default();

@@ -67,7 +67,10 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     // Every cell's records are looked at before any cell is published.
     let read: Vec<Result<Vec<DigestRecord>>> = cells
         .iter()
-        .map(|cell| records::read_all(&digests, &plan, cell, options.expected.as_ref()))
+        .map(|cell| match cell.kept() {
+            Some(_) => Ok(Vec::new()),
+            None => records::read_all(&digests, &plan, cell, options.expected.as_ref()),
+        })
         .collect();
     if options.dry_run {
         return dry_run(session, &plan, options, &cells, read);
@@ -105,6 +108,12 @@ fn publish(
         allow_downgrade: options.allow_downgrade,
         replace_untrusted: options.replace_untrusted,
     };
+    if let Some(records) = &publisher.records {
+        let kept = cells.iter().filter_map(|cell| Some((cell, &cell.kept()?.digest)));
+        let about =
+            kept.flat_map(|(cell, digest)| cell.repositories.iter().map(|one| (one.clone(), digest.clone())));
+        records.read_ahead(&about.collect::<Vec<_>>())?;
+    }
     let work: Vec<(&Cell, Result<Vec<DigestRecord>>)> = cells.iter().copied().zip(read).collect();
     let jobs = options.jobs.unwrap_or_else(parallel::default_jobs);
     Ok(in_order::publish(&publisher, &work, jobs))

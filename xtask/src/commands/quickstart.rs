@@ -8,7 +8,7 @@ use crate::commands::build;
 use crate::commands::merge;
 use crate::commands::verify;
 use crate::session::Session;
-use crate::session::planning::{PlanOptions, To};
+use crate::session::planning::{PlanOptions, Published, To};
 
 /// Runs the command.
 ///
@@ -17,12 +17,13 @@ use crate::session::planning::{PlanOptions, To};
 pub fn run(session: &Session) -> Result<()> {
     let began = Instant::now();
     let step = |number: usize, text: &str| session.ui.note(format!("\n[{number}/4] {text}"));
-    let plan = PlanOptions { to: Some(To::Local), ..PlanOptions::default() };
+    let plan = PlanOptions { to: Some(To::Local), published: Published::Begins, ..PlanOptions::default() };
     step(1, "the local stack: a registry, BuildKit and a signing key, on loopback");
     let stack = session.local_up()?;
     step(2, "build every cell for every platform, by digest");
     build::run(session, &build::Options { plan: plan.clone(), emulate: true, ..build::Options::default() })?;
     step(3, "merge: one index per cell, signed, verified, then tagged");
+    let plan = PlanOptions { published: Published::Compared, ..plan };
     merge::run(session, &merge::Options { plan: plan.clone(), ..merge::Options::default() })?;
     step(4, "verify, as a consumer would");
     verify::run(session, &verify::Options { plan, ..verify::Options::default() })?;

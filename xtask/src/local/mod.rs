@@ -103,6 +103,15 @@ impl Local<'_> {
         Ok(self.state()?.registry())
     }
 
+    /// Where the stack looks for Docker Hub's images first, as `HOST/PATH`; none if it asks Docker Hub alone.
+    ///
+    /// # Errors
+    /// As [`Local::address`].
+    pub fn mirror(&self) -> Result<Option<String>> {
+        let state = self.state()?;
+        Ok(state.offline.then(|| format!("{}/{}", state.registry(), offline::NAMESPACE)))
+    }
+
     /// The stack, if it runs.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// Where layers of earlier builds are found, first to last.
     pub cache: Vec<CacheKind>,
+    /// How long what `RUN` has downloaded counts as current.
+    #[serde(default, skip_serializing_if = "Refresh::is_default")]
+    pub refresh: Refresh,
 }
 
 /// A secret: where it is, never what it is.
@@ -125,6 +128,30 @@ impl CompressionKind {
             Self::Gzip | Self::Estargz => 9,
             Self::Zstd => 22,
         }
+    }
+}
+
+/// How long what `RUN` has downloaded counts as current: a new period, in UTC, builds again without the layers of before.
+/// Where no `RUN` may use the network it makes no difference.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Refresh {
+    /// For the day of the plan.
+    #[default]
+    Daily,
+    /// Until the next Monday.
+    Weekly,
+    /// As long as nothing else changes.
+    Never,
+}
+
+impl Refresh {
+    pub(super) const ALL: [(&str, Self); 3] =
+        [("daily", Self::Daily), ("weekly", Self::Weekly), ("never", Self::Never)];
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

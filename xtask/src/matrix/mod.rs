@@ -22,7 +22,7 @@ use std::path::Path;
 use crate::base::error::UserError;
 
 pub use crate::matrix::build_options::{
-    Attest, CacheKind, Compression, CompressionKind, Options, Provenance, Sbom, Secret, SecretSource,
+    Attest, CacheKind, Compression, CompressionKind, Options, Provenance, Refresh, Sbom, Secret, SecretSource,
 };
 pub use crate::matrix::diagnostic::{Diagnostic, Diagnostics, Located, Source};
 pub use crate::matrix::model::{

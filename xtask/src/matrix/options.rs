@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use crate::base::suggest;
 use crate::matrix::build_options::{
-    Attest, CacheKind, Compression, CompressionKind, Options, Provenance, Sbom, Secret, SecretSource,
+    Attest, CacheKind, Compression, CompressionKind, Options, Provenance, Refresh, Sbom, Secret, SecretSource,
 };
 use crate::matrix::decode::{Errors, Table, kind};
 use crate::matrix::diagnostic::{Diagnostic, Located};
@@ -18,6 +18,7 @@ pub(super) fn options(table: &Table<'_>, errors: &Errors<'_>) -> Options {
         attest: attest(table, errors).unwrap_or_default(),
         compression: compression(table, errors),
         cache: cache(table, errors),
+        refresh: refresh(table, errors).unwrap_or_default(),
     }
 }
 
@@ -157,6 +158,22 @@ fn cache(table: &Table<'_>, errors: &Errors<'_>) -> Vec<CacheKind> {
                     .help(suggest::help(&text.value, "there is", &KINDS.map(|(word, _)| word))),
             ),
         }
+    }
+    found
+}
+
+/// `refresh = "weekly"`.
+fn refresh(table: &Table<'_>, errors: &Errors<'_>) -> Option<Refresh> {
+    let text = table.string("refresh")?;
+    let found = word(&text.value, Refresh::ALL);
+    if found.is_none() {
+        errors.add(
+            Diagnostic::new(text.span, format!("`refresh` cannot be `{}`", text.value)).help(suggest::help(
+                &text.value,
+                "it is one of",
+                &Refresh::ALL.map(|(word, _)| word),
+            )),
+        );
     }
     found
 }

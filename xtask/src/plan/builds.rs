@@ -3,6 +3,7 @@
 use std::path::{Component, Path};
 
 use crate::base::ids::Name;
+use crate::base::inputs::{ANNOTATION, BUILD_ARG, LABEL};
 use crate::matrix::cells::CellSpec;
 use crate::matrix::tracks::holds_credentials;
 use crate::matrix::{Diagnostic, NamedContext, Options, PlatformDef, Setting, Settings};
@@ -63,6 +64,42 @@ pub(super) fn expand(found: &[Origin<'_>], values: &Values<'_>, errors: &mut Vec
     pairs
 }
 
+/// The settings whose values change without a change of what is built, as they are compared, each key after `prefix`.
+pub(super) fn volatile(prefix: &str, found: &[Origin<'_>], values: &Values<'_>) -> Vec<Pair> {
+    let one = |Origin { setting: Setting { key, value, .. }, .. }: &Origin<'_>| {
+        let changes = value.placeholders().any(|name| values.is_volatile(name));
+        let value = value.expand(|name| values.compared(name)).ok().filter(|_| changes)?;
+        Some(Pair { key: format!("{prefix}{key}"), value })
+    };
+    found.iter().filter_map(one).collect()
+}
+
+/// Those of what everything carries that change likewise, unless a setting takes their place.
+pub(super) fn volatile_standard(prefix: &str, standard: &[Standard], found: &[Origin<'_>]) -> Vec<Pair> {
+    let own = |key: &str| found.iter().any(|origin| origin.setting.key == key);
+    let kept = standard.iter().filter(|one| !own(one.key));
+    let pair = |one: &Standard| {
+        Some(Pair { key: format!("{prefix}{}", one.key), value: format!("{{{}}}", one.volatile?) })
+    };
+    kept.filter_map(pair).collect()
+}
+
+/// A label or annotation that everything carries.
+#[derive(Debug, Clone)]
+pub(super) struct Standard {
+    pub(super) key: &'static str,
+    pub(super) value: String,
+    /// The placeholder that it stands for, where its value changes without a change of what is built.
+    pub(super) volatile: Option<&'static str>,
+}
+
+impl Standard {
+    /// As they are written.
+    pub(super) fn pairs(standard: &[Self]) -> Vec<Pair> {
+        standard.iter().map(|one| Pair { key: one.key.to_owned(), value: one.value.clone() }).collect()
+    }
+}
+
 /// Later values replace earlier ones under the same key; the result is sorted by key.
 pub(super) fn merge(into: &mut Vec<Pair>, more: Vec<Pair>) {
     into.retain(|pair| !more.iter().any(|new| new.key == pair.key));
@@ -74,7 +111,7 @@ pub(super) fn merge(into: &mut Vec<Pair>, more: Vec<Pair>) {
 pub(super) fn builds(
     values: &Values<'_>,
     event: &Event,
-    labels: &[Pair],
+    labels: &[Standard],
     errors: &mut Vec<Diagnostic>,
 ) -> Vec<Build> {
     let platforms = values.spec.platforms.clone();
@@ -85,18 +122,23 @@ fn build<'m>(
     values: &Values<'m>,
     platform: &'m PlatformDef,
     event: &Event,
-    labels: &[Pair],
+    labels: &[Standard],
     errors: &mut Vec<Diagnostic>,
 ) -> Build {
     let spec = values.spec;
     let values = Values { arch: Some((&platform.name, &platform.platform)), ..values.clone() };
-    let mut get =
-        |kind: fn(&Settings) -> &[Setting]| expand(&cascade(spec, Some(platform), kind), &values, errors);
-    let build_args = get(|settings| &settings.build_args);
-    let own_labels = get(|settings| &settings.labels);
-    let annotations = get(|settings| &settings.annotations);
-    let mut labels = labels.to_vec();
-    merge(&mut labels, own_labels);
+    let mut changing = Vec::new();
+    let mut get = |kind: fn(&Settings) -> &[Setting], name: &str, standard: &[Standard]| {
+        let found = cascade(spec, Some(platform), kind);
+        changing.extend(volatile(name, &found, &values));
+        changing.extend(volatile_standard(name, standard, &found));
+        let mut pairs = Standard::pairs(standard);
+        merge(&mut pairs, expand(&found, &values, errors));
+        pairs
+    };
+    let build_args = get(|settings| &settings.build_args, BUILD_ARG, &[]);
+    let labels = get(|settings| &settings.labels, LABEL, labels);
+    let annotations = get(|settings| &settings.annotations, ANNOTATION, &[]);
     let need = |(context, cell): &(Name, _)| Need { context: context.clone(), cell: Clone::clone(cell) };
     Build {
         arch: platform.name.clone(),
@@ -111,8 +153,10 @@ fn build<'m>(
         build_args,
         labels,
         annotations,
+        volatile: changing,
         contexts: spec.image.contexts.iter().filter_map(|entry| context(entry, &values, errors)).collect(),
         options: options(&spec.image.options, event),
+        bases: Vec::new(),
         needs: spec.needs.iter().map(need).collect(),
     }
 }

@@ -2,11 +2,13 @@
 
 mod builds;
 pub mod current;
+pub mod dockerfile;
 pub mod event;
 pub mod explain;
 pub mod filter;
 pub mod git;
 pub mod history;
+mod index_inputs;
 pub mod inputs;
 pub mod jobs;
 pub mod leaks;
@@ -14,6 +16,7 @@ mod model;
 mod pairs;
 pub mod remote;
 pub mod resolve;
+mod reuse;
 mod tags;
 mod upstream;
 mod values;
@@ -23,3 +26,4 @@ pub use crate::plan::model::{
     PlannedTag, SCHEMA, SigningMethod,
 };
 pub use crate::plan::pairs::Pair;
+pub use crate::plan::reuse::{Kept, Reuse, period};

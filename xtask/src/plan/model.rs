@@ -12,6 +12,7 @@ use crate::matrix::{Options, Sigstore};
 use crate::plan::event::Event;
 use crate::plan::pairs::{self, Pair};
 use crate::plan::remote::Remotes;
+use crate::plan::reuse::{Kept, Reuse};
 
 /// The version of the plan's JSON form.
 pub const SCHEMA: u32 = 1;
@@ -177,8 +178,15 @@ pub struct Cell {
     #[serde(with = "pairs")]
     #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub annotations: Vec<Pair>,
+    /// The annotations whose values change without a change of what is built, as they are compared: `{created}` unexpanded.
+    #[serde(default, with = "pairs", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
+    pub volatile: Vec<Pair>,
     /// One per platform.
     pub builds: Vec<Build>,
+    /// What is published of it already; none in a plan that was not compared with the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<Reuse>,
 }
 
 /// A tag to be set.
@@ -230,10 +238,19 @@ pub struct Build {
     #[serde(with = "pairs")]
     #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub annotations: Vec<Pair>,
+    /// What of these changes without a change of what is built, as it is compared: by kind and key, as in `label KEY`.
+    #[serde(default, with = "pairs", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
+    pub volatile: Vec<Pair>,
     /// Named contexts that are no images of this matrix.
     pub contexts: Vec<BuildContext>,
     /// Secrets, attestations, compression, caches.
     pub options: Options,
+    /// The base images that were resolved, by the names that the Dockerfile gives them, each with its digest: what a name
+    /// stands for cannot change while the platforms are built.
+    #[serde(default, with = "pairs", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
+    pub bases: Vec<Pair>,
     /// Images of the same run and architecture that enter as named contexts.
     pub needs: Vec<Need>,
 }
@@ -309,6 +326,24 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Without what was found out about what is published: the run as it follows from the checkout alone.
+    ///
+    /// # Errors
+    /// As [`Plan::seal`].
+    pub(crate) fn bare(&self) -> Result<Self> {
+        let mut plan = self.clone();
+        for cell in &mut plan.cells {
+            cell.reuse = None;
+            cell.builds.iter_mut().for_each(|build| build.bases.clear());
+        }
+        plan.seal()
+    }
+
+    /// Whether it was compared with what is published.
+    pub fn is_compared(&self) -> bool {
+        self.cells.iter().any(|cell| cell.reuse.is_some())
+    }
+
     /// When it was made, by the real clock.
     pub fn planned(&self) -> &str {
         self.planned.as_deref().unwrap_or(&self.created)
@@ -329,6 +364,14 @@ impl Cell {
     /// The cells that its builds stand on, once for each build.
     pub fn needs(&self) -> impl Iterator<Item = &CellId> {
         self.builds.iter().flat_map(|build| &build.needs).map(|need| &need.cell)
+    }
+
+    /// The publication that it keeps, if it is not built.
+    pub fn kept(&self) -> Option<&Kept> {
+        match &self.reuse {
+            Some(Reuse::Kept(kept)) => Some(kept),
+            _ => None,
+        }
     }
 
     /// The build for an architecture.

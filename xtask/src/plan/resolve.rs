@@ -8,7 +8,7 @@ use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name, Repository, Tag};
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
-use crate::plan::builds::{builds, cascade, expand, merge};
+use crate::plan::builds::{Standard, builds, cascade, expand, merge, volatile, volatile_standard};
 use crate::plan::event::Event;
 use crate::plan::inputs::Inputs;
 use crate::plan::model::{Cell, DestinationKind, Excluded, Plan, PlannedTag, SCHEMA};
@@ -232,7 +232,7 @@ impl<'a> Resolver<'a> {
             Err(found) => errors.extend(found),
         }
         let builds = builds(&values, &self.inputs.event, &self.standard_labels(&values), &mut errors);
-        let annotations = self.index_annotations(&values, &mut errors);
+        let (annotations, volatile) = self.index_annotations(&values, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -256,6 +256,7 @@ impl<'a> Resolver<'a> {
                 .map(|(name, value)| Pair { key: name.to_string(), value: value.to_string() })
                 .collect(),
             annotations,
+            volatile,
             version,
             reference,
             commit,
@@ -265,39 +266,55 @@ impl<'a> Resolver<'a> {
                 || spec.composer.is_some_and(|mode| mode.allow_failure),
             wave: spec.wave,
             builds,
+            reuse: None,
         };
         Ok((cell, origins))
     }
 
     /// The labels that every image carries, see <https://github.com/opencontainers/image-spec/blob/main/annotations.md>.
-    fn standard_labels(&self, values: &Values<'_>) -> Vec<Pair> {
+    fn standard_labels(&self, values: &Values<'_>) -> Vec<Standard> {
         // A branch has no version: its name is what a reader of the image can use.
         let version = values.upstream.version.clone().or_else(|| values.upstream.reference.clone());
         let entries = [
-            ("org.opencontainers.image.created", Some(self.created.clone())),
-            ("org.opencontainers.image.revision", Some(self.revision.clone())),
-            ("org.opencontainers.image.source", self.inputs.git.source.clone()),
-            ("org.opencontainers.image.title", Some(values.spec.image.name.to_string())),
-            ("org.opencontainers.image.version", version),
+            ("org.opencontainers.image.created", Some(self.created.clone()), Some("created")),
+            (ANNOTATION_REVISION, Some(self.revision.clone()), Some("revision")),
+            ("org.opencontainers.image.source", self.inputs.git.source.clone(), None),
+            ("org.opencontainers.image.title", Some(values.spec.image.name.to_string()), None),
+            (ANNOTATION_VERSION, version, self.volatile_version(values)),
         ];
-        entries
-            .into_iter()
-            .filter_map(|(key, value)| Some(Pair { key: key.to_owned(), value: value? }))
-            .collect()
+        let one = |(key, value, volatile): (&'static str, Option<String>, _)| {
+            Some(Standard { key, value: value?, volatile })
+        };
+        entries.into_iter().filter_map(one).collect()
     }
 
-    fn index_annotations(&self, values: &Values<'_>, errors: &mut Vec<Diagnostic>) -> Vec<Pair> {
-        let mut annotations = self.standard_labels(values);
-        let own = cascade(values.spec, None, |settings| &settings.index_annotations);
-        merge(&mut annotations, expand(&own, values, errors));
+    /// The placeholder of the version, where that is a commit of this repository.
+    fn volatile_version(&self, values: &Values<'_>) -> Option<&'static str> {
+        values.is_volatile("version").then_some("version")
+    }
+
+    /// The annotations of the index, and those among them that change without a change of what is built, as they are
+    /// compared.
+    fn index_annotations(&self, values: &Values<'_>, errors: &mut Vec<Diagnostic>) -> (Vec<Pair>, Vec<Pair>) {
+        let standard = self.standard_labels(values);
+        let mut annotations = Standard::pairs(&standard);
+        let found = cascade(values.spec, None, |settings| &settings.index_annotations);
+        merge(&mut annotations, expand(&found, values, errors));
+        let mut changing = volatile("", &found, values);
+        merge(&mut changing, volatile_standard("", &standard, &found));
         // What merge itself relies on nobody can override.
-        let pair = |key: &str, value: &str| Pair { key: key.to_owned(), value: value.to_owned() };
-        let mut own =
-            vec![pair(ANNOTATION_CELL, values.spec.id.as_str()), pair(ANNOTATION_PLANNED, &self.planned)];
-        own.extend(self.code_date.as_deref().map(|date| pair(ANNOTATION_CODE_DATE, date)));
-        own.extend(values.upstream.version.as_deref().map(|text| pair(ANNOTATION_OWN_VERSION, text)));
-        merge(&mut annotations, own);
-        annotations
+        let one = |key, value: &str, volatile| Standard { key, value: value.to_owned(), volatile };
+        let mut own = vec![
+            one(ANNOTATION_CELL, values.spec.id.as_str(), None),
+            one(ANNOTATION_PLANNED, &self.planned, Some("planned")),
+        ];
+        let dated = |date: &str| one(ANNOTATION_CODE_DATE, date, Some("code-date"));
+        own.extend(self.code_date.as_deref().map(dated));
+        let versioned = |text: &str| one(ANNOTATION_OWN_VERSION, text, self.volatile_version(values));
+        own.extend(values.upstream.version.as_deref().map(versioned));
+        merge(&mut annotations, Standard::pairs(&own));
+        merge(&mut changing, volatile_standard("", &own, &[]));
+        (annotations, changing)
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Upstream {
     pub(super) commit: Option<String>,
     /// What names the upstream where no commit is known: the version as a file has it, `v` included.
     pub(super) written: Option<String>,
+    /// The commit is that of this repository: it changes without a change of what is built.
+    pub(super) own: bool,
 }
 
 impl Upstream {
@@ -41,7 +43,8 @@ impl Upstream {
             Event::Tag { tag } => Self::version(of_tag(tag)),
             _ => Self { version: Some(commit.chars().take(7).collect()), ..Self::default() },
         };
-        Self { reference: event.reference().map(str::to_owned), commit: Some(commit.to_owned()), ..version }
+        let (reference, commit) = (event.reference().map(str::to_owned), Some(commit.to_owned()));
+        Self { reference, commit, own: true, ..version }
     }
 
     /// A branch of another repository: it has a commit, but no version.
@@ -103,8 +106,8 @@ impl<'a> Upstreams<'a> {
             (RefSpec::File(_), Some(version)) => Ok(Upstream::written(version)),
             (RefSpec::SelfRef, None) => Ok(Upstream::own(&self.inputs.event, commit)),
             (RefSpec::SelfRef, Some(version)) => {
-                let Upstream { reference, commit, .. } = Upstream::own(&self.inputs.event, commit);
-                Ok(Upstream { reference, commit, ..Upstream::version(without_v(version)) })
+                let Upstream { reference, commit, own, .. } = Upstream::own(&self.inputs.event, commit);
+                Ok(Upstream { reference, commit, own, ..Upstream::version(without_v(version)) })
             }
             (RefSpec::Branch { repository, branch }, None) => {
                 let found = remote::branch(self.refs(repository), branch).ok_or_else(|| {

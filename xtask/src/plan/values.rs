@@ -24,7 +24,6 @@ impl Values<'_> {
     /// The value of a placeholder, `None` where this cell has none.
     pub(super) fn get(&self, name: &str) -> Option<String> {
         let numbers = &self.upstream.numbers;
-        let seven = |text: &str| text.chars().take(7).collect::<String>();
         match name {
             "version" => self.upstream.version.clone(),
             "major" => numbers.major.clone(),
@@ -34,10 +33,10 @@ impl Values<'_> {
             "ref" => self.upstream.reference.clone(),
             // What a Dockerfile checks out: the commit, or the version that a file names.
             "commit" => self.upstream.commit.clone().or_else(|| self.upstream.written.clone()),
-            "commit7" => self.upstream.commit.as_deref().map(seven),
+            "commit7" => self.upstream.commit.as_deref().map(short),
             "revision" => Some(self.revision.to_owned()),
             // Used in tags: short, and never with the mark of a dirty tree.
-            "revision7" => Some(seven(self.commit)),
+            "revision7" => Some(short(self.commit)),
             "date" => self.created.get(..10).map(|date| date.replace('-', "")),
             "created" => Some(self.created.to_owned()),
             // Without composer modes there is nothing to tell apart, so tags of both kinds of images may share a form.
@@ -50,4 +49,25 @@ impl Values<'_> {
             part => self.spec.part(part).map(str::to_owned),
         }
     }
+
+    /// [`Values::get`] for what is compared: what changes without a change of what is built stands for itself.
+    pub(super) fn compared(&self, name: &str) -> Option<String> {
+        if self.is_volatile(name) { Some(format!("{{{name}}}")) } else { self.get(name) }
+    }
+
+    /// Whether the value of a placeholder changes without a change of what is built: times, and the commit of this
+    /// repository, which also is the upstream of an image that follows this repository.
+    pub(super) fn is_volatile(&self, name: &str) -> bool {
+        match name {
+            "created" | "date" | "revision" | "revision7" => true,
+            "commit" | "commit7" => self.upstream.own,
+            "version" => self.upstream.own && self.upstream.version.as_deref() == Some(&short(self.commit)),
+            _ => false,
+        }
+    }
+}
+
+/// The first seven digits of a commit.
+fn short(commit: &str) -> String {
+    commit.chars().take(7).collect()
 }

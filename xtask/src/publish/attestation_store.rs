@@ -8,6 +8,7 @@
 
 use anyhow::Result;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::argv::Argv;
@@ -17,10 +18,16 @@ use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::hold::{self, Hold};
 use crate::base::ids::{CellId, Digest, Repository};
+use crate::base::parallel;
 use crate::base::publication::PublicationClaim;
+use crate::plan::Kept;
 use crate::publish::signing::Signing;
-use crate::publish::statements::{KIND, claims, known, predicates};
+use crate::publish::statement_cache::{Question, StatementCache};
+use crate::publish::statements::{KIND, claims, is_about, known, predicates};
 use crate::run::{Output, retry};
+
+/// How many indexes cosign is asked about in one call.
+const AT_ONCE: usize = 100;
 
 /// How often a record is attached before we say that it cannot be.
 const ATTEMPTS: usize = 3;
@@ -48,12 +55,14 @@ pub struct AttestationStore {
     pub signing: Signing,
     /// Where cosign finds the records that it attaches.
     scratch: PathBuf,
+    /// What was verified before.
+    cache: StatementCache,
 }
 
 impl AttestationStore {
     /// Of what a registry holds.
     pub fn new(signing: Signing, layout: &Layout) -> Self {
-        Self { signing, scratch: layout.logs() }
+        Self { signing, scratch: layout.logs(), cache: StatementCache::new(layout.statements()) }
     }
 
     /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
@@ -125,10 +134,14 @@ impl AttestationStore {
         demand: Demand,
         signers: Signers,
     ) -> Result<Vec<Value>> {
-        let attached = self.count(repository, digest, kind)?;
-        let expected = if demand == Demand::One { attached.min(1) } else { attached };
+        let attached = self.attached(repository, digest, kind)?;
+        let expected = if demand == Demand::One { attached.len().min(1) } else { attached.len() };
         if expected == 0 {
             return Ok(Vec::new());
+        }
+        let question = self.question(repository, digest, kind, attached.clone());
+        if let Some(known) = self.cache.recall(&question) {
+            return Ok(predicates(known.iter().map(String::as_str), kind));
         }
         // To cosign a bundle that it could not fetch is one that is not there; the registry has just said otherwise. It
         // succeeds if there is another one, so what it prints is counted.
@@ -149,6 +162,7 @@ impl AttestationStore {
             }
         };
         match (statements.len(), refused) {
+            (found, _) if found >= attached.len() => self.cache.keep(question, &statements),
             (found, _) if found >= expected => {}
             (found, _) if demand == Demand::None => {
                 ui.warn(format!("{purpose}: {expected} of the type {kind} are attached, {found} of them count: the others are signed by somebody else"));
@@ -217,6 +231,27 @@ impl AttestationStore {
         Ok(None)
     }
 
+    /// The newest record of an index that a cell keeps: one that states the inputs with which it was compared.
+    ///
+    /// # Errors
+    /// As [`AttestationStore::read`], and if there is none.
+    pub fn of_kept(&self, repository: &Repository, cell: &CellId, kept: &Kept) -> Result<PublicationClaim> {
+        let proves = |record: &PublicationClaim| {
+            record.cell == *cell
+                && record.repositories.contains(repository)
+                && inputs_of(record).as_ref() == Some(&kept.inputs)
+        };
+        let found = self.read(repository, &kept.digest)?.into_iter().rev().find(proves);
+        found.ok_or_else(|| {
+            let at = repository.at(&kept.digest);
+            UserError::failed(format!(
+                "keep {at}: no signed record of {cell} there states the inputs of the plan"
+            ))
+            .help("make a new plan: what was published when this one was made is there no more")
+            .into()
+        })
+    }
+
     /// The newest record of an index that a plan has attached: it knows what the tags held before, since they may be set
     /// already.
     ///
@@ -233,14 +268,61 @@ impl AttestationStore {
         Ok(earlier.pop())
     }
 
-    /// How many things are attached to a digest that can be a statement of a type.
-    fn count(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<usize> {
-        let mut count = 0;
+    /// What is attached to a digest that can be a statement of a type.
+    fn attached(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<Vec<Digest>> {
+        let mut found = Vec::new();
         let registry = &self.signing.registry;
         for attachment in registry.attached(repository, digest)? {
-            count += usize::from(registry.may_state(repository, &attachment, kind)?);
+            if registry.may_state(repository, &attachment, kind)? {
+                found.push(attachment.digest);
+            }
         }
-        Ok(count)
+        Ok(found)
+    }
+
+    /// Which of these statements verify, signed now or before.
+    fn question(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        kind: &str,
+        attached: Vec<Digest>,
+    ) -> Question {
+        Question::new(self.signing.fingerprint(), (repository, digest), kind, attached)
+    }
+
+    /// Verifies the records of many digests in few calls, so that what reads them then asks nobody. What does not verify
+    /// all at once is left to that.
+    ///
+    /// # Errors
+    /// If cosign cannot be run.
+    pub fn read_ahead(&self, about: &[(Repository, Digest)]) -> Result<()> {
+        let Some(signer) = self.signing.likely() else { return Ok(()) };
+        let open = parallel::map(about, parallel::default_jobs(), |(repository, digest)| {
+            let attached = self.attached(repository, digest, KIND).ok().filter(|found| !found.is_empty())?;
+            let (count, question) = (attached.len(), self.question(repository, digest, KIND, attached));
+            self.cache
+                .recall(&question)
+                .is_none()
+                .then(|| (repository.clone(), digest.clone(), count, question))
+        });
+        let open: Vec<_> = open.into_iter().flatten().collect();
+        for some in open.chunks(AT_ONCE) {
+            let references: Vec<String> =
+                some.iter().map(|(repository, digest, ..)| repository.at(digest)).collect();
+            let purpose = format!("read the records of {} indexes", some.len());
+            let argv = self.signing.cosign.attestations_of(signer, &purpose, &references, KIND);
+            let finished = self.signing.runner.run(&argv, Output::Capture)?;
+            let text = String::from_utf8_lossy(&finished.stdout);
+            for (_, digest, attached, question) in some {
+                let lines = text.lines().filter(|line| is_about(line, digest)).map(str::to_owned);
+                let lines: Vec<String> = lines.collect::<BTreeSet<_>>().into_iter().collect();
+                if lines.len() == *attached {
+                    self.cache.keep(question.clone(), &lines);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Attaches a record to its index.
@@ -300,6 +382,11 @@ impl AttestationStore {
         ))
         .into())
     }
+}
+
+/// What the inputs of a publication are told by: the SHA-256 of their JSON form. None if it does not state them.
+pub fn inputs_of(claim: &PublicationClaim) -> Option<Digest> {
+    Some(Digest::of(&serde_json::to_vec(claim.inputs.as_ref()?).ok()?))
 }
 
 /// The file that `cosign attest` reads a record from.

@@ -52,6 +52,9 @@ impl Bases<'_> {
 
     /// The images of a cell that an earlier call has published by this plan.
     fn published(&self, base: &Cell, repository: &Repository) -> Result<Vec<Child>> {
+        if let (Some(kept), Some(store)) = (base.kept(), self.records) {
+            return Ok(store.of_kept(repository, &base.id, kept)?.children);
+        }
         let path = publication::publication_path(self.publications, &base.id);
         let found = record::read::<Publication>(&path)?;
         let whole = |found: &Publication| {

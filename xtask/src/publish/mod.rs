@@ -3,6 +3,7 @@
 pub mod attestation_store;
 pub mod attested;
 pub mod bases;
+mod claim;
 pub mod collector;
 pub mod garbage;
 pub mod gates;
@@ -18,6 +19,7 @@ pub mod records;
 pub mod repository_tags;
 pub mod rollback;
 pub mod signing;
+mod statement_cache;
 pub mod statements;
 pub mod steps;
 pub mod tag_access;

@@ -7,7 +7,7 @@ use crate::argv::buildx::Buildx;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::record::DigestRecord;
-use crate::plan::{Cell, Plan};
+use crate::plan::{Cell, Kept, Plan};
 use crate::publish::attestation_store;
 use crate::publish::gates;
 use crate::publish::pinned_index;
@@ -50,11 +50,12 @@ impl Preview<'_> {
     }
 
     fn commands(&self, cell: &Cell, records: &[DigestRecord], one: &CellStep<'_>) -> Vec<String> {
-        let index = Digest::unknown();
+        let index = cell.kept().map_or_else(Digest::unknown, |kept| kept.digest.clone());
         let first = cell.repositories.first();
         let Some(repository) = one.repository.or(first) else { return Vec::new() };
         match one.step {
             Step::CheckBases => self.bases(cell),
+            Step::KeepIndex(kept) => self.kept(repository, kept),
             Step::CheckBuild(record) => vec![get(repository, record.digest.as_str())],
             Step::PushIndex => {
                 let join = join(cell, records, repository);
@@ -81,6 +82,18 @@ impl Preview<'_> {
             Step::ReadTagsBack => cell.tags.iter().map(|tag| get(repository, tag.name.as_str())).collect(),
             Step::WriteRecord => Vec::new(),
         }
+    }
+
+    fn kept(&self, repository: &Repository, kept: &Kept) -> Vec<String> {
+        let read = get(repository, kept.digest.as_str());
+        let records = |cosign: &Cosign, signer: &Signer| {
+            cosign.attestations(signer, repository, &kept.digest, KIND).to_string()
+        };
+        let verify = |cosign: &Cosign, signer: &Signer| {
+            cosign.verify(signer, repository, std::slice::from_ref(&kept.digest)).to_string()
+        };
+        let verified = if kept.is_unfinished() { self.signed(verify) } else { Vec::new() };
+        std::iter::once(read).chain(self.signed(records)).chain(verified).collect()
     }
 
     /// What is not published by the same call is looked for in the registry.

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 
 use crate::argv::Argv;
 use crate::argv::buildx::Buildx;
-use crate::argv::cosign::Signer;
 use crate::argv::imagetools::Join;
 use crate::base::context::{Clock, Environment};
 use crate::base::error::{self, UserError};
 use crate::base::files;
 use crate::base::ids::Repository;
-use crate::base::publication::{self, Publication, PublicationClaim, SignatureFacts, Unfinished};
+use crate::base::publication::{self, Publication, PublicationClaim, Unfinished};
 use crate::base::record::{self, DigestRecord};
 use crate::base::ui::Ui;
 use crate::build::built_index;
-use crate::plan::{Cell, Pair, Plan, PlannedTag, SigningMethod};
+use crate::plan::{Cell, Kept, Pair, Plan, PlannedTag};
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::bases::{Bases, Done};
+use crate::publish::claim::Claims;
 use crate::publish::gates;
 use crate::publish::holders::{self, Holders};
 use crate::publish::index;
@@ -70,6 +70,8 @@ struct Progress<'a> {
     index: Option<FetchedManifest>,
     /// The index was not in the repository before, so it can have neither signatures nor records.
     new: bool,
+    /// The record that proves it, where it is kept.
+    proof: Option<PublicationClaim>,
     /// The record is attached before the tags are set.
     attach: bool,
     tags: Vec<PlannedTag>,
@@ -118,6 +120,7 @@ impl Publisher<'_> {
         progress: &mut Progress<'_>,
     ) -> Result<()> {
         match step {
+            Step::KeepIndex(kept) => self.keep(cell, kept, progress),
             Step::CheckBuild(record) => self.check_build(cell, record, progress.repository),
             Step::PushIndex => self.push(&join(cell, records, progress.repository), cell, progress),
             Step::Sign => self.sign(progress),
@@ -133,7 +136,7 @@ impl Publisher<'_> {
                 progress.tags.push(tag.clone());
                 Ok(())
             }
-            Step::ReadTagsBack => self.tag(cell, progress),
+            Step::ReadTagsBack => self.tag(cell, records, progress),
             Step::CheckBases | Step::WriteRecord => Ok(()),
         }
     }
@@ -141,6 +144,22 @@ impl Publisher<'_> {
     fn bases(&self) -> Bases<'_> {
         let (records, publications) = (self.records.as_ref(), self.publications.as_path());
         Bases { plan: self.plan, registry: &self.registry, records, publications }
+    }
+
+    /// Reads what stays: nothing but a signed record proves that it was made from the same inputs.
+    fn keep(&self, cell: &Cell, kept: &Kept, progress: &mut Progress<'_>) -> Result<()> {
+        let (repository, digest) = (progress.repository, &kept.digest);
+        let index = self.registry.require(repository, digest)?;
+        index::children(&index.manifest, cell)?;
+        let Some(store) = &self.records else {
+            return Err(UserError::invalid("the plan keeps an index, and nothing is signed").into());
+        };
+        progress.proof = Some(store.of_kept(repository, &cell.id, kept)?);
+        if kept.is_unfinished() {
+            store.signing.verify(repository, digest, &index.manifest)?;
+        }
+        progress.index = Some(index);
+        Ok(())
     }
 
     fn check_build(&self, cell: &Cell, record: &DigestRecord, repository: &Repository) -> Result<()> {
@@ -216,10 +235,15 @@ impl Publisher<'_> {
     }
 
     /// Decides about the tags, attaches the record of it, sets them and reads them back.
-    fn tag(&self, cell: &Cell, progress: &mut Progress<'_>) -> Result<()> {
+    fn tag(&self, cell: &Cell, records: &[DigestRecord], progress: &mut Progress<'_>) -> Result<()> {
         let repository = progress.repository;
         let index = progress.index()?;
-        let claim = self.claim(cell, repository, index)?;
+        let claims = self.claims();
+        let inputs = match &progress.proof {
+            Some(proof) => proof.inputs.clone(),
+            None => claims.inputs(cell, records)?,
+        };
+        let claim = claims.claim(cell, repository, index, inputs)?;
         let age = holders::of_plan(self.plan, cell);
         let candidate = Candidate {
             cell: &cell.id,
@@ -228,18 +252,19 @@ impl Publisher<'_> {
             allow_downgrade: self.allow_downgrade,
         };
         let rules = TagRules { tags: &progress.tags, candidate };
-        let records = self.records.as_ref().filter(|_| progress.attach);
+        let attached = self.records.as_ref().filter(|_| progress.attach);
         let pinned = PinnedIndex::new(&self.registry, repository, index.clone());
         let patience = Patience::new(&self.runner, self.ui);
         let (registry, planned) = (&self.registry, progress.tags.as_slice());
-        let mut holders = Holders::new(records, self.clock, &self.runner, self.ui);
+        let mut holders = Holders::new(attached, self.clock, &self.runner, self.ui);
         holders.replace_untrusted = self.replace_untrusted;
         holders.held_for = Some(&cell.id);
         let ours = &index.digest;
         let access = TagAccess { registry, repository, tags: planned, ours, holders, patience };
         let (new, clock) = (progress.new, self.clock);
+        let (earlier, kept) = (progress.proof.clone(), cell.kept());
         let mut tags =
-            RepositoryTags { access, rules, index: &pinned, claim, earlier: None, new, clock, ui: self.ui };
+            RepositoryTags { access, rules, index: &pinned, claim, earlier, kept, new, clock, ui: self.ui };
         match tag_protocol::run(&mut tags, &rules, Tagging::default())?.outcome() {
             Some(Outcome::Tagged { held, lost, .. }) => {
                 tags.warn_of(&lost);
@@ -257,46 +282,9 @@ impl Publisher<'_> {
         }
     }
 
-    /// The record as it is attached; its tags are not known yet.
-    fn claim(
-        &self,
-        cell: &Cell,
-        repository: &Repository,
-        index: &FetchedManifest,
-    ) -> Result<PublicationClaim> {
-        Ok(PublicationClaim {
-            schema: record::SCHEMA,
-            plan: self.plan.id.clone(),
-            planned: Some(self.plan.planned().to_owned()),
-            cell: cell.id.clone(),
-            version: cell.version.clone(),
-            commit: cell.commit.clone(),
-            revision: self.plan.revision.clone(),
-            code_date: self.plan.code_date.clone(),
-            repositories: vec![repository.clone()],
-            unfinished: Vec::new(),
-            digest: index.digest.clone(),
-            children: index::children(&index.manifest, cell)?,
-            tags: Vec::new(),
-            skipped: Vec::new(),
-            signature: self.signature(),
-            published: self.clock.precise(),
-        })
-    }
-
-    /// The facts about the signatures, for the record.
-    fn signature(&self) -> SignatureFacts {
-        let method = match &self.plan.sign {
-            SigningMethod::Local => "local",
-            SigningMethod::Keyless { .. } => "keyless",
-            SigningMethod::Key { .. } => "key",
-            SigningMethod::None { .. } => "none",
-        };
-        let identity = match self.signing().map(|signing| &signing.signer) {
-            Some(Signer::Keyless { identity, .. }) => Some(identity.clone()),
-            _ => None,
-        };
-        SignatureFacts { method: method.to_owned(), identity, key: self.public_key.clone() }
+    fn claims(&self) -> Claims<'_> {
+        let signer = self.signing().map(|signing| &signing.signer);
+        Claims { plan: self.plan, signer, public_key: self.public_key.as_deref(), clock: self.clock }
     }
 
     /// One publication of what was done in each repository, on this machine too.
@@ -330,6 +318,7 @@ impl<'a> Progress<'a> {
             repository,
             index: None,
             new: false,
+            proof: None,
             attach: false,
             tags: Vec::new(),
             done: None,

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::base::context::Clock;
 use crate::base::publication::{HeldTag, PublicationClaim, PublishedTag};
 use crate::base::ui::Ui;
+use crate::plan::Kept;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_access::TagAccess;
 use crate::publish::tag_protocol::{TagPlan, TagStore};
@@ -22,6 +23,8 @@ pub(crate) struct RepositoryTags<'a> {
     pub(crate) claim: PublicationClaim,
     /// The record that the index has of this plan already, or that an earlier round has made.
     pub(crate) earlier: Option<PublicationClaim>,
+    /// What the plan says of it, if it is kept.
+    pub(crate) kept: Option<&'a Kept>,
     /// The index was not in the repository before, so it should have no records yet.
     pub(crate) new: bool,
     /// Says when a record was made.
@@ -66,6 +69,17 @@ impl RepositoryTags<'_> {
                 self.access.repository
             ));
         }
+    }
+
+    /// Whether the record of an index that is kept need not be written again: it claims all that this one would, and nothing
+    /// newer can have been made since.
+    fn says_enough(&self, plan: &TagPlan<TagState>) -> bool {
+        let (Some(kept), Some(earlier)) = (self.kept, &self.earlier) else { return false };
+        let claimed = self.claim.tags.iter().map(|tag| &tag.name).chain(&self.claim.skipped);
+        let known = claimed.clone().count() == claimed.filter(|tag| earlier.claims(tag)).count();
+        // Once it is attached, it is of this plan.
+        let renewed = kept.renewed.is_none() || earlier.plan == self.claim.plan;
+        plan.set.is_empty() && renewed && known
     }
 
     /// The record with what is about to happen to the tags.
@@ -128,6 +142,9 @@ impl TagStore for RepositoryTags<'_> {
             self.earlier = records.of_plan(self.access.repository, digest, &self.claim.plan)?;
         }
         self.claim = self.claiming(plan);
+        if self.says_enough(plan) {
+            return Ok(());
+        }
         let same = |earlier: &PublicationClaim| {
             earlier.tags == self.claim.tags && earlier.skipped == self.claim.skipped
         };

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::argv::cosign::{Cosign, Signer};
 use crate::base::context::Layout;
 use crate::base::error::UserError;
+use crate::base::files;
 use crate::base::git_refs::RefPattern;
 use crate::base::ids::{Digest, Repository};
 use crate::base::ui::Ui;
@@ -72,6 +73,24 @@ impl Signing {
         let (registry, runner) = (session.registry(), session.runner.clone());
         let formerly = Vec::new();
         Ok(Self { cosign: session.cosign()?, signer, refs, formerly, registry, runner, ui: session.ui })
+    }
+
+    /// What decides whether a signature counts, for what is written down about verified ones. None where that cannot be
+    /// told, as of a key that lies in a service.
+    pub fn fingerprint(&self) -> Option<Digest> {
+        let mut text = String::new();
+        for one in std::iter::once(self).chain(&self.formerly) {
+            let file = match &one.signer {
+                Signer::Keyless { sigstore, .. } => sigstore.as_ref().map(|found| found.trusted_root.clone()),
+                Signer::Key { public, .. } => Some(public.into()),
+                Signer::Offline { public, .. } => Some(public.clone()),
+            };
+            let content = file.map(|path| files::read_optional(&path).ok().flatten());
+            let content = content.map(|found| found.map(|bytes| Digest::of(&bytes).to_string()));
+            let content = content.unwrap_or_else(|| Some(String::new()))?;
+            text += &format!("{:?} {:?} {content}\n", one.signer, one.refs);
+        }
+        Some(Digest::of(text.as_bytes()))
     }
 
     /// With the branch or tag that is likely: what was signed from another one costs some requests more.

@@ -9,8 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 use crate::base::error::UserError;
+use crate::base::ids::Digest;
 use crate::base::publication::PublicationClaim;
 use crate::base::record;
 
@@ -28,16 +30,34 @@ struct Envelope {
 struct Statement {
     predicate_type: String,
     predicate: Value,
+    #[serde(default)]
+    subject: Vec<Subject>,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    #[serde(default)]
+    digest: BTreeMap<String, String>,
 }
 
 /// What the lines that `cosign verify-attestation` printed state, if it is of a type.
 pub fn predicates<'a>(lines: impl Iterator<Item = &'a str>, kind: &str) -> Vec<Value> {
     let predicate = |line: &str| {
-        let envelope: Envelope = serde_json::from_str(line).ok()?;
-        let statement: Statement = serde_json::from_slice(&STANDARD.decode(envelope.payload).ok()?).ok()?;
+        let statement = statement(line)?;
         (statement.predicate_type == kind).then_some(statement.predicate)
     };
     lines.filter_map(predicate).collect()
+}
+
+fn statement(line: &str) -> Option<Statement> {
+    let envelope: Envelope = serde_json::from_str(line).ok()?;
+    serde_json::from_slice(&STANDARD.decode(envelope.payload).ok()?).ok()
+}
+
+/// Whether a line is a statement about a digest. cosign prints only what is about an image that it was asked for.
+pub fn is_about(line: &str, digest: &Digest) -> bool {
+    let is_meant = |subject: &Subject| subject.digest.get("sha256").is_some_and(|hex| hex == digest.hex());
+    statement(line).is_some_and(|statement| statement.subject.iter().any(is_meant))
 }
 
 /// The records among what was stated, the newest last.

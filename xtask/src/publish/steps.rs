@@ -2,13 +2,15 @@
 
 use crate::base::ids::Repository;
 use crate::base::record::DigestRecord;
-use crate::plan::{Cell, PlannedTag};
+use crate::plan::{Cell, Kept, PlannedTag};
 
 /// One step. What it needs beside this stands in the cell and its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
     /// Look whether what the cell stands on is published by the same plan.
     CheckBases,
+    /// Read the index that is kept, with the signed record that proves it; verify it where tags are to be set.
+    KeepIndex(&'a Kept),
     /// Ask the registry for a build: it is there, for its platform, with its attestation, made for this cell.
     CheckBuild(&'a DigestRecord),
     /// Compute the index, check it, push it under its digest, read it back.
@@ -38,6 +40,8 @@ pub enum Kind {
     ReadRecords,
     /// [`Step::CheckBases`].
     CheckBases,
+    /// [`Step::KeepIndex`], which takes the place of those up to [`Step::AttachProvenance`].
+    KeepIndex,
     /// [`Step::CheckBuild`].
     CheckBuild,
     /// [`Step::PushIndex`].
@@ -62,9 +66,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ReadRecords,
         Self::CheckBases,
+        Self::KeepIndex,
         Self::CheckBuild,
         Self::PushIndex,
         Self::Sign,
@@ -82,6 +87,7 @@ impl Kind {
         match self {
             Self::ReadRecords => "read the digest records",
             Self::CheckBases => "check what it stands on",
+            Self::KeepIndex => "find what is kept",
             Self::CheckBuild => "check the builds",
             Self::PushIndex => "push the index untagged",
             Self::Sign => "sign",
@@ -101,6 +107,7 @@ impl Step<'_> {
     pub fn kind(&self) -> Kind {
         match self {
             Self::CheckBases => Kind::CheckBases,
+            Self::KeepIndex(_) => Kind::KeepIndex,
             Self::CheckBuild(_) => Kind::CheckBuild,
             Self::PushIndex => Kind::PushIndex,
             Self::Sign => Kind::Sign,
@@ -132,7 +139,8 @@ pub fn steps<'a>(
     gates: &'a [Vec<String>],
     signed: bool,
 ) -> Vec<CellStep<'a>> {
-    let needs = cell.needs().next().is_some();
+    let kept = cell.kept();
+    let needs = cell.needs().next().is_some() && kept.is_none();
     let bases = CellStep { repository: None, step: Step::CheckBases };
     let mut steps: Vec<CellStep<'a>> = needs.then_some(bases).into_iter().collect();
     let mut each = |of: &dyn Fn(&mut Vec<Step<'a>>)| {
@@ -143,11 +151,16 @@ pub fn steps<'a>(
             steps.extend(found.into_iter().map(here));
         }
     };
-    each(&|steps| steps.extend(records.iter().map(Step::CheckBuild).chain([Step::PushIndex])));
+    match kept {
+        Some(kept) => each(&|steps| steps.push(Step::KeepIndex(kept))),
+        None => each(&|steps| steps.extend(records.iter().map(Step::CheckBuild).chain([Step::PushIndex]))),
+    }
     each(&|steps| {
         let trust = [Step::Sign, Step::Verify, Step::AttachProvenance];
-        steps.extend(trust.into_iter().filter(|_| signed));
-        steps.extend(gates.iter().map(|gate| Step::PassGate(gate)));
+        steps.extend(trust.into_iter().filter(|_| signed && kept.is_none()));
+        // What tags hold already has passed them.
+        let judged = kept.is_none_or(|kept| !kept.lacking.is_empty());
+        steps.extend(gates.iter().filter(|_| judged).map(|gate| Step::PassGate(gate)));
     });
     each(&|steps| {
         steps.extend(signed.then_some(Step::AttachRecord));

@@ -137,6 +137,24 @@ impl Registry {
         Ok(self.client.attempt(&call, within)?.is_ok())
     }
 
+    /// The digest that a reference has, asked for once and within a time. `None`: there is no such reference.
+    ///
+    /// # Errors
+    /// If it cannot even be asked for. The inner error is what the registry has said, or what has become of the connection.
+    pub fn digest(&self, reference: &str, within: Duration) -> Result<Result<Option<Digest>, String>> {
+        let (place, name) = Place::parse(reference)?;
+        // HEAD counts for no limit of Docker Hub: <https://docs.docker.com/docker-hub/usage/pulls/>.
+        let call = manifest_call("HEAD", &place, &name, format!("look for {reference}"));
+        Ok(match self.client.attempt(&call, within)? {
+            Ok(answer) => match claimed(&answer) {
+                Some(digest) => Ok(Some(digest)),
+                None => Err("the registry does not say which digest it has".to_owned()),
+            },
+            Err(failure) if failure.verdict == Verdict::Missing => Ok(None),
+            Err(failure) => Err(failure.reason),
+        })
+    }
+
     /// Puts a manifest under a name: a tag, or its own digest.
     ///
     /// # Errors

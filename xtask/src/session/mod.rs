@@ -1,11 +1,13 @@
 //! What the commands share: the checkout, the destination, the plan, the builder, the signer.
 
 pub mod checkout;
+pub mod comparison;
 pub mod planning;
 mod surroundings;
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::argv::Program;
 use crate::argv::buildx::Buildx;
@@ -22,6 +24,7 @@ use crate::plan::{Plan, SigningMethod};
 use crate::registry::Registry;
 use crate::report::github;
 use crate::run::Runner;
+use crate::session::comparison::Comparison;
 use crate::tools::{Tool, Toolbox};
 
 /// One command at work in one checkout.
@@ -39,6 +42,8 @@ pub struct Session {
     pub tools: Toolbox,
     /// Reads from registries and writes to them.
     registry: Registry,
+    /// Says what of a plan is published already; without it, all is built.
+    pub comparison: Option<Arc<dyn Comparison>>,
 }
 
 impl Session {
@@ -46,7 +51,7 @@ impl Session {
     pub fn new(context: Context, layout: Layout, runner: Runner, ui: Ui) -> Self {
         let tools = Toolbox::new(&layout, &context.environment, &runner, ui);
         let registry = Registry::new(&context.environment, &runner, ui);
-        Self { context, layout, runner, ui, tools, registry }
+        Self { context, layout, runner, ui, tools, registry, comparison: None }
     }
 
     /// The local stack of this checkout.

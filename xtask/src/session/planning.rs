@@ -20,6 +20,7 @@ use crate::plan::resolve::{queries, resolve};
 use crate::plan::{Destination, DestinationKind, FormerSigner, Plan, SigningMethod, current};
 use crate::run::{Finished, retry};
 use crate::session::Session;
+use crate::session::comparison::{Asked, is_begun, is_over};
 use crate::session::surroundings::{Surroundings, formerly, leaves};
 
 /// `--to`.
@@ -44,6 +45,18 @@ impl FromStr for To {
     }
 }
 
+/// What a command wants to know of what is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Published {
+    /// Nothing: it needs a plan, and builds nothing by it.
+    #[default]
+    Ignored,
+    /// A new plan is compared with it.
+    Compared,
+    /// The same, and a plan whose run is over is replaced by a new one.
+    Begins,
+}
+
 /// How a command gets its plan.
 #[derive(Debug, Clone, Default)]
 pub struct PlanOptions {
@@ -63,6 +76,10 @@ pub struct PlanOptions {
     pub event: Option<String>,
     /// A new plan does not become the current one: nothing is built by it, and builds of the current one stay good.
     pub ephemeral: bool,
+    /// What is asked of the registry.
+    pub published: Published,
+    /// `--no-reuse`.
+    pub no_reuse: bool,
 }
 
 impl PlanOptions {
@@ -165,11 +182,18 @@ impl Session {
         if let Some(held) =
             current::read(&path).filter(|held| !options.fresh && current::same_day(&held.created, &today))
             && self.is_current(&matrix, &around, options, &held)
+            && self.goes_on(options, &held)
         {
+            let held = self.compared(options, held, for_work)?;
             self.ui.note(format!("using the current plan {} of {}", held.id.short(), held.created));
             return Ok(held);
         }
-        let fresh = self.resolve_anew(&matrix, around, options)?;
+        let mut fresh = self.resolve_anew(&matrix, around, options)?;
+        if let Some(comparison) = &self.comparison
+            && options.published != Published::Ignored
+        {
+            fresh = comparison.compare(fresh, Asked { for_work, reuse: !options.no_reuse })?;
+        }
         leaks::warnings(&fresh).into_iter().for_each(|warning| self.ui.warn(warning));
         if options.ephemeral {
             return Ok(fresh);
@@ -197,7 +221,43 @@ impl Session {
         let times = Times { now: clock, planned };
         // What is not among its upstream commits is an error here, and asked for by the fresh resolution.
         self.resolve(matrix, around, options, times, held.upstreams.clone())
-            .is_ok_and(|again| again.id == held.id)
+            .is_ok_and(|again| held.bare().is_ok_and(|held| again.id == held.id))
+    }
+
+    /// Whether the run of the plan on disk goes on. One all of whose cells are published is over, and one that keeps what
+    /// other files have made gives way.
+    fn goes_on(&self, options: &PlanOptions, held: &Plan) -> bool {
+        let keeps = || held.cells.iter().any(|cell| cell.kept().is_some());
+        if options.no_reuse {
+            return !keeps();
+        }
+        let Some(comparison) = self.comparison.as_ref().filter(|_| options.published == Published::Begins)
+        else {
+            return true;
+        };
+        if keeps() && !comparison.still_holds(held) {
+            return false;
+        }
+        !held.push || !held.cells.iter().all(|cell| is_over(&self.layout, held, cell))
+    }
+
+    /// The plan on disk, compared with what is published if it was made where that could not be seen, and nothing is built
+    /// by it yet.
+    fn compared(&self, options: &PlanOptions, held: Plan, for_work: bool) -> Result<Plan> {
+        let begun = || held.cells.iter().any(|cell| is_begun(&self.layout, &held, cell));
+        let comparison = self.comparison.as_ref().filter(|_| {
+            for_work
+                && options.published == Published::Begins
+                && !options.no_reuse
+                && !held.is_compared()
+                && !begun()
+        });
+        let Some(comparison) = comparison else { return Ok(held) };
+        let plan = comparison.compare(held.bare()?, Asked { for_work, reuse: true })?;
+        if plan.id != held.id {
+            current::write(&self.layout.plan(), &plan)?;
+        }
+        Ok(plan)
     }
 
     fn resolve_anew(&self, matrix: &Matrix, mut around: Surroundings, options: &PlanOptions) -> Result<Plan> {

@@ -1,0 +1,129 @@
+//! What cosign has verified before, in `target/xtask/statements`: nobody asks it twice about the same bytes.
+//!
+//! A statement that is attached to a digest is a manifest with a digest of its own, so whether it verifies depends on who
+//! must have signed it, and on nothing that changes. The registry is asked each time what is attached; only where that is
+//! just what was verified is the answer known. What was refused is asked about again.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::base::files;
+use crate::base::ids::{Digest, Repository};
+
+/// Raised when a change of this program makes earlier answers worthless.
+const RULES: u32 = 1;
+
+/// Everything that decides which statements verify.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    rules: u32,
+    /// Who must have signed; none if nothing may be written down about it.
+    signers: Option<Digest>,
+    repository: Repository,
+    subject: Digest,
+    /// The type of the statements, or what else is asked.
+    kind: String,
+    /// The digests of what is attached, sorted.
+    attached: Vec<Digest>,
+}
+
+impl Question {
+    /// Which statements of a type about a digest verify. `signers`: see [`crate::publish::signing::Signing::fingerprint`].
+    pub(crate) fn new(
+        signers: Option<Digest>,
+        (repository, subject): (&Repository, &Digest),
+        kind: &str,
+        mut attached: Vec<Digest>,
+    ) -> Self {
+        attached.sort();
+        let (repository, subject, kind) = (repository.clone(), subject.clone(), kind.to_owned());
+        Self { rules: RULES, signers, repository, subject, kind, attached }
+    }
+
+    fn key(&self) -> Option<Digest> {
+        Some(Digest::of(&serde_json::to_vec(self).ok()?))
+    }
+}
+
+/// One answer, as it is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    question: Question,
+    /// The lines that cosign has printed.
+    lines: Vec<String>,
+}
+
+/// The answers of one checkout.
+#[derive(Debug, Clone)]
+pub(crate) struct StatementCache {
+    folder: PathBuf,
+    known: Arc<Mutex<BTreeMap<Digest, Stored>>>,
+}
+
+impl StatementCache {
+    /// Those in a folder.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder, known: Arc::default() }
+    }
+
+    /// The lines of statements that all verified; none if that is not known.
+    pub(crate) fn recall(&self, question: &Question) -> Option<Vec<String>> {
+        let key = question.key()?;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let stored = match known {
+            Some(stored) => stored,
+            None => {
+                question.signers.as_ref()?;
+                serde_json::from_slice(&files::read_optional(&self.path(&key)).ok()??).ok()?
+            }
+        };
+        (stored.question == *question).then_some(stored.lines)
+    }
+
+    /// Keeps an answer. Where nothing can be written cosign is asked again by the next command.
+    pub(crate) fn keep(&self, question: Question, lines: &[String]) {
+        let Some(key) = question.key() else { return };
+        let stored = Stored { question, lines: lines.to_vec() };
+        if stored.question.signers.is_some() {
+            let _ = files::write_json(&self.path(&key), &stored);
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, stored);
+    }
+
+    fn path(&self, key: &Digest) -> PathBuf {
+        self.folder.join(key.hex()).with_extension("json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn an_answer_holds_for_what_was_attached_and_who_must_have_signed() {
+        let folder = std::env::temp_dir().join(format!("xtask-statements-{}", std::process::id()));
+        let repository: Repository = "ghcr.io/acme/app".parse().unwrap();
+        let (subject, one, two) = (Digest::of(b"s"), Digest::of(b"1"), Digest::of(b"2"));
+        let ask = |signers: &[u8], attached: &[&Digest]| {
+            let attached = attached.iter().map(|digest| (*digest).clone()).collect();
+            Question::new(Some(Digest::of(signers)), (&repository, &subject), "kind", attached)
+        };
+        StatementCache::new(folder.clone()).keep(ask(b"us", &[&two, &one]), &["line".to_owned()]);
+        let cache = StatementCache::new(folder.clone());
+        assert_eq!(cache.recall(&ask(b"us", &[&one, &two])), Some(vec!["line".to_owned()]));
+        for other in [ask(b"them", &[&one, &two]), ask(b"us", &[&one]), ask(b"us", &[])] {
+            assert_eq!(cache.recall(&other), None, "{other:?}");
+        }
+        // Of whom nothing may be written down, an answer holds as long as the command runs.
+        let unwritten = Question::new(None, (&repository, &subject), "kind", vec![one]);
+        cache.keep(unwritten.clone(), &[]);
+        assert_eq!(cache.recall(&unwritten), Some(Vec::new()));
+        assert_eq!(StatementCache::new(folder.clone()).recall(&unwritten), None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,131 @@
+//! What the names of base images stand for now: asked once for all builds of a run.
+
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::base::ids::{Digest, Repository};
+use crate::base::parallel;
+use crate::plan::{Build, Pair, Plan, SigningMethod, dockerfile};
+use crate::registry::Registry;
+use crate::session::Session;
+
+/// How long a registry may take to tell what a name stands for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The names that were asked for.
+#[derive(Debug)]
+pub(super) struct Bases {
+    registry: Registry,
+    /// The registry that stands in for Docker Hub, where it cannot be reached.
+    mirror: Option<String>,
+    /// The repositories of this matrix, whose images are no bases but needed.
+    own: Vec<Repository>,
+    known: BTreeMap<String, Result<Digest, String>>,
+}
+
+impl Bases {
+    /// Of a plan's builds.
+    ///
+    /// # Errors
+    /// If the state of the local stack cannot be read.
+    pub(super) fn new(session: &Session, plan: &Plan) -> Result<Self> {
+        let own = plan.cells.iter().flat_map(|cell| &cell.repositories).cloned().collect();
+        let local = plan.sign == SigningMethod::Local;
+        let mirror = if local { session.local().mirror()? } else { None };
+        Ok(Self { registry: session.registry(), mirror, own, known: BTreeMap::new() })
+    }
+
+    /// Asks for names that were not asked for before.
+    pub(super) fn resolve(&mut self, names: BTreeSet<String>) {
+        let new: Vec<String> = names.into_iter().filter(|name| !self.known.contains_key(name)).collect();
+        let answers = parallel::map(&new, parallel::default_jobs(), |name| self.ask(name));
+        self.known.extend(new.into_iter().zip(answers));
+    }
+
+    fn ask(&self, name: &str) -> Result<Digest, String> {
+        let whole = reference(name);
+        let mut places = Vec::new();
+        if let (Some(mirror), Some(path)) = (&self.mirror, whole.strip_prefix("docker.io/")) {
+            places.push(format!("{mirror}/{path}"));
+        }
+        places.push(whole);
+        let mut why = String::new();
+        for place in places {
+            match self.registry.digest(&place, PATIENCE) {
+                Ok(Ok(Some(digest))) => return Ok(digest),
+                Ok(Ok(None)) => why = "there is none".to_owned(),
+                Ok(Err(reason)) => why = reason,
+                Err(error) => why = format!("{error:#}"),
+            }
+        }
+        Err(format!("what the base image {name} is now cannot be told: {why}"))
+    }
+
+    /// What a name stands for.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    pub(super) fn digest(&self, name: &str) -> Result<Digest, String> {
+        let unasked = || Err(format!("the base image {name} was not asked for"));
+        self.known.get(name).cloned().unwrap_or_else(unasked)
+    }
+
+    /// Gives every build the images that its Dockerfile names, as far as they can be told: BuildKit asks for the others.
+    pub(super) fn pin(&self, plan: &mut Plan, root: &Path) {
+        for build in plan.cells.iter_mut().flat_map(|cell| &mut cell.builds) {
+            let pair = |name: String| Some(Pair { value: self.digest(&name).ok()?.to_string(), key: name });
+            build.bases =
+                named(build, root).into_iter().filter(|name| !self.is_own(name)).filter_map(pair).collect();
+        }
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        let whole = reference(name);
+        self.own.iter().any(|own| whole.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(':')))
+    }
+}
+
+/// The images that the Dockerfiles of a plan name.
+pub(super) fn of_dockerfiles(plan: &Plan, root: &Path) -> BTreeSet<String> {
+    plan.cells.iter().flat_map(|cell| &cell.builds).flat_map(|build| named(build, root)).collect()
+}
+
+fn named(build: &Build, root: &Path) -> BTreeSet<String> {
+    let path = root.join(&build.context).join(&build.dockerfile);
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let args = build.build_args.iter().map(|pair| (pair.key.as_str(), pair.value.as_str()));
+    dockerfile::images(&text, args)
+}
+
+/// The whole name of an image, with its registry and its tag: `php:8.2` is `docker.io/library/php:8.2`.
+/// Source: `ParseNormalizedNamed` of github.com/distribution/reference.
+fn reference(name: &str) -> String {
+    let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    let tagged = if has_tag { name.to_owned() } else { format!("{name}:latest") };
+    match tagged.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => tagged,
+        Some(_) => format!("docker.io/{tagged}"),
+        None => format!("docker.io/library/{tagged}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_names() {
+        for (name, whole) in [
+            ("php:8.2", "docker.io/library/php:8.2"),
+            ("acme/app", "docker.io/acme/app:latest"),
+            ("127.0.0.1:5000/app", "127.0.0.1:5000/app:latest"),
+            ("ghcr.io/acme/app:1", "ghcr.io/acme/app:1"),
+            ("localhost/app:1", "localhost/app:1"),
+        ] {
+            assert_eq!(reference(name), whole);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Nothing is built twice: what of a plan is published already, made from the same inputs.
+//!
+//! The keys of what is published stand in the signed records at the tags of a cell. They are compared with those of the
+//! checkout: a cell all of whose inputs are the same keeps its index, its signatures and its tags. `docs/reuse.md`.
+
+mod bases;
+mod history;
+mod inputs_now;
+mod published;
+mod verdict;
+
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+use crate::base::ids::{CellId, Digest, Platform};
+use crate::build::context_hash::Snapshots;
+use crate::plan::{Cell, Kept, Plan, Reuse, SigningMethod};
+use crate::publish::attestation_store::AttestationStore;
+use crate::publish::signing::Signing;
+use crate::reuse::bases::Bases;
+use crate::reuse::history::History;
+use crate::reuse::inputs_now::InputsNow;
+use crate::reuse::published::{Candidate, Holding};
+use crate::session::Session;
+use crate::session::comparison::{Asked, Comparison};
+use crate::tools::Tool;
+
+/// What is published, compared with a plan.
+#[derive(Debug)]
+pub struct Published {
+    session: Session,
+}
+
+impl Published {
+    /// As a session sees it.
+    pub fn new(session: &Session) -> Self {
+        Self { session: session.clone() }
+    }
+
+    /// Where the records are; none, and a line that says why, where they cannot be read from here.
+    fn records(&self, plan: &Plan, for_work: bool) -> Result<Option<AttestationStore>> {
+        let session = &self.session;
+        let none = |why: &str| {
+            session.ui.note(format!("what is published is not looked at, so everything is built: {why}"));
+            Ok(None)
+        };
+        let stack = match (&plan.sign, for_work) {
+            (SigningMethod::None { .. }, _) => return none("the images are not signed"),
+            (SigningMethod::Local, true) => session.stack(plan)?,
+            (SigningMethod::Local, false) => match session.local().running()? {
+                Some(stack) => Some(stack),
+                None => return none("the local stack does not run (cargo xtask local up)"),
+            },
+            _ => None,
+        };
+        if session.tools.look(Tool::Cosign)?.is_none() {
+            return none("there is no cosign to verify it with");
+        }
+        let signing = Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?;
+        Ok(signing.map(|signing| AttestationStore::new(signing, &session.layout)))
+    }
+
+    fn snapshots(&self) -> Snapshots {
+        Snapshots::of_checkout(&self.session.layout, None)
+    }
+
+    /// Fills in what becomes of each cell.
+    fn judge(&self, plan: &mut Plan, bases: &Bases, holdings: &[Holding]) -> Result<()> {
+        let session = &self.session;
+        let snapshots = self.snapshots();
+        let now = InputsNow::gather(plan, &snapshots);
+        let history = History::of(session, plan)?;
+        let mut kept: BTreeMap<CellId, Vec<(Platform, Digest)>> = BTreeMap::new();
+        for (n, holding) in holdings.iter().enumerate() {
+            let Some(cell) = plan.cells.get(n) else { continue };
+            let reuse = match &holding.candidates {
+                Err(why) => {
+                    session
+                        .ui
+                        .warn(format!("{} is built: what is published of it cannot be told: {why}", cell.id));
+                    Reuse::New { why: format!("has tags whose records cannot be read: {why}") }
+                }
+                Ok(candidates) => {
+                    let compare = |candidate: &Candidate| now.changes(plan, cell, candidate, bases, &kept);
+                    let judged = verdict::of(cell, candidates, holding, compare);
+                    self.completed(plan, cell, judged, candidates, &history)
+                }
+            };
+            if let Reuse::Kept(Kept { children, .. }) = &reuse {
+                let images = children.iter().map(|child| (child.platform.clone(), child.digest.clone()));
+                kept.insert(cell.id.clone(), images.collect());
+            }
+            if let Some(cell) = plan.cells.get_mut(n) {
+                cell.reuse = Some(reuse);
+            }
+        }
+        Ok(())
+    }
+
+    /// With what only the history of the checkout and the registry can tell.
+    fn completed(
+        &self,
+        plan: &Plan,
+        cell: &Cell,
+        judged: Reuse,
+        candidates: &[Candidate],
+        history: &History<'_>,
+    ) -> Reuse {
+        let of = |digest: &Digest| candidates.iter().find(|candidate| candidate.digest == *digest);
+        match judged {
+            Reuse::Kept(kept) => {
+                let Some(candidate) = of(&kept.digest) else { return Reuse::Kept(kept) };
+                if let Some(gone) = published::gone(&self.session.registry(), cell, candidate) {
+                    return Reuse::Changed { digest: kept.digest, inputs: vec![gone] };
+                }
+                let renewed = history.since(plan, cell, &candidate.claim.revision);
+                Reuse::Kept(Kept { renewed, ..kept })
+            }
+            Reuse::Changed { digest, inputs } => {
+                let revision = of(&digest).map(|candidate| candidate.claim.revision.as_str());
+                let inputs =
+                    inputs.into_iter().flat_map(|input| history.files(cell, revision, input)).collect();
+                Reuse::Changed { digest, inputs }
+            }
+            new => new,
+        }
+    }
+}
+
+impl Comparison for Published {
+    fn compare(&self, mut plan: Plan, asked: Asked) -> Result<Plan> {
+        let session = &self.session;
+        let store = if asked.reuse { self.records(&plan, asked.for_work)? } else { None };
+        let holdings = match &store {
+            Some(store) => published::read(&session.registry(), &plan, store, &session.runner)?,
+            None => Vec::new(),
+        };
+        let mut bases = Bases::new(session, &plan)?;
+        bases.resolve(bases::of_dockerfiles(&plan, &session.layout.root));
+        bases.pin(&mut plan, &session.layout.root);
+        if store.is_some() {
+            bases.resolve(published::images(&holdings));
+            self.judge(&mut plan, &bases, &holdings)?;
+        }
+        session.runner.check_interrupted()?;
+        plan.seal()
+    }
+
+    fn still_holds(&self, plan: &Plan) -> bool {
+        let snapshots = self.snapshots();
+        let now = InputsNow::gather(plan, &snapshots);
+        plan.cells.iter().all(|cell| cell.kept().is_none_or(|kept| now.holds(cell, kept)))
+    }
+}
