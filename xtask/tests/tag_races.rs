@@ -36,6 +36,8 @@ type Ranks = &'static [&'static [u8]];
 struct Order {
     ours: Publication,
     ranks: Ranks,
+    /// See [`Scenario::keeper`].
+    keeper: Option<Publication>,
 }
 
 impl Order {
@@ -55,6 +57,7 @@ impl Rules for Order {
         match held {
             None => Standing::Empty,
             Some(held) if *held == self.ours => Standing::Ours,
+            Some(0) if self.keeper == Some(self.ours) => Standing::Ours,
             Some(held) if self.rank(tag, *held) > self.rank(tag, self.ours) => Standing::Newer,
             Some(_) => Standing::Older,
         }
@@ -112,6 +115,9 @@ struct Scenario {
     ranks: Ranks,
     /// Publication 1 is published already, and somebody goes back from it to 0; the merges are of the others.
     rollback: bool,
+    /// The participant that publishes nothing new but keeps publication 0, and says so in a new record: from then on what
+    /// held 0 holds a publication that is as new as its own number says.
+    keeper: Option<Publication>,
     /// How many participants may be killed.
     kills: u8,
     /// How many reads may be answered with what the tag held before it was last set.
@@ -172,7 +178,8 @@ impl Model {
     }
 
     fn order(&self, actor: usize) -> Order {
-        Order { ours: u8::try_from(actor + 1).unwrap(), ranks: self.scenario.ranks }
+        let Scenario { ranks, keeper, .. } = self.scenario;
+        Order { ours: u8::try_from(actor + 1).unwrap(), ranks, keeper }
     }
 
     /// What two participants want in one state may differ, so each has numbers of its own.
@@ -246,13 +253,20 @@ impl Model {
                 ];
                 let claimed = set.into_iter().chain(&plan.keep).chain(skip);
                 world.claims[n + 1] = claimed.fold(0, |bits, tag| bits | 1 << tag);
+                if self.scenario.keeper == u8::try_from(n + 1).ok() {
+                    let renewed = world.tags.iter_mut().chain(&mut world.before).filter(|held| **held == 0);
+                    renewed.for_each(|held| *held = u8::try_from(n + 1).unwrap());
+                }
                 Answer::Done
             }
             Request::Set(tag, to) => {
                 if self.scenario.stale > 0 {
                     world.before[*tag] = world.tags[*tag];
                 }
-                world.tags[*tag] = *to;
+                // What is kept is one index: once its record is renewed, whoever sets it sets that.
+                let renewed =
+                    self.scenario.keeper.filter(|keeper| *to == 0 && world.claims[usize::from(*keeper)] != 0);
+                world.tags[*tag] = renewed.unwrap_or(*to);
                 Answer::Done
             }
             Request::Claims(of) => {
@@ -403,7 +417,8 @@ fn explored(scenario: Scenario) -> String {
     text
 }
 
-const NONE: Scenario = Scenario { ranks: &[], rollback: false, kills: 0, stale: 0, any_order: true };
+const NONE: Scenario =
+    Scenario { ranks: &[], rollback: false, keeper: None, kills: 0, stale: 0, any_order: true };
 
 const TWO_MERGES_ONE_TAG: Ranks = &[&[0, 1, 2]];
 const TWO_MERGES_TWO_TAGS: Ranks = &[&[0, 1, 2], &[0, 1, 2]];
@@ -464,6 +479,32 @@ fn the_ranks_are_those_of_the_rules() {
     }
 }
 
+/// The same index, and a record that was attached between two looks at it: to a merge of what lay between it is another
+/// publication, although the digest is the same.
+#[test]
+fn a_renewed_record_is_seen_before_a_tag_is_set() {
+    let (cell, digests) = ("app".parse().unwrap(), [Digest::of(b"kept"), Digest::of(b"late")]);
+    let tags = [PlannedTag { name: "8".parse().unwrap(), immutable: false, floating: false }];
+    let late = age(None, "16", "19");
+    let candidate = Candidate { cell: &cell, digest: &digests[1], age: &late, allow_downgrade: false };
+    let rules = TagRules { tags: &tags, candidate };
+    let held = |age| {
+        let holder = Holder::Publication(age);
+        Answer::Held(vec![Some(TagState { digest: digests[0].clone(), holder, hold: None })])
+    };
+    let (before, renewed) = (age(None, "10", "10"), age(None, "18", "18"));
+    let decided = Tagging::default().answer(&rules, held(before.clone())).answer(&rules, Answer::Done);
+    let checking = decided.clone().answer(&rules, held(before.clone()));
+    assert!(matches!(checking.clone().answer(&rules, held(before)).request(&rules), Request::Set(0, _)));
+    for seen in
+        [decided.answer(&rules, held(renewed.clone())), checking.answer(&rules, held(renewed.clone()))]
+    {
+        let decided = seen.answer(&rules, held(renewed.clone()));
+        let Request::Attach(plan) = decided.request(&rules) else { panic!("it decides anew") };
+        assert!(plan.set.is_empty() && plan.skip.len() == 1, "{plan:?}");
+    }
+}
+
 /// The promise of `docs/publication.md`: two publications, at least two tags that both want, nobody is killed, and the
 /// registry answers with what is.
 #[test]
@@ -488,6 +529,25 @@ fn a_merge_beside_a_rollback_ends_right() {
     }
 }
 
+/// A change and its revert: run 140 keeps what run 100 has published, and attaches a record that says so; run 120, of what
+/// lay between, ends at any moment before, meanwhile or after.
+#[test]
+fn a_late_run_beside_one_that_keeps_ends_right() {
+    let mut text = String::new();
+    for (name, ranks) in [("two tags", TWO_MERGES_TWO_TAGS), ("three tags", TWO_MERGES_THREE_TAGS)] {
+        text += &format!("{name}: {}\n", explored(Scenario { ranks, keeper: Some(2), ..NONE }));
+    }
+    // The other way round: what is kept is older than what comes late.
+    let by_the_older = Scenario { ranks: TWO_MERGES_TWO_TAGS, keeper: Some(1), ..NONE };
+    text += &format!("two tags, kept by the older: {}\n", explored(by_the_older));
+    expect![[r#"
+        two tags: 1321 states, 13 at rest, 0 bad
+        three tags: 15001 states, 39 at rest, 0 bad
+        two tags, kept by the older: 1438 states, 17 at rest, 0 bad
+    "#]]
+    .assert_eq(&text);
+}
+
 /// What nobody can keep from happening without a registry that compares and swaps. Each of these is reported by `verify`
 /// and mended by the next merge: `explored` asserts both.
 #[test]
@@ -502,6 +562,11 @@ fn what_remains_is_known() {
         ("three tags, a kill", Scenario { ranks: TWO_MERGES_THREE_TAGS, kills: 1, ..NONE }),
         ("one tag, a rollback", Scenario { ranks: TWO_MERGES_ONE_TAG, rollback: true, ..NONE }),
         ("three merges, one tag", Scenario { ranks: THREE_MERGES_ONE_TAG, ..NONE }),
+        ("one tag, kept by the newer", Scenario { ranks: TWO_MERGES_ONE_TAG, keeper: Some(2), ..NONE }),
+        (
+            "two tags, kept, a kill",
+            Scenario { ranks: TWO_MERGES_TWO_TAGS, keeper: Some(2), kills: 1, ..NONE },
+        ),
     ] {
         text += &format!("{name}: {}\n", explored(scenario));
     }
@@ -530,6 +595,11 @@ fn what_remains_is_known() {
         three merges, one tag: 2807 states, 83 at rest, 24 bad
           [1] of 1 and 2 and 3
           [2] of 1 and 2 and 3
+        one tag, kept by the newer: 76 states, 4 at rest, 1 bad
+          [1] of 1 and 2
+        two tags, kept, a kill: 1569 states, 29 at rest, 2 bad
+          [1, 2] of 2
+          [2, 1] of 2
     "#]]
     .assert_eq(&text);
 }

@@ -56,7 +56,7 @@ pub struct AttestationStore {
     /// Where cosign finds the records that it attaches.
     scratch: PathBuf,
     /// What was verified before.
-    cache: StatementCache,
+    pub(super) cache: StatementCache,
 }
 
 impl AttestationStore {

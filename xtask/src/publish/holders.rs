@@ -42,8 +42,7 @@ pub struct Holders<'a> {
     pub runner: &'a Runner,
     /// For remarks.
     pub ui: Ui,
-    /// The records that were read. Another publication attaches its record before it sets its first tag, so what was
-    /// found once is enough.
+    /// The records that were read in this look at the tags.
     known: Mutex<Vec<(Digest, Vec<PublicationClaim>)>>,
     /// The holds that were found, and where there is none.
     holds: Mutex<Vec<(Digest, Option<String>)>>,
@@ -93,6 +92,11 @@ impl<'a> Holders<'a> {
         let hold = Hold::active(&all, cell, repository, self.clock.now()).map(|hold| hold.described());
         holds.push((digest.clone(), hold.clone()));
         Ok(hold)
+    }
+
+    /// Records are read anew: one may be attached to an index that is kept while tags are decided about.
+    pub fn forget_records(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Holds are read anew: one may be attached while tags are decided about.

@@ -156,7 +156,7 @@ impl Publisher<'_> {
         };
         progress.proof = Some(store.of_kept(repository, &cell.id, kept)?);
         if kept.is_unfinished() {
-            store.signing.verify(repository, digest, &index.manifest)?;
+            store.verify(repository, &index)?;
         }
         progress.index = Some(index);
         Ok(())

@@ -153,6 +153,9 @@ impl TagStore for RepositoryTags<'_> {
         }
         if let Some(records) = self.access.holders.records {
             records.write(self.access.repository, &self.claim)?;
+            if self.kept.is_some() {
+                records.drop_older(self.access.repository, &self.claim)?;
+            }
         }
         // The next round finds tags set already, and has to know what they held before.
         self.earlier = Some(self.claim.clone());

@@ -60,6 +60,14 @@ pub fn is_about(line: &str, digest: &Digest) -> bool {
     statement(line).is_some_and(|statement| statement.subject.iter().any(is_meant))
 }
 
+/// The record that a bundle of Sigstore holds, whoever has signed it; none if it holds none.
+///
+/// Source: `bundle.proto` of <https://github.com/sigstore/protobuf-specs>.
+pub fn of_bundle(bundle: &Value) -> Option<PublicationClaim> {
+    let line = serde_json::to_string(bundle.get("dsseEnvelope")?).ok()?;
+    claims(predicates(std::iter::once(line.as_str()), KIND)).ok()?.pop()
+}
+
 /// The records among what was stated, the newest last.
 ///
 /// # Errors

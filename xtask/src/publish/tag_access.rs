@@ -79,6 +79,8 @@ impl TagAccess<'_> {
     /// # Errors
     /// If the registry does not tell.
     pub fn read(&self, tags: &[usize]) -> Result<Vec<Option<TagState>>> {
+        // A publication may be kept meanwhile: then a new record says that it is current.
+        self.holders.forget_records();
         if tags.len() > 1 {
             self.holders.forget_holds();
         }

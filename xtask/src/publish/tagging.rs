@@ -103,7 +103,12 @@ impl<R: Rules> Participant<R> for Tagging<R::Held> {
             },
             (Phase::Checking(plan, n), Answer::Held(held)) => {
                 let expected = plan.set.get(n).map(|(_, from)| from);
-                if held.first() == expected { Phase::Setting(plan, n) } else { Phase::Deciding }
+                // The same index may have become current again: its records are read anew.
+                let tag = plan.set.get(n).map(|(tag, _)| *tag);
+                let yields =
+                    |tag: usize| rules.before(tag, held.first().and_then(Option::as_ref)) == Standing::Newer;
+                let stands = held.first() == expected && !tag.is_some_and(yields);
+                if stands { Phase::Setting(plan, n) } else { Phase::Deciding }
             }
             (Phase::Setting(plan, n), Answer::Done) => check(plan, n + 1),
             (Phase::Setting(plan, n), Answer::Failed) => Phase::Checking(plan, n),

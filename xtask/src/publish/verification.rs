@@ -192,9 +192,7 @@ impl Verification {
     }
 
     fn signatures(&self, repository: &Repository, held: &FetchedManifest) -> Result<Option<Signer>> {
-        let verify =
-            |store: &AttestationStore| store.signing.verify(repository, &held.digest, &held.manifest);
-        self.records.as_ref().map(verify).transpose()
+        self.records.as_ref().map(|store| store.verify(repository, held)).transpose()
     }
 }
 

@@ -10,6 +10,7 @@ mod certificates;
 mod client;
 mod contents;
 mod credentials;
+mod detach;
 mod failure;
 mod headers;
 pub mod image_config;
@@ -201,16 +202,20 @@ impl Registry {
     /// # Errors
     /// If the registry refuses, or lets nobody delete.
     pub fn delete(&self, repository: &Repository, digest: &Digest) -> Result<()> {
-        let place = Place::of(repository);
-        let call =
-            manifest_call("DELETE", &place, digest.as_str(), format!("delete {}", repository.at(digest)));
-        match self.client.call(&call, false, |_| Ok(()))? {
+        let purpose = format!("delete {}", repository.at(digest));
+        match self.remove(repository, digest, &purpose)? {
             Err(failure) if failure.verdict == Verdict::Unsupported => Err(failure
-                .fault(&call.purpose)
+                .fault(&purpose)
                 .help("this registry does not let its clients delete: delete the versions above on its own pages, or set a retention there")
                 .into()),
-            ended => found(ended, &call.purpose).map(drop),
+            ended => found(ended, &purpose).map(drop),
         }
+    }
+
+    fn remove(&self, repository: &Repository, digest: &Digest, purpose: &str) -> Result<Ended<()>> {
+        let place = Place::of(repository);
+        let call = manifest_call("DELETE", &place, digest.as_str(), purpose.to_owned());
+        self.client.call(&call, false, |_| Ok(()))
     }
 
     fn fetch(&self, place: &Place, name: &str, purpose: &str, lags: bool) -> Result<Option<FetchedManifest>> {

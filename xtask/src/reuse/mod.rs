@@ -142,6 +142,10 @@ impl Comparison for Published {
             bases.resolve(published::images(&holdings));
             self.judge(&mut plan, &bases, &holdings)?;
         }
+        if !asked.reuse {
+            let why = "is built as --no-reuse says".to_owned();
+            plan.cells.iter_mut().for_each(|cell| cell.reuse = Some(Reuse::New { why: why.clone() }));
+        }
         session.runner.check_interrupted()?;
         plan.seal()
     }

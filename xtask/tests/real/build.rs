@@ -1,6 +1,7 @@
 //! quickstart and build.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -151,7 +152,7 @@ pub fn dependencies(checkout: &Checkout) {
 
 /// Typed one after the other: one run.
 pub fn two_builds_then_merge(checkout: &Checkout) {
-    checkout.xtask(&["plan", "--fresh"]).ok();
+    checkout.xtask(&["plan", "--fresh", "--no-reuse"]).ok();
     checkout.xtask(&["build", "--arch", "amd64"]).ok();
     let done = checkout.xtask(&["build", "--arch", "linux/arm64", "--emulate"]).ok();
     assert!(done.stderr.contains("using the current plan"), "{}", done.all());
@@ -166,7 +167,7 @@ pub fn two_builds_then_merge(checkout: &Checkout) {
 
 /// A plan as a file, records in folders that are brought together, in CI.
 pub fn two_runners_share_a_plan(checkout: &Checkout) {
-    checkout.xtask(&["plan", "--fresh", "--save", "target/plan.json"]).ok();
+    checkout.xtask(&["plan", "--fresh", "--no-reuse", "--save", "target/plan.json"]).ok();
     let ci = |args: &[&str]| run(checkout.command(args).env("CI", "true"));
     let common = ["--plan", "target/plan.json", "--to", "local", "--cell", "php-base"];
     for arch in ["amd64", "arm64"] {
@@ -193,7 +194,8 @@ pub fn two_runners_share_a_plan(checkout: &Checkout) {
 /// One image that cannot be built, beside others that can.
 pub fn failing_build(checkout: &Checkout) {
     with_image(checkout, "broken", "RUN echo a-line-of-the-log && exit 7", |checkout| {
-        let done = checkout.xtask(&["build"]).fails(1, &["a-line-of-the-log", "1 of 4 builds is missing"]);
+        let done = checkout.xtask(&["build", "--no-reuse"]);
+        let done = done.fails(1, &["a-line-of-the-log", "1 of 4 builds is missing"]);
         assert!(
             done.stdout.lines().any(|line| line.starts_with("broken") && line.contains("failed")),
             "{}",
@@ -218,7 +220,7 @@ pub fn no_push(checkout: &Checkout) {
 /// A cached build starts the build itself and what git has to say: no version, no builder, no second look into the image,
 /// also where a commit has changed its labels.
 pub fn nothing_twice(checkout: &Checkout) {
-    let build = ["build", "--cell", "php-base", "--arch", "amd64", "--timings"];
+    let build = ["build", "--cell", "php-base", "--arch", "amd64", "--timings", "--no-reuse"];
     let count = |done: &Done, name: &str| -> usize {
         let rows = done.stderr.lines().filter_map(|line| line.strip_prefix("process ")?.strip_prefix(name));
         rows.map(|row| row.split_whitespace().find_map(|word| word.parse::<usize>().ok()).unwrap()).sum()
@@ -273,7 +275,7 @@ pub fn foreign_arch(checkout: &Checkout) {
         .xtask(&["build", "--arch", "arm64"])
         .fails(1, &["does not have that platform natively", "--emulate", "--builder NAME"]);
     checkout.xtask(&["build", "--arch", "mips"]).fails(2, &["no architecture `mips`", "amd64"]);
-    let dry = checkout.xtask(&["build", "--arch", "arm64", "--dry-run"]).ok();
+    let dry = checkout.xtask(&["build", "--arch", "arm64", "--dry-run", "--fresh", "--no-reuse"]).ok();
     // Three builds, two of which have a test.
     assert_eq!(dry.stdout.lines().count(), 5, "{}", dry.all());
     assert!(
@@ -296,10 +298,12 @@ pub fn with_image(checkout: &Checkout, name: &str, instruction: &str, test: impl
     );
     fs::write(&matrix, before.clone() + &image).unwrap();
     checkout.commit();
-    test(checkout);
+    // Other scenarios follow, whatever becomes of this one.
+    let done = catch_unwind(AssertUnwindSafe(|| test(checkout)));
     fs::write(&matrix, before).unwrap();
     fs::remove_dir_all(&folder).unwrap();
     checkout.commit();
+    done.unwrap_or_else(|panic| resume_unwind(panic));
 }
 
 /// How many processes have `text` in their command line.

@@ -79,7 +79,7 @@ pub fn full_disk(checkout: &Checkout) {
     fs::create_dir_all(&folder).unwrap();
     run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=8k", "tmpfs"]).arg(&folder)).ok();
     let _ = fs::write(folder.join("filler"), vec![0; 1 << 16]);
-    let done = checkout.xtask(&["build", "--cell", "php-base", "--digests", "target/full"]);
+    let done = checkout.xtask(&["build", "--cell", "php-base", "--no-reuse", "--digests", "target/full"]);
     let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     run(Command::new("umount").arg(&folder)).ok();
     done.fails(1, &["php-base", "No space left on device"]);

@@ -34,6 +34,7 @@ mod readme;
 mod registries;
 mod registry;
 mod registry_client;
+mod reuse;
 mod shim;
 mod sigstore;
 mod stack;
@@ -63,6 +64,8 @@ const SCENARIOS: &[Scenario] = &[
     ("a_foreign_arch_has_to_be_asked_for", build::foreign_arch),
     ("images_are_what_their_platform_says", contents::machines),
     ("a_log_of_a_job_commands_nothing", github::logs),
+    ("nothing_is_kept_that_would_be_another", reuse::no_wrong_reuse),
+    ("a_late_run_of_what_was_reverted_moves_no_tag", reuse::late::late_run),
     ("wrong_records_are_refused", merge::wrong_records),
     ("records_are_what_their_jobs_said", merge::record_hashes),
     ("a_killed_merge_goes_on", merge::killed),

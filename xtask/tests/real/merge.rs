@@ -10,7 +10,7 @@ use crate::shim::Shims;
 
 /// A published matrix with all of its records.
 fn prepared(checkout: &Checkout) {
-    checkout.xtask(&["plan", "--fresh"]).ok();
+    checkout.xtask(&["plan", "--fresh", "--no-reuse"]).ok();
     checkout.xtask(&["build", "--emulate"]).ok();
     checkout.xtask(&["merge"]).ok();
 }
@@ -115,14 +115,14 @@ pub fn wrong_records(checkout: &Checkout) {
         fs::write(&path, &whole).unwrap();
     }
     // A record of an older plan, as it lies there after a new plan was made.
-    checkout.xtask(&["plan", "--fresh"]).ok();
+    checkout.xtask(&["plan", "--fresh", "--no-reuse"]).ok();
     untouched(checkout, &["its plan is", "expected"]);
     prepared(checkout);
 }
 
 /// Two jobs build, each says what its record is, and a third one replaces a record on the way to the merge.
 pub fn record_hashes(checkout: &Checkout) {
-    checkout.xtask(&["plan", "--fresh"]).ok();
+    checkout.xtask(&["plan", "--fresh", "--no-reuse"]).ok();
     let outputs = checkout.root.join("target/outputs");
     let _ = fs::remove_file(&outputs);
     for (arch, number) in [("amd64", "record-0"), ("arm64", "record-1")] {
@@ -136,7 +136,7 @@ pub fn record_hashes(checkout: &Checkout) {
     // Another build of the same plan, cell and architecture: nothing in it is wrong but who made it.
     let path = checkout.record("php-base", "arm64");
     let before = fs::read(&path).unwrap();
-    checkout.xtask(&["build", "--cell", "php-base", "--emulate", "--arch", "arm64"]).ok();
+    checkout.xtask(&["build", "--cell", "php-base", "--emulate", "--arch", "arm64", "--no-reuse"]).ok();
     let state = || registry::tags(&checkout.registry(), "php-base");
     let tags = state();
     merge(&hashes).fails(2, &["php-base/arm64.json: it was replaced", "nothing was pushed"]);
@@ -148,7 +148,7 @@ pub fn record_hashes(checkout: &Checkout) {
     let mut record = checkout.read_record("php-base", "arm64");
     let own = record["plan"].clone();
     let ours = fs::read(&path).unwrap();
-    checkout.xtask(&["plan", "--fresh"]).ok();
+    checkout.xtask(&["plan", "--fresh", "--no-reuse"]).ok();
     checkout.xtask(&["build", "--cell", "php-base", "--emulate"]).ok();
     let plan = checkout.plan()["id"].clone();
     assert_ne!(own, plan);
@@ -170,7 +170,7 @@ pub fn killed(checkout: &Checkout) {
     let merge = ["merge", "--cell", "php-base", "--jobs", "1"];
     let mut kills = 0;
     for n in 1.. {
-        checkout.xtask(&["plan", "--fresh"]).ok();
+        checkout.xtask(&["plan", "--fresh", "--no-reuse"]).ok();
         checkout.xtask(&["build", "--cell", "php-base", "--emulate"]).ok();
         let mut command = checkout.command(&merge);
         shims.arm(&mut command, n);
@@ -196,7 +196,7 @@ pub fn killed(checkout: &Checkout) {
 
 /// A plan that finishes late does not move what a newer one has published.
 pub fn older_plan(checkout: &Checkout) {
-    checkout.xtask(&["plan", "--fresh", "--save", "target/older.json"]).ok();
+    checkout.xtask(&["plan", "--fresh", "--no-reuse", "--save", "target/older.json"]).ok();
     checkout.xtask(&["build", "--emulate", "--plan", "target/older.json", "--digests", "target/older"]).ok();
     prepared(checkout);
     let registry = checkout.registry();
@@ -240,7 +240,7 @@ pub fn failing_test(checkout: &Checkout) {
     let records = ["target/xtask/digests", "target/unpushed"];
     for (folder, more) in [(records[0], None), (records[1], Some("--no-push"))] {
         let _ = fs::remove_dir_all(checkout.root.join(folder));
-        let mut build = vec!["build", "--emulate", "--digests", folder];
+        let mut build = vec!["build", "--emulate", "--no-reuse", "--digests", folder];
         build.extend(more);
         checkout.xtask(&build).fails(1, &words);
         for cell in ["hello-php.release.pinned", "hello-php.release.rolling"] {
@@ -255,7 +255,7 @@ pub fn failing_test(checkout: &Checkout) {
     assert_eq!(registry::tags(&address, "hello-php"), before);
     fs::write(&file, original).unwrap();
     checkout.commit();
-    checkout.xtask(&["build", "--emulate"]).ok();
+    checkout.xtask(&["build", "--emulate", "--no-reuse"]).ok();
     assert_eq!(checkout.read_record("hello-php.release.pinned", "amd64")["tested"], "native");
     assert_eq!(checkout.read_record("hello-php.release.pinned", "arm64")["tested"], "emulated");
     assert_eq!(checkout.read_record("php-base", "arm64")["tested"], Value::Null);

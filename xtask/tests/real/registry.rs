@@ -58,6 +58,13 @@ pub fn digest(registry: &str, repository: &str, tag: &str) -> Option<String> {
     (status == 200).then(|| line.split_once(':').unwrap().1.trim().to_owned())
 }
 
+/// What a digest or tag stands for.
+pub fn manifest(registry: &str, repository: &str, name: &str) -> serde_json::Value {
+    let (status, _, body) = http(registry, "GET", &format!("/v2/{repository}/manifests/{name}")).unwrap();
+    assert_eq!(status, 200, "{repository} {name}");
+    serde_json::from_str(&body).unwrap()
+}
+
 /// What each tag for people holds.
 pub fn tags(registry: &str, repository: &str) -> BTreeMap<String, String> {
     let names = list(registry, repository).expect("the registry lists its tags");

@@ -138,7 +138,8 @@ impl Campaign {
         let file = format!("{name}/plan.json");
         std::fs::create_dir_all(self.checkout.root.join(&name)).unwrap();
         let to = self.to();
-        let mut plan = self.checkout.command(&["plan", "--fresh", "--save", &file, "--to", &to]);
+        let mut plan =
+            self.checkout.command(&["plan", "--fresh", "--no-reuse", "--save", &file, "--to", &to]);
         run(plan.env("SOURCE_DATE_EPOCH", &clock)).ok();
         let digests = format!("{name}/digests");
         self.checkout.xtask(&["build", "--plan", &file, "--to", &to, "--digests", &digests]).ok();
