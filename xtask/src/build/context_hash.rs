@@ -280,19 +280,27 @@ fn walk(root: &Path, ignore: &Ignore, own: &[PathBuf]) -> Result<(Entries, Optio
 fn attributes(path: &Path, hash: &mut Sha256) -> io::Result<()> {
     use rustix::fs::{lgetxattr, llistxattr};
     use rustix::io::Errno;
-    // Almost no file has any: one question without an answer to keep.
-    let mut names = match llistxattr(path, &mut [0; 0]) {
+    // The limit of the kernel, for names and for a value: xattr(7).
+    const MOST: usize = 1 << 16;
+    // Almost no file has any.
+    let mut few = [0; 256];
+    let mut many = Vec::new();
+    let names = match llistxattr(path, &mut few) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(()),
-        length => vec![0; length?],
+        Err(Errno::RANGE) => {
+            many.resize(MOST, 0);
+            let length = llistxattr(path, &mut many)?;
+            many.get(..length)
+        }
+        length => few.get(..length?),
     };
-    let length = llistxattr(path, &mut names)?;
-    let names = names.get(..length).unwrap_or_default().split(|byte| *byte == 0);
+    let names = names.unwrap_or_default().split(|byte| *byte == 0);
     let counts = |name: &&[u8]| name.starts_with(b"user.") || *name == b"security.capability";
     let mut names: Vec<&[u8]> = names.filter(counts).collect();
     names.sort_unstable();
     for name in names {
         let name_text = std::ffi::OsStr::from_bytes(name);
-        let mut value = vec![0; lgetxattr(path, name_text, &mut [0; 0])?];
+        let mut value = vec![0; MOST];
         let length = lgetxattr(path, name_text, &mut value)?;
         part(hash, name);
         part(hash, value.get(..length).unwrap_or_default());

@@ -167,3 +167,34 @@ fn what_cannot_be_read_is_told() {
     let error = format!("{:#}", snapshots.of("none", "Dockerfile", &[]).unwrap_err());
     assert!(error.contains("none/Dockerfile"), "{error}");
 }
+
+/// BuildKit compares them too: a capability is one.
+#[cfg(target_os = "linux")]
+#[test]
+fn extended_attributes_count() {
+    let scratch = Scratch::new("attributes");
+    let before = scratch.hash();
+    let set = |name: &str, value: &[u8]| {
+        rustix::fs::setxattr(scratch.0.join("app/a"), name, value, rustix::fs::XattrFlags::empty())
+    };
+    // Some file systems have none.
+    if set("user.x", b"1").is_err() {
+        return;
+    }
+    let one = scratch.hash();
+    set("user.x", b"2").unwrap();
+    let two = scratch.hash();
+    assert!(before != one && one != two && two != before);
+}
+
+#[test]
+fn what_we_write_ourselves_is_told_where_it_is_sent() {
+    let scratch = Scratch::new("skipped");
+    assert_eq!(scratch.take("app", &[]).skipped(), None);
+    scratch.write("app/target/x", "x");
+    assert_eq!(scratch.take("app", &[]).skipped(), Some(Path::new("target")));
+    scratch.write("app/.dockerignore", "target");
+    assert_eq!(scratch.take("app", &[]).skipped(), None);
+    scratch.write("app/.dockerignore", "target\n!target/x");
+    assert_eq!(scratch.take("app", &[]).skipped(), Some(Path::new("target")));
+}

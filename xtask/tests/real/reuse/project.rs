@@ -12,7 +12,9 @@ use crate::registry;
 const EPOCH: &str = "1700000000";
 
 /// The cells.
-pub const CELLS: [&str; 7] = ["app.rel", "lib", "tool", "odd", "fetched", "fixed", "whole"];
+pub const CELLS: [&str; 8] = ["app.rel", "lib", "top", "tool", "odd", "fetched", "fixed", "whole"];
+/// Those that the changes are about.
+pub const CHANGING: [&str; 5] = ["app.rel", "lib", "top", "tool", "odd"];
 /// Those of which nobody can tell whether they would be the same.
 pub const NEVER: [&str; 2] = ["fetched", "whole"];
 
@@ -61,7 +63,7 @@ impl Project {
             root,
             "app/Dockerfile",
             &format!(
-                "# syntax={address}/frontend:1\nARG GROUND=1\nARG PLACE=src\nFROM {address}/ground:${{GROUND}} AS files\nARG PLACE\nCOPY --link src /$PLACE\nCOPY *.list /lists/\nFROM files AS runtime\nCOPY --from=extra note /note\nCOPY --from=lib lib /lib\nARG FLAVOUR=plain\nENV FLAVOUR=$FLAVOUR\nCOPY <<FILE /here\ntext\nFILE\nFROM runtime AS other\nENV OTHER=1\nFROM runtime AS test\nENV TEST=1\n"
+                "# syntax={address}/frontend:1\nARG GROUND=1\nARG PLACE=src\nFROM {address}/ground:${{GROUND}} AS files\nARG PLACE\nCOPY --link src /$PLACE\nCOPY *.list /lists/\nFROM files AS runtime\nCOPY --from=extra note /note\nARG FLAVOUR=plain\nENV FLAVOUR=$FLAVOUR\nCOPY <<FILE /here\ntext\nFILE\nFROM runtime AS other\nENV OTHER=1\nFROM runtime AS test\nENV TEST=1\n"
             ),
         );
         write(root, "app/.dockerignore", "# what is not sent\nignored\n*.list\n!b.list\n!a.list\na.list\n");
@@ -81,6 +83,7 @@ impl Project {
         write(root, "extra2/note", "note");
         write(root, "lib/Dockerfile", "FROM scratch\nCOPY lib /lib\n");
         write(root, "lib/lib", "lib");
+        write(root, "top/Dockerfile", "FROM lib\n");
         write(
             root,
             "tool/Dockerfile",
@@ -194,8 +197,9 @@ impl Project {
         found
     }
 
-    /// As it was published, times and attributes of the files included as far as anybody looks at them.
+    /// As it was published, but for the times of what has changed.
     pub fn restore(&self) {
+        let _ = rustix::fs::removexattr(self.path("odd/deep/file"), "user.x");
         let now = self.read();
         for path in now.keys().rev().filter(|path| now.get(*path) != self.files.get(*path)) {
             let full = self.checkout.root.join(path);
@@ -238,20 +242,14 @@ impl Project {
         plan["cells"].as_array().unwrap().iter().map(one).collect()
     }
 
-    /// What BuildKit makes of each cell now: the digest of the image itself, or none if it cannot be built.
-    pub fn images(&self) -> BTreeMap<String, Option<String>> {
-        let done = self.checkout.xtask(&[
-            "build",
-            "--fresh",
-            "--no-reuse",
-            "--arch",
-            "amd64",
-            "--cell",
-            "app.rel,lib,tool,odd",
-        ]);
+    /// What BuildKit makes of these cells now: the digest of the image itself, or none if it cannot be built.
+    pub fn images(&self, cells: &[&str]) -> BTreeMap<String, Option<String>> {
+        let list = cells.join(",");
+        let build = ["build", "--fresh", "--no-reuse", "--arch", "amd64", "--cell", &list];
+        let done = self.checkout.xtask(&build);
         // A change may be one that cannot be built.
         assert!(done.stderr.contains("new plan"), "{}", done.all());
-        CELLS.iter().map(|cell| ((*cell).to_owned(), self.image(cell))).collect()
+        cells.iter().map(|cell| ((*cell).to_owned(), self.image(cell))).collect()
     }
 
     fn image(&self, cell: &str) -> Option<String> {
@@ -304,11 +302,15 @@ context = "app"
 labels = {{ "x.one" = "1", "x.two" = "2" }}
 annotations = {{ "x.note" = "n", "index:x.index" = "i" }}
 contexts = {{ extra = "extra" }}
-needs = ["lib"]
 [images.lib]
 context = "lib"
 ref = {{ value = "1" }}
 tags = ["1"]
+[images.top]
+context = "top"
+ref = {{ value = "1" }}
+tags = ["1"]
+needs = ["lib"]
 [images.tool]
 context = "tool"
 ref = {{ repository = "target/upstream.git", branch = "main" }}
