@@ -1,5 +1,6 @@
 //! What the tool costs on top of the calls that it makes, on the real local stack: a cached build beside the very same
-//! `buildx build`, a merge beside a serial loop of `imagetools create` and `cosign sign`. Medians of interleaved rounds.
+//! `buildx build`, a merge beside a serial loop of `imagetools create` and `cosign sign`, a whole run in which nothing has
+//! changed beside `buildx bake` and a loop of `buildx build` that find all in the cache. Medians of interleaved rounds.
 //!
 //! `cargo bench -p xtask --bench overhead --profile dev [-- --rounds N --merges N]`;
 //! `--profile dev` is what `cargo xtask` runs.
@@ -29,7 +30,10 @@ use std::time::Instant;
 use checkout::{Checkout, Done, clean, run};
 
 /// The build that is measured.
-const CELL: [&str; 5] = ["build", "--cell", "php-base", "--arch", "amd64"];
+const CELL: [&str; 6] = ["build", "--no-reuse", "--cell", "php-base", "--arch", "amd64"];
+
+/// How many cells are left as they are, each for two architectures.
+const UNCHANGED: usize = 20;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -40,11 +44,13 @@ fn main() {
     let rounds = number("--rounds", 5);
     let checkout = Checkout::new("overhead");
     checkout.xtask(&["local", "up"]).ok();
-    checkout.xtask(&["build", "--emulate"]).ok();
+    checkout.xtask(&["build", "--emulate", "--no-reuse"]).ok();
     println!("{:<44} {:>8} {:>8} {:>8} {:>10}", "median", "seconds", "ratio", "CPU s", "processes");
     cached_cell(&checkout, rounds);
     unchanged_files(&checkout, rounds);
     merges(&checkout, number("--merges", rounds));
+    drop(checkout);
+    unchanged(rounds);
 }
 
 /// What one run has cost.
@@ -154,6 +160,71 @@ fn unchanged_files(checkout: &Checkout, rounds: usize) {
         ("buildx build after an empty commit", &theirs),
         ("xtask plan and build after an empty commit", &ours),
     );
+}
+
+/// A run in which nothing has changed since the one before: plan, build and merge of many cells, against their builds alone.
+fn unchanged(rounds: usize) {
+    let checkout = Checkout::folder("unchanged", "none/");
+    let mut matrix = "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\namd64 = { platform = \"linux/amd64\" }\narm64 = { platform = \"linux/arm64\" }\n".to_owned();
+    for n in 0..UNCHANGED {
+        let folder = checkout.root.join(format!("i{n}"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("Dockerfile"), "FROM scratch\nCOPY file /file\n").unwrap();
+        fs::write(folder.join("file"), n.to_string()).unwrap();
+        matrix += &format!(
+            "[images.i{n}]\ncontext = \"i{n}\"\nref = {{ value = \"1\" }}\ntags = [\"{{version}}\", \"latest\"]\n"
+        );
+    }
+    fs::write(checkout.root.join("matrix.toml"), matrix).unwrap();
+    checkout.commit();
+    checkout.xtask(&["build", "--emulate"]).ok();
+    checkout.xtask(&["merge"]).ok();
+    let (loop_, bake) = plain_builds(&checkout);
+    let (mut loops, mut bakes, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..=rounds {
+        loops.push(Cost::of(<[Done]>::len, || loop_.iter().map(|line| typed(&checkout, line)).collect()));
+        bakes.push(Cost::lines(&checkout, std::slice::from_ref(&bake)));
+        let [built, merged] =
+            [["build", "--emulate"], ["merge", "--jobs=2"]].map(|args| Cost::xtask(&checkout, &args));
+        ours.push(Cost {
+            seconds: built.seconds + merged.seconds,
+            cpu: built.cpu + merged.cpu,
+            processes: built.processes + merged.processes,
+        });
+    }
+    print(
+        ("a loop of buildx build, cached", &loops[1..]),
+        ("xtask build and merge, nothing changed", &ours[1..]),
+    );
+    print(("one buildx bake, cached", &bakes[1..]), ("xtask build and merge, nothing changed", &ours[1..]));
+}
+
+/// The builds of all cells, pushed by digest: one after the other, and as one call of bake.
+fn plain_builds(checkout: &Checkout) -> (Vec<String>, String) {
+    let status = checkout.status();
+    let (registry, builder) = (status["registry"].as_str().unwrap(), status["builder"].as_str().unwrap());
+    let config = checkout.local().join("buildx");
+    let program = checkout.root.join("target/tools/bin/docker-buildx");
+    let buildx = format!("BUILDX_CONFIG={} {}", config.display(), program.display());
+    let (mut lines, mut targets) = (Vec::new(), serde_json::Map::new());
+    for n in 0..UNCHANGED {
+        for arch in ["amd64", "arm64"] {
+            let output = format!(
+                "type=image,name={registry}/plain{n},push-by-digest=true,name-canonical=true,push=true,oci-mediatypes=true"
+            );
+            lines.push(format!("{buildx} build --builder {builder} --platform linux/{arch} --attest type=provenance,mode=max --output {output} i{n}"));
+            let target = serde_json::json!({
+                "context": format!("i{n}"), "platforms": [format!("linux/{arch}")],
+                "attest": ["type=provenance,mode=max"], "output": [output],
+            });
+            targets.insert(format!("i{n}{arch}"), target);
+        }
+    }
+    let names: Vec<String> = targets.keys().cloned().collect();
+    let file = checkout.root.join("target/bake.json");
+    fs::write(&file, serde_json::json!({ "target": targets }).to_string()).unwrap();
+    let bake = format!("{buildx} bake --builder {builder} --file {} {}", file.display(), names.join(" "));
+    (lines, bake)
 }
 
 /// Three cells with 16 tags, signed: each time into a repository that holds the builds and nothing else.
