@@ -82,7 +82,7 @@ impl Session {
             return Err(UserError::failed(
                 "make a plan: this checkout has not the whole history, so how new its code is cannot be told",
             )
-            .help("a late run of older code would move tags back; fetch the commits: `fetch-depth: 0` and `filter: tree:0` of actions/checkout, or: git fetch --unshallow --filter=tree:0")
+            .help("a late run of older code would move tags back; fetch the commits: `fetch-depth: 0` and `filter: blob:none` of actions/checkout, or: git fetch --unshallow --filter=blob:none")
             .into());
         }
         Ok(date)
