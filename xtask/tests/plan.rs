@@ -13,7 +13,7 @@ use xtask::plan::inputs::Inputs;
 use xtask::plan::leaks;
 use xtask::plan::remote::{RemoteRef, Remotes};
 use xtask::plan::resolve::resolve;
-use xtask::plan::{Cell, Destination, DestinationKind, Plan, SigningMethod};
+use xtask::plan::{Cell, Destination, DestinationKind, Kept, Plan, Reuse, SigningMethod};
 
 const OURS: &str = include_str!("../../matrix.toml");
 
@@ -623,6 +623,53 @@ fn jobs_of_a_workflow() {
     assert!(error.contains("arm64 has no runner"), "{error}");
 }
 
+/// A plan some of whose cells keep what is published; each with the tags that it lacks.
+fn with_kept(case: &Case, kept: &[(&str, &[&str])]) -> Plan {
+    let mut plan = case.plan().unwrap();
+    let digest = plan.id.clone();
+    for cell in &mut plan.cells {
+        let found = kept.iter().find(|(id, _)| cell.id.as_str() == *id);
+        cell.reuse = Some(found.map_or_else(
+            || Reuse::New { why: "is not published yet".into() },
+            |(_, lacking)| {
+                Reuse::Kept(Kept {
+                    digest: digest.clone(),
+                    children: Vec::new(),
+                    inputs: digest.clone(),
+                    files: digest.clone(),
+                    lacking: lacking.iter().map(|tag| tag.parse().unwrap()).collect(),
+                    renewed: None,
+                })
+            },
+        ));
+    }
+    plan
+}
+
+const BASE: &str = "php-base";
+const PINNED: &str = "hello-php.release.pinned";
+const ROLLING: &str = "hello-php.release.rolling";
+
+/// What is kept has neither records nor, where nothing had to be written, a publication.
+#[test]
+fn a_report_misses_nothing_of_what_is_kept() {
+    let told = |plan: &Plan| -> Vec<(String, bool)> {
+        let row = |cell| {
+            let result = xtask::report::results::Ended::of(plan, cell, None, &["amd64".to_owned()]);
+            let row = xtask::report::results::CellResult { cell, result, verify: None };
+            (row.told().0, row.is_wrong())
+        };
+        plan.cells.iter().map(row).collect()
+    };
+    let mut plan = with_kept(&Case::new(OURS), &[(BASE, &[]), (PINNED, &["a"])]);
+    let expected = [("unchanged", false), ("unchanged, not merged", true), ("not built: amd64", true)];
+    assert_eq!(told(&plan), expected.map(|(text, wrong)| (text.to_owned(), wrong)));
+    plan.push = false;
+    assert_eq!(told(&plan)[1], ("unchanged".to_owned(), false));
+    plan.cells[2].allow_failure = true;
+    assert_eq!(told(&plan)[2], ("not built: amd64 (allowed)".to_owned(), false));
+}
+
 /// GitHub fails on an empty matrix, so the workflow gets none.
 #[test]
 fn a_plan_without_cells_says_so() {
@@ -691,8 +738,52 @@ fn the_summary_of_a_plan() {
         | `hello-php.release.rolling` | `8.5.1` | amd64, arm64 | `8.5.1-rolling-20261121` `sha-rolling-0123456` `8.5.1-rolling` `8.5-rolling` `8-rolling` `rolling` |
 
     "#]].assert_eq(&text);
+    let mixed = with_kept(&case, &[(BASE, &["8.5"]), (PINNED, &[])]);
+    let kept = |plan: &Plan| plan.cells[0].kept().unwrap().digest.short().to_owned();
+    let text = xtask::report::markdown::plan(&mixed).replace(&kept(&mixed), "DIGEST");
+    let text = text.lines().filter(|line| line.starts_with('|')).collect::<Vec<_>>().join("\n");
+    expect_test::expect![[r#"
+        | cell | version | platforms | tags | inputs |
+        | --- | --- | --- | --- | --- |
+        | `php-base` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `8.5.1` `8.5` `latest` | unchanged: DIGEST; lacks the tag 8.5 |
+        | `hello-php.release.pinned` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `sha-pinned-0123456` `8.5.1` `8.5` `8` `latest` | unchanged: DIGEST |
+        | `hello-php.release.rolling` | `8.5.1` | amd64, arm64 | `8.5.1-rolling-20261121` `sha-rolling-0123456` `8.5.1-rolling` `8.5-rolling` `8-rolling` `rolling` | new: it is not published yet |"#]].assert_eq(&text);
+    let text = xtask::report::plan_table::table(&mixed).replace(&kept(&mixed), "DIGEST");
+    let text = text.lines().skip_while(|line| !line.starts_with(BASE)).collect::<Vec<_>>().join("\n");
+    expect_test::expect![[r#"
+        php-base                   8.5.1    amd64,arm64  ubuntu-24.04,ubuntu-24.04-arm
+            8.5.1-20261121 8.5.1 8.5 latest
+            unchanged: DIGEST; lacks the tag 8.5
+        hello-php.release.pinned   8.5.1    amd64,arm64  ubuntu-24.04,ubuntu-24.04-arm
+            8.5.1-20261121 sha-pinned-0123456 8.5.1 8.5 8 latest
+            unchanged: DIGEST
+        hello-php.release.rolling  8.5.1    amd64,arm64  ubuntu-24.04,ubuntu-24.04-arm
+            8.5.1-rolling-20261121 sha-rolling-0123456 8.5.1-rolling 8.5-rolling
+            8-rolling rolling
+            new: it is not published yet"#]]
+    .assert_eq(&text);
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    let done = with_kept(&case, &[(BASE, &[]), (PINNED, &[]), (ROLLING, &[])]);
+    let text = xtask::report::plan_table::table(&done);
+    assert!(text.ends_with("\n\nNothing has changed: no image is built, and no tag is set."), "{text}");
+    let text = xtask::report::markdown::plan(&done);
+    assert!(text.ends_with("|\n\nNothing has changed: no image is built, and no tag is set.\n\n"), "{text}");
+    let cell = &done.cells[0];
+    let result = xtask::report::results::Ended::Unchanged(cell.kept().unwrap());
+    let unchanged = xtask::report::results::CellResult { cell, result, verify: None };
+    let text = xtask::report::markdown::publications("Run", &[unchanged]);
+    let row = text
+        .lines()
+        .rfind(|line| line.starts_with('|'))
+        .unwrap()
+        .replace(cell.kept().unwrap().digest.as_str(), "DIGEST");
+    expect_test::expect![
+        "| `php-base` | unchanged | `DIGEST` |  | `8.5.1-20261121` `8.5.1` `8.5` `latest` |"
+    ]
+    .assert_eq(&row);
     let cell = &plan.cells[0];
-    let missing = xtask::report::markdown::Published { cell, result: Err("a|b\nc".into()), verify: None };
+    let result = xtask::report::results::Ended::Missing("a|b\nc".into());
+    let missing = xtask::report::results::CellResult { cell, result, verify: None };
     expect_test::expect![[r#"
         ### Run
 
@@ -739,6 +830,7 @@ fn more_waves_than_the_workflow_has_are_told() {
             "[images.i{n}]\ncontext = \"i{n}\"\nref = {{ value = \"1\" }}\ntags = [\"{{version}}\"]\n{needs}"
         );
     }
-    let error = report(&xtask::plan::jobs::outputs(&Case::new(&text).plan().unwrap()).unwrap_err());
+    let case = Case::new(&text);
+    let error = report(&xtask::plan::jobs::outputs(&case.plan().unwrap()).unwrap_err());
     assert!(error.contains("there are 4 waves"), "{error}");
 }

@@ -20,6 +20,7 @@ use crate::publish::preview::Preview;
 use crate::publish::publisher::Publisher;
 use crate::publish::records;
 use crate::publish::signing::Signing;
+use crate::report::results::{self, Ended};
 use crate::session::Session;
 use crate::session::planning::PlanOptions;
 use crate::tools::Tool;
@@ -205,16 +206,15 @@ fn tell_github(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Outco
             Some(reference) => session.verify_command(plan, &reference)?,
             None => None,
         };
-        let why = match result {
+        let result = match result {
             Outcome::Failed(error) => {
                 github.error(&format!("merge {}", cell.id), &crate::base::error::report(error));
-                format!("{error:#}")
+                Ended::Missing(format!("{error:#}"))
             }
-            Outcome::Skipped(base) => skipped(base),
-            Outcome::Published(_) => String::new(),
+            Outcome::Skipped(base) => Ended::Missing(skipped(base)),
+            Outcome::Published(published) => Ended::Published(published),
         };
-        let result = published.ok_or(why);
-        rows.push(crate::report::markdown::Published { cell, result, verify });
+        rows.push(results::CellResult { cell, result, verify });
     }
     github.summary(&crate::report::markdown::publications("Publications", &rows))
 }
@@ -242,7 +242,7 @@ fn summary(session: &Session, plan: &Plan, cells: &[&Cell], results: &[Outcome])
                 let mut tags: Vec<&str> = published.tags.iter().map(|tag| tag.name.as_str()).collect();
                 let mut seen = std::collections::BTreeSet::new();
                 tags.retain(|tag| seen.insert(*tag));
-                [crate::report::markdown::standing(published), published.digest.to_string(), tags.join(" ")]
+                [results::standing(published), published.digest.to_string(), tags.join(" ")]
             }
             _ => {
                 let allowed = if cell.allow_failure { " (allowed)" } else { "" };

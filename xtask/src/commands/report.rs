@@ -4,11 +4,13 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 use crate::base::error::UserError;
-use crate::base::publication::{self, Publication, Unfinished};
+use crate::base::publication::{self, Publication};
 use crate::base::record::{self, DigestRecord};
 use crate::base::ui::columns;
 use crate::plan::{Cell, Plan};
-use crate::report::markdown::{self, Published};
+use crate::report::markdown;
+use crate::report::plan_table;
+use crate::report::results::{CellResult, Ended};
 use crate::session::Session;
 use crate::session::planning::PlanOptions;
 
@@ -32,41 +34,23 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let digests = session.digests(options.digests.as_deref());
     let publications = session.publications(options.publications.as_deref());
     let mut records = Vec::new();
-    let mut done: Vec<(&Cell, Result<Publication, String>, Option<String>)> = Vec::new();
+    let mut done: Vec<(&Cell, Option<Publication>, Vec<String>)> = Vec::new();
     for cell in &plan.cells {
         let (built, missing) = built(&plan, cell, |arch| {
             record::read(&record::digest_path(&digests, &cell.id, arch)).ok().flatten()
         });
-        let published = if plan.push {
-            record::read::<Publication>(&publication::publication_path(&publications, &cell.id))
-                .ok()
-                .flatten()
-        } else {
-            None
-        };
+        let path = publication::publication_path(&publications, &cell.id);
+        let found = record::read::<Publication>(&path).ok().flatten();
         records.extend(built);
-        let published = published.filter(|published| published.plan == plan.id);
-        let result = match published {
-            Some(published) => Ok(published),
-            None if !missing.is_empty() => Err(format!("not built: {}", missing.join(", "))),
-            None if plan.push => Err("built, not published".to_owned()),
-            None => Err("built".to_owned()),
-        };
-        let reference = result.as_ref().ok().and_then(markdown::reference);
-        let verify = match reference {
-            Some(reference) => session.verify_command(&plan, &reference)?,
-            None => None,
-        };
-        done.push((cell, result, verify));
+        done.push((cell, found.filter(|found| plan.push && found.plan == plan.id), missing));
     }
-    let rows: Vec<Published<'_>> = done
-        .iter()
-        .map(|(cell, result, verify)| Published {
-            cell,
-            result: result.as_ref().map_err(Clone::clone),
-            verify: verify.clone(),
-        })
-        .collect();
+    let mut rows = Vec::new();
+    for (cell, published, missing) in &done {
+        let reference = published.as_ref().and_then(markdown::reference);
+        let verify = reference.map(|reference| session.verify_command(&plan, &reference)).transpose()?;
+        let result = Ended::of(&plan, cell, published.as_ref(), missing);
+        rows.push(CellResult { cell, result, verify: verify.flatten() });
+    }
     if let Some(job) = session.github() {
         job.summary(
             &(markdown::publications("Run", &rows)
@@ -75,10 +59,13 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         )?;
     }
     session.ui.out(table(&rows));
-    for (row, one) in rows.iter().flat_map(|row| unfinished(row).map(move |one| (row, one))) {
+    if let Some(told) = plan_table::done(&plan) {
+        session.ui.out(format!("\n{told}"));
+    }
+    for (row, one) in rows.iter().flat_map(|row| row.unfinished().iter().map(move |one| (row, one))) {
         session.ui.note(format!("\n{} is not published to {}: {}", row.cell.id, one.repository, one.error));
     }
-    let wrong = rows.iter().filter(|row| is_wrong(&plan, row)).count();
+    let wrong = rows.iter().filter(|row| row.is_wrong()).count();
     if wrong == 0 {
         return Ok(());
     }
@@ -103,28 +90,11 @@ fn built(
     (records, missing)
 }
 
-/// Where a publication is not done.
-fn unfinished<'p>(row: &'p Published<'_>) -> impl Iterator<Item = &'p Unfinished> {
-    row.result.iter().flat_map(|published| &published.unfinished)
-}
-
-fn is_wrong(plan: &Plan, row: &Published<'_>) -> bool {
-    let done = match &row.result {
-        Ok(published) => published.unfinished.is_empty(),
-        Err(why) => !plan.push && why == "built",
-    };
-    !done && !row.cell.allow_failure
-}
-
-fn table(rows: &[Published<'_>]) -> String {
+fn table(rows: &[CellResult<'_>]) -> String {
     let mut lines = vec![["CELL", "RESULT", "DIGEST"].map(str::to_owned).to_vec()];
     for row in rows {
-        let (result, digest) = match &row.result {
-            Ok(published) => (markdown::standing(published), published.digest.to_string()),
-            Err(why) if row.cell.allow_failure => (format!("{why} (allowed)"), String::new()),
-            Err(why) => (why.clone(), String::new()),
-        };
-        lines.push(vec![row.cell.id.to_string(), result, digest]);
+        let (told, digest) = row.told();
+        lines.push(vec![row.cell.id.to_string(), told, digest.map(ToString::to_string).unwrap_or_default()]);
     }
     columns(&lines)
 }

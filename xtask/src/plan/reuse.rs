@@ -1,6 +1,7 @@
 //! What a plan says of a cell that is published already: whether it is built, and why.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::base::ids::{Digest, Tag};
@@ -48,6 +49,29 @@ pub struct Kept {
     pub renewed: Option<String>,
 }
 
+impl fmt::Display for Reuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New { why } => write!(f, "new: it {why}"),
+            Self::Changed { inputs, .. } => write!(f, "changed: {}", inputs.join("; ")),
+            Self::Kept(kept) => kept.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unchanged: {}", self.digest.short())?;
+        let lacking: Vec<&str> = self.lacking.iter().map(Tag::as_str).collect();
+        match lacking.as_slice() {
+            [] => {}
+            [tag] => write!(f, "; lacks the tag {tag}")?,
+            tags => write!(f, "; lacks the tags {}", tags.join(" "))?,
+        }
+        self.renewed.iter().try_for_each(|why| write!(f, "; recorded again: {why}"))
+    }
+}
+
 impl Kept {
     /// Whether `merge` has anything to write.
     pub fn is_unfinished(&self) -> bool {
@@ -73,6 +97,33 @@ pub fn period(refresh: Refresh, time: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_becomes_of_a_cell_is_one_line() {
+        let digest = Digest::of(b"");
+        let kept = |lacking: &[&str], renewed: Option<&str>| {
+            let lacking = lacking.iter().map(|tag| tag.parse().unwrap()).collect();
+            let (children, inputs, files) = (Vec::new(), digest.clone(), digest.clone());
+            let renewed = renewed.map(str::to_owned);
+            Reuse::Kept(Kept { digest: digest.clone(), children, inputs, files, lacking, renewed })
+                .to_string()
+        };
+        assert_eq!(kept(&[], None), "unchanged: sha256:e3b0c44298fc");
+        assert_eq!(kept(&["1"], None), "unchanged: sha256:e3b0c44298fc; lacks the tag 1");
+        assert_eq!(
+            kept(&["1", "2"], Some("the checkout has uncommitted changes")),
+            "unchanged: sha256:e3b0c44298fc; lacks the tags 1 2; recorded again: the checkout has uncommitted changes"
+        );
+        assert_eq!(
+            Reuse::New { why: "is not published yet".into() }.to_string(),
+            "new: it is not published yet"
+        );
+        let inputs = vec!["app/a changed".to_owned(), "the base image b:1 has moved".to_owned()];
+        assert_eq!(
+            Reuse::Changed { digest: digest.clone(), inputs }.to_string(),
+            "changed: app/a changed; the base image b:1 has moved"
+        );
+    }
 
     #[test]
     fn a_week_begins_on_a_monday() {

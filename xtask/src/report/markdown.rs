@@ -6,6 +6,8 @@ use crate::base::ids::{Digest, Name, Repository, Tag};
 use crate::base::publication::{Publication, Unfinished};
 use crate::base::record::DigestRecord;
 use crate::plan::{Cell, Plan, SigningMethod};
+use crate::report::plan_table;
+use crate::report::results::{CellResult, Ended};
 
 /// What a run will do.
 pub fn plan(plan: &Plan) -> String {
@@ -24,14 +26,17 @@ pub fn plan(plan: &Plan) -> String {
         let arches: Vec<&str> = cell.builds.iter().map(|build| build.arch.as_str()).collect();
         let version = cell.version.as_deref().map(code).unwrap_or_default();
         let allowed = if cell.allow_failure { " (may fail)" } else { "" };
-        vec![
-            code(cell.id.as_str()) + allowed,
-            version,
-            arches.join(", "),
-            tags(cell.tags.iter().map(|tag| &tag.name)),
-        ]
+        let tags = tags(cell.tags.iter().map(|tag| &tag.name));
+        let mut row = vec![code(cell.id.as_str()) + allowed, version, arches.join(", "), tags];
+        row.extend(cell.reuse.as_ref().map(|reuse| cell_text(&reuse.to_string())));
+        row
     };
-    text += &table(&["cell", "version", "platforms", "tags"], plan.cells.iter().map(row));
+    let mut header = vec!["cell", "version", "platforms", "tags"];
+    header.extend(plan.is_compared().then_some("inputs"));
+    text += &table(&header, plan.cells.iter().map(row));
+    if let Some(done) = plan_table::done(plan) {
+        let _ = writeln!(text, "\n{done}");
+    }
     for excluded in &plan.excluded {
         let _ =
             writeln!(text, "\nExcluded {}: {}", code(excluded.cell.as_str()), cell_text(&excluded.reason));
@@ -82,48 +87,26 @@ pub fn builds(rows: &[Built<'_>]) -> String {
     text + "\n"
 }
 
-/// How the publication of a cell ended.
-#[derive(Debug, Clone)]
-pub struct Published<'a> {
-    /// The cell.
-    pub cell: &'a Cell,
-    /// What was published; else why not, on one line.
-    pub result: Result<&'a Publication, String>,
-    /// The line that verifies it, where it is signed.
-    pub verify: Option<String>,
-}
-
 /// The publications of a job or of a run.
-pub fn publications(title: &str, rows: &[Published<'_>]) -> String {
-    let row = |row: &Published<'_>| {
-        let allowed = if row.cell.allow_failure { " (allowed)" } else { "" };
-        match &row.result {
-            Ok(published) => {
-                let platforms: Vec<&str> =
-                    published.children.iter().map(|child| child.platform.as_str()).collect();
-                vec![
-                    code(row.cell.id.as_str()),
-                    cell_text(&standing(published)),
-                    code(published.digest.as_str()),
-                    platforms.join(", "),
-                    tags(published.tags.iter().map(|tag| &tag.name)),
-                ]
+pub fn publications(title: &str, rows: &[CellResult<'_>]) -> String {
+    let row = |row: &CellResult<'_>| {
+        let (told, digest) = row.told();
+        let (children, tags) = match &row.result {
+            Ended::Published(published) => {
+                (published.children.as_slice(), tags(published.tags.iter().map(|tag| &tag.name)))
             }
-            Err(why) => {
-                vec![
-                    code(row.cell.id.as_str()),
-                    cell_text(&format!("{why}{allowed}")),
-                    String::new(),
-                    String::new(),
-                    String::new(),
-                ]
+            Ended::Unchanged(kept) => {
+                (kept.children.as_slice(), tags(row.cell.tags.iter().map(|tag| &tag.name)))
             }
-        }
+            Ended::Built | Ended::Missing(_) => (&[][..], String::new()),
+        };
+        let platforms: Vec<&str> = children.iter().map(|child| child.platform.as_str()).collect();
+        let digest = digest.map(|digest| code(digest.as_str())).unwrap_or_default();
+        vec![code(row.cell.id.as_str()), cell_text(&told), digest, platforms.join(", "), tags]
     };
     let header = ["cell", "result", "digest", "platforms", "tags"];
     let mut text = format!("### {title}\n\n{}", table(&header, rows.iter().map(row)));
-    let unfinished = rows.iter().filter_map(|row| row.result.as_ref().ok()).flat_map(|done| &done.unfinished);
-    for Unfinished { repository, error } in unfinished {
+    for Unfinished { repository, error } in rows.iter().flat_map(CellResult::unfinished) {
         let _ = write!(text, "\nNot published to {}:\n\n{}", code(repository.as_str()), block("text", error));
     }
     let commands: Vec<&str> = rows.iter().filter_map(|row| row.verify.as_deref()).collect();
@@ -131,19 +114,6 @@ pub fn publications(title: &str, rows: &[Published<'_>]) -> String {
         let _ = write!(text, "\nTo verify as a consumer would:\n\n{}", block("sh", &commands.join("\n")));
     }
     text + "\n"
-}
-
-/// Whether a publication is done, and else where not.
-pub fn standing(published: &Publication) -> String {
-    let held: Vec<&str> = published.held.iter().map(|tag| tag.name.as_str()).collect();
-    let held = if held.is_empty() { String::new() } else { format!(", held: {}", held.join(" ")) };
-    if published.unfinished.is_empty() {
-        return format!("published{held}");
-    }
-    let missing: Vec<&str> = published.unfinished.iter().map(|one| one.repository.as_str()).collect();
-    let done = published.repositories.len();
-    let all = done + missing.len();
-    format!("published in {done} of {all} repositories, not in {}{held}", missing.join(", "))
 }
 
 /// How large the image of each platform is; nothing if nothing was pushed.
@@ -271,32 +241,6 @@ mod tests {
             | 1 | 2 |
         "#]]
         .assert_eq(&table(&["a", "b"], rows.into_iter()));
-    }
-
-    #[test]
-    fn a_publication_that_is_not_done_says_where() {
-        let digest = Digest::of(b"");
-        let published = |unfinished: serde_json::Value, held: serde_json::Value| -> String {
-            let json = serde_json::json!({
-                "schema": 1, "plan": digest, "cell": "app", "version": null, "commit": null, "revision": "",
-                "repositories": ["ghcr.io/one/app"], "unfinished": unfinished, "digest": digest,
-                "children": [], "tags": [], "held": held, "published": "",
-                "signature": { "method": "none", "identity": null, "key": null },
-            });
-            standing(&serde_json::from_value(json).unwrap())
-        };
-        assert_eq!(published(serde_json::json!([]), serde_json::json!([])), "published");
-        assert_eq!(
-            published(
-                serde_json::json!([{ "repository": "ghcr.io/two/app", "error": "503" }]),
-                serde_json::json!([])
-            ),
-            "published in 1 of 2 repositories, not in ghcr.io/two/app"
-        );
-        let held =
-            |name: &str| serde_json::json!({ "repository": "ghcr.io/one/app", "name": name, "why": "x" });
-        let held = serde_json::json!([held("latest"), held("1")]);
-        assert_eq!(published(serde_json::json!([]), held), "published, held: latest 1");
     }
 
     #[test]

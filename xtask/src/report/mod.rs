@@ -3,3 +3,4 @@
 pub mod github;
 pub mod markdown;
 pub mod plan_table;
+pub mod results;

@@ -2,12 +2,12 @@
 
 use crate::base::ui::columns;
 use crate::plan::event::Event;
-use crate::plan::{Build, Cell, Plan, SigningMethod};
+use crate::plan::{Build, Cell, Plan, Reuse, SigningMethod};
 
 /// The width that a terminal has at least.
 const WIDTH: usize = 80;
 
-/// A heading, one row per cell, the tags below it, then what is left out.
+/// A heading, one row per cell, below it its tags and whether it is built, then what is left out.
 pub fn table(plan: &Plan) -> String {
     let mut text = format!("plan {}  {}  {}\n", plan.id.short(), plan.created, plan.event);
     text += &format!("revision {}\n", plan.revision);
@@ -26,7 +26,7 @@ pub fn table(plan: &Plan) -> String {
         let mut lines = rows.lines();
         text += &format!("\n{}\n", lines.next().unwrap_or_default());
         for (cell, line) in plan.cells.iter().zip(lines) {
-            text += &format!("{line}\n{}", tags(cell));
+            text += &format!("{line}\n{}{}", tags(cell), reuse("    ", cell));
         }
     } else {
         for cell in &plan.cells {
@@ -36,10 +36,18 @@ pub fn table(plan: &Plan) -> String {
     if plan.cells.is_empty() {
         text += "(no cells for this event)\n";
     }
+    text += &done(plan).map(|told| format!("\n{told}\n")).unwrap_or_default();
     for excluded in &plan.excluded {
         text += &format!("\nexcluded {}: {}", excluded.cell, excluded.reason);
     }
     text.trim_end().to_owned()
+}
+
+/// That a plan leaves nothing to do, if so.
+pub fn done(plan: &Plan) -> Option<&'static str> {
+    let done = |cell: &Cell| cell.kept().is_some_and(|kept| !plan.push || !kept.is_unfinished());
+    let all = !plan.cells.is_empty() && plan.cells.iter().all(done);
+    all.then_some("Nothing has changed: no image is built, and no tag is set.")
 }
 
 /// A cell that does not fit into a row.
@@ -54,7 +62,14 @@ fn stacked(cell: &Cell) -> String {
     let mut text = format!("\n{}\n", id(cell));
     text += &wrapped("  version   ", &[version(cell)]);
     text += &wrapped("  builds    ", &builds);
-    text + &wrapped("  tags      ", &tag_words(cell))
+    text += &wrapped("  tags      ", &tag_words(cell));
+    text + &reuse("  inputs    ", cell)
+}
+
+/// Whether a cell is built, and why; nothing if that was not asked.
+fn reuse(prefix: &str, cell: &Cell) -> String {
+    let words = |reuse: &Reuse| reuse.to_string().split(' ').map(str::to_owned).collect::<Vec<_>>();
+    cell.reuse.as_ref().map(|reuse| wrapped(prefix, &words(reuse))).unwrap_or_default()
 }
 
 fn sign(sign: &SigningMethod) -> String {
