@@ -650,6 +650,77 @@ const BASE: &str = "php-base";
 const PINNED: &str = "hello-php.release.pinned";
 const ROLLING: &str = "hello-php.release.rolling";
 
+/// The names of the rows of each wave.
+fn rows(outputs: &BTreeMap<String, String>) -> Vec<Vec<String>> {
+    let name = |row: &serde_json::Value| row["name"].as_str().unwrap().to_owned();
+    let waves = (0..3).filter(|wave| outputs.contains_key(&format!("wave-{wave}")));
+    waves.map(|wave| include(outputs, &format!("wave-{wave}")).iter().map(name).collect()).collect()
+}
+
+#[test]
+fn what_is_unchanged_gets_no_job() {
+    let mut case = Case::new(OURS);
+    let done = with_kept(&case, &[(BASE, &[]), (PINNED, &[]), (ROLLING, &[])]);
+    let found = outputs(&done);
+    assert_eq!(
+        (found["any"].as_str(), found["push"].as_str(), found["waves"].as_str()),
+        ("false", "true", "0")
+    );
+    assert!(!["check", "wave-0", "wave-1", "wave-2"].iter().any(|name| found.contains_key(*name)));
+    // Of a run that pushes nothing only the others are checked; that they lack tags does not count.
+    case.event = Event::PullRequest { reference: "1/merge".into(), fork: false };
+    let found = outputs(&with_kept(&case, &[(BASE, &["x"]), (PINNED, &[])]));
+    let checks = include(&found, "check");
+    assert_eq!((checks.len(), found["any"].as_str()), (2, "true"));
+    assert!(checks.iter().all(|job| job["cells"] == ROLLING), "{checks:?}");
+    let found = outputs(&with_kept(&case, &[(BASE, &["x"]), (PINNED, &[]), (ROLLING, &[])]));
+    assert_eq!((found["any"].as_str(), found.contains_key("check")), ("false", false));
+}
+
+/// New tags of unchanged cells, such as that of a new day, are one job without a build.
+#[test]
+fn new_tags_of_what_is_unchanged_are_one_merge() {
+    let case = Case::new(OURS);
+    let found = outputs(&with_kept(&case, &[(BASE, &["a"]), (PINNED, &[]), (ROLLING, &["b", "c"])]));
+    assert_eq!((found["any"].as_str(), found["waves"].as_str()), ("true", "1"));
+    let expected = serde_json::json!([{
+        "name": "php-base and 1 more", "cells": "php-base,hello-php.release.rolling", "allow-failure": false,
+        "jobs": { "include": [] },
+        "merge": {
+            "runner": "ubuntu-24.04", "publication": "publication@php-base+and+1+more", "bases": [], "without": "",
+            "records": []
+        }
+    }]);
+    assert_eq!(serde_json::Value::from(include(&found, "wave-0")), expected);
+    // So is a record that has to be renewed.
+    let mut renewed = with_kept(&case, &[(BASE, &[]), (PINNED, &[]), (ROLLING, &[])]);
+    if let Some(Reuse::Kept(kept)) = &mut renewed.cells[1].reuse {
+        kept.renewed = Some("a commit since 0123456 touched images".into());
+    }
+    assert_eq!(rows(&outputs(&renewed)), [[PINNED]]);
+}
+
+/// What stands on a cell that is kept neither waits for it nor fetches anything that it would have written.
+#[test]
+fn what_is_built_does_not_wait_for_what_is_kept() {
+    let case = Case::new(OURS);
+    let found = outputs(&with_kept(&case, &[(BASE, &[]), (PINNED, &[])]));
+    assert_eq!((rows(&found), found["waves"].as_str()), (vec![vec![ROLLING.to_owned()]], "1"));
+    let call = &include(&found, "wave-0")[0];
+    assert_eq!(call["jobs"]["include"].as_array().unwrap().len(), 2);
+    for job in call["jobs"]["include"].as_array().unwrap() {
+        assert_eq!((&job["needs"], &job["without"]), (&serde_json::json!([]), &serde_json::json!("")));
+    }
+    let merge = &call["merge"];
+    assert_eq!((&merge["bases"], &merge["without"]), (&serde_json::json!([]), &serde_json::json!("")));
+    assert_eq!(merge["records"].as_array().unwrap().len(), 2);
+    let found = outputs(&with_kept(&case, &[(BASE, &["a"]), (PINNED, &["b"])]));
+    assert_eq!(rows(&found), [[ROLLING.to_owned(), format!("{BASE} and 1 more")]]);
+    // A base that is built is waited for, and what stands on it is built again.
+    let found = outputs(&with_kept(&case, &[]));
+    assert_eq!(rows(&found), [vec![BASE.to_owned()], vec![PINNED.to_owned(), ROLLING.to_owned()]]);
+}
+
 /// What is kept has neither records nor, where nothing had to be written, a publication.
 #[test]
 fn a_report_misses_nothing_of_what_is_kept() {
@@ -668,6 +739,28 @@ fn a_report_misses_nothing_of_what_is_kept() {
     assert_eq!(told(&plan)[1], ("unchanged".to_owned(), false));
     plan.cells[2].allow_failure = true;
     assert_eq!(told(&plan)[2], ("not built: amd64 (allowed)".to_owned(), false));
+}
+
+/// The limits of the workflow are those of what is built.
+#[test]
+fn what_is_kept_counts_towards_no_limit() {
+    let values: Vec<String> = (0..300).map(|value| format!("\"v{value}\"")).collect();
+    let text = format!(
+        "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[platforms]\namd64 = {{ platform = \"linux/amd64\", runner = \"r\" }}\n\
+         [images.app]\ncontext = \"app\"\nref = {{ value = \"1\" }}\ntags = [\"{{n}}\"]\naxes = {{ n = [{}] }}\n",
+        values.join(", ")
+    );
+    let case = Case::new(&text);
+    let ids: Vec<String> = case.plan().unwrap().cells.iter().map(|cell| cell.id.to_string()).collect();
+    let kept = |count: usize| -> BTreeMap<String, String> {
+        let cells: Vec<(&str, &[&str])> =
+            ids.iter().take(count).map(|id| (id.as_str(), &["x"][..])).collect();
+        outputs(&with_kept(&case, &cells))
+    };
+    // With the merge of what is kept, 255 cells fill a matrix; 256 are put together in twos.
+    for (count, expected) in [(45, 256), (44, 129), (299, 2), (300, 1)] {
+        assert_eq!(include(&kept(count), "wave-0").len(), expected, "{count} are kept");
+    }
 }
 
 /// GitHub fails on an empty matrix, so the workflow gets none.
@@ -833,4 +926,5 @@ fn more_waves_than_the_workflow_has_are_told() {
     let case = Case::new(&text);
     let error = report(&xtask::plan::jobs::outputs(&case.plan().unwrap()).unwrap_err());
     assert!(error.contains("there are 4 waves"), "{error}");
+    assert_eq!(rows(&outputs(&with_kept(&case, &[("i0", &[])]))), [["i1"], ["i2"], ["i3"]]);
 }

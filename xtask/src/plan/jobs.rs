@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name};
 use crate::plan::model::{Build, Cell, Plan};
+use crate::plan::reuse::Kept;
 
 /// A matrix has at most as many jobs.
 const MOST: usize = 256;
@@ -45,7 +46,8 @@ struct Job {
     without: String,
 }
 
-/// One call of `cell.yml`: the builds of a cell, and their merge as soon as they are done.
+/// One call of `cell.yml`: the builds of a cell, and their merge as soon as they are done; or, without any builds, the
+/// merge of what is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Call {
@@ -87,37 +89,66 @@ struct Matrix<T> {
 
 /// The outputs of a step, by name: `any` (whether there is a job at all), `push`, `waves`; then, as GitHub fails on an
 /// empty matrix, only those that are not empty: `wave-0` and so on (the calls of `cell.yml` in each wave), or, for a run
-/// that pushes nothing, `check` (all builds).
+/// that pushes nothing, `check` (all builds). What is kept is not built; where it lacks tags or a record, one call of the
+/// first wave merges it.
 ///
 /// # Errors
 /// If a platform has no runner, or if there is more than the workflow can hold.
 pub fn outputs(plan: &Plan) -> Result<Vec<(String, String)>> {
-    let waves = plan.cells.iter().map(|cell| cell.wave + 1).max().unwrap_or_default();
-    if waves > WAVES {
+    let built: Vec<&Cell> = plan.cells.iter().filter(|cell| cell.kept().is_none()).collect();
+    let waves = waves(&built);
+    if waves.len() > WAVES {
         return Err(UserError::invalid(format!(
-            "make the jobs: there are {waves} waves of images that need each other, and images.yml has jobs for {WAVES}"
+            "make the jobs: there are {} waves of images that need each other, and images.yml has jobs for {WAVES}",
+            waves.len()
         ))
         .help("let images that are needed need fewer others")
         .into());
     }
+    let mut kept: Vec<Call> = if plan.push { unfinished(plan)?.into_iter().collect() } else { Vec::new() };
+    let count = waves.len().max(kept.len());
+    let mut matrices = Vec::new();
+    if plan.push {
+        let mut artifacts = Artifacts::default();
+        for wave in 0..count {
+            let cells = waves.get(wave).map(Vec::as_slice).unwrap_or_default();
+            let mut include = calls(cells, MOST - kept.len(), &mut artifacts)?;
+            include.append(&mut kept);
+            matrices.push((format!("wave-{wave}"), serde_json::to_string(&Matrix { include })?));
+        }
+    } else if !built.is_empty() {
+        let include = checks(&built)?;
+        matrices.push(("check".to_owned(), serde_json::to_string(&Matrix { include })?));
+    }
     let mut outputs = vec![
         ("plan-id".to_owned(), plan.id.to_string()),
-        ("any".to_owned(), (!plan.cells.is_empty()).to_string()),
+        ("any".to_owned(), (!matrices.is_empty()).to_string()),
         ("push".to_owned(), plan.push.to_string()),
-        ("waves".to_owned(), waves.to_string()),
+        ("waves".to_owned(), count.to_string()),
     ];
-    let mut artifacts = Artifacts::default();
-    if plan.push {
-        for wave in 0..waves {
-            let cells: Vec<&Cell> = plan.cells.iter().filter(|cell| cell.wave == wave).collect();
-            let include = calls(&cells, &mut artifacts)?;
-            outputs.push((format!("wave-{wave}"), serde_json::to_string(&Matrix { include })?));
-        }
-    } else if !plan.cells.is_empty() {
-        let include = checks(&plan.cells)?;
-        outputs.push(("check".to_owned(), serde_json::to_string(&Matrix { include })?));
-    }
+    outputs.extend(matrices);
     Ok(outputs)
+}
+
+/// The cells that are built, what needs nothing of them first. What is kept need not be waited for.
+fn waves<'p>(built: &[&'p Cell]) -> Vec<Vec<&'p Cell>> {
+    let mut wave_of: BTreeMap<&CellId, usize> = BTreeMap::new();
+    let mut waves: Vec<Vec<&Cell>> = Vec::new();
+    // The plan has what is needed before what needs it.
+    for cell in built {
+        let wave = cell.needs().filter_map(|need| wave_of.get(need)).max().map_or(0, |wave| wave + 1);
+        wave_of.insert(&cell.id, wave);
+        waves.resize(waves.len().max(wave + 1), Vec::new());
+        waves.get_mut(wave).into_iter().for_each(|cells| cells.push(cell));
+    }
+    waves
+}
+
+/// The call for all that is kept and lacks tags or a record: one job can merge it, as it stands on nothing of this run.
+fn unfinished(plan: &Plan) -> Result<Option<Call>> {
+    let lacks = |cell: &&Cell| cell.kept().is_some_and(Kept::is_unfinished);
+    let cells: Vec<&Cell> = plan.cells.iter().filter(lacks).collect();
+    (!cells.is_empty()).then(|| call(&cells, Vec::new(), &mut Artifacts::default())).transpose()
 }
 
 /// Which artifact holds the record of a build, and which that of a publication. `@` occurs in no name of a cell or
@@ -149,10 +180,16 @@ impl Artifacts {
         }
     }
 
+    /// What cells stand on, as far as this run makes it.
+    fn needs<'p>(&self, cells: &[&'p Cell]) -> BTreeSet<&'p CellId> {
+        let needs = cells.iter().flat_map(|cell| cell.needs());
+        needs.filter(|need| self.publications.contains_key(*need)).collect()
+    }
+
     /// Those with the publications of what cells stand on.
     fn bases(&self, cells: &[&Cell]) -> Result<Vec<String>> {
         let names: BTreeSet<&String> =
-            needs(cells).into_iter().filter_map(|need| self.publications.get(need)).collect();
+            self.needs(cells).into_iter().filter_map(|need| self.publications.get(need)).collect();
         check_records(&cells_of(cells), names.len())?;
         Ok(names.into_iter().cloned().collect())
     }
@@ -169,29 +206,34 @@ fn check_records(cells: &str, count: usize) -> Result<()> {
     .into())
 }
 
-/// The calls of one wave. Where there are more cells than a matrix holds, cells that are built alike share one.
-fn calls(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Vec<Call>> {
+/// The calls of one wave. Where there are more cells than its matrix has room for, cells that are built alike share one.
+fn calls(cells: &[&Cell], room: usize, artifacts: &mut Artifacts) -> Result<Vec<Call>> {
     let mut kinds: BTreeMap<(bool, Vec<Shape>), Vec<&Cell>> = BTreeMap::new();
-    if cells.len() > MOST {
+    if cells.len() > room {
         for cell in cells {
             let shapes = groups(cell).iter().map(|builds| shape(cell, builds)).collect::<Result<_>>()?;
             kinds.entry((cell.allow_failure, shapes)).or_default().push(cell);
         }
     }
-    let shared: Vec<Vec<&Cell>> = split(kinds.into_values().collect())?;
+    let shared: Vec<Vec<&Cell>> = split(kinds.into_values().collect(), room)?;
     let alone = cells.iter().map(|cell| vec![*cell]).collect();
     let chunks = if shared.is_empty() { alone } else { shared };
-    chunks.iter().map(|cells| call(cells, artifacts)).collect()
+    let one = |cells: &Vec<&Cell>| {
+        let builds = cells.first().map(|cell| groups(cell)).unwrap_or_default();
+        call(cells, builds, artifacts)
+    };
+    chunks.iter().map(one).collect()
 }
 
-fn call(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Call> {
+/// Cells and their builds, which are alike.
+fn call(cells: &[&Cell], builds: Vec<Vec<&Build>>, artifacts: &mut Artifacts) -> Result<Call> {
     let name = name_of(cells);
     let mut include = Vec::new();
     let [first, ..] = cells else { return Err(anyhow::anyhow!("a call has a cell")) };
-    for builds in groups(first) {
+    for builds in builds {
         let mut job = job(cells, &builds)?;
         job.needs = artifacts.of(cells, &builds)?;
-        job.without = without(cells);
+        job.without = lines(cells, artifacts, |need| format!("!target/xtask/digests/{need}"));
         job.output = format!("record-{}", include.len());
         artifacts.add(cells, &builds, &job.record);
         job.name = job.arches.replace(',', " ");
@@ -199,19 +241,26 @@ fn call(cells: &[&Cell], artifacts: &mut Artifacts) -> Result<Call> {
     }
     let records: Vec<String> = include.iter().map(|job| job.record.clone()).collect();
     check_records(&name, records.len())?;
-    let runner = include.first().map_or_else(|| Runner::from(""), |job| job.runner.clone());
+    let runner = match include.first() {
+        Some(job) => job.runner.clone(),
+        None => runner(first, &first.builds.iter().collect::<Vec<_>>())?,
+    };
     let publication = format!("publication@{}", artifact(&name));
     let bases = artifacts.bases(cells)?;
-    let lines = needs(cells).into_iter().map(|need| format!("!target/xtask/publications/{need}.json"));
-    let without = lines.collect::<Vec<_>>().join("\n");
+    let without = lines(cells, artifacts, |need| format!("!target/xtask/publications/{need}.json"));
     artifacts.publications.extend(cells.iter().map(|cell| (cell.id.clone(), publication.clone())));
     let merge = Merge { runner, records, bases, without, publication };
     let allow_failure = cells.iter().all(|cell| cell.allow_failure);
     Ok(Call { name, cells: cells_of(cells), allow_failure, jobs: Matrix { include }, merge })
 }
 
+/// What was downloaded is not a job's own to upload.
+fn lines(cells: &[&Cell], artifacts: &Artifacts, line: impl Fn(&CellId) -> String) -> String {
+    artifacts.needs(cells).into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Every build of a run that pushes nothing; what it needs is built in the same job.
-fn checks(cells: &[Cell]) -> Result<Vec<Job>> {
+fn checks(cells: &[&Cell]) -> Result<Vec<Job>> {
     type Group<'p> = (&'p Cell, Vec<&'p Build>);
     let mut single = Vec::new();
     let mut kinds: BTreeMap<(bool, Shape), Vec<Group<'_>>> = BTreeMap::new();
@@ -225,7 +274,7 @@ fn checks(cells: &[Cell]) -> Result<Vec<Job>> {
     if single.len() <= MOST {
         return Ok(single);
     }
-    let chunks = split(kinds.into_values().collect())?;
+    let chunks = split(kinds.into_values().collect(), MOST)?;
     let one = |chunk: &Vec<Group<'_>>| {
         let cells: Vec<&Cell> = chunk.iter().map(|(cell, _)| *cell).collect();
         job(&cells, chunk.first().map_or(&[], |(_, builds)| builds))
@@ -292,25 +341,14 @@ fn name_of(cells: &[&Cell]) -> String {
     if cells.len() > 1 { format!("{first} and {} more", cells.len() - 1) } else { first }
 }
 
-/// What a job has downloaded is not its own to upload.
-fn without(cells: &[&Cell]) -> String {
-    let folders = needs(cells).into_iter().map(|need| format!("!target/xtask/digests/{need}"));
-    folders.collect::<Vec<_>>().join("\n")
-}
-
-/// What cells stand on.
-fn needs<'p>(cells: &[&'p Cell]) -> BTreeSet<&'p CellId> {
-    cells.iter().flat_map(|cell| cell.needs()).collect()
-}
-
 /// A name for an artifact.
 fn artifact(name: &str) -> String {
     name.replace(' ', "+")
 }
 
-/// Cuts each kind into parts, as many as a matrix holds in all.
-fn split<T: Clone>(kinds: Vec<Vec<T>>) -> Result<Vec<Vec<T>>> {
-    if kinds.len() > MOST {
+/// Cuts each kind into parts, as many as there is room for in all.
+fn split<T: Clone>(kinds: Vec<Vec<T>>, room: usize) -> Result<Vec<Vec<T>>> {
+    if kinds.len() > room {
         return Err(UserError::invalid(format!(
             "make the jobs: {} kinds of runners and architectures, and a matrix of GitHub holds {MOST} jobs",
             kinds.len()
@@ -319,6 +357,6 @@ fn split<T: Clone>(kinds: Vec<Vec<T>>) -> Result<Vec<Vec<T>>> {
         .into());
     }
     let total = |each: usize| kinds.iter().map(|kind| kind.len().div_ceil(each)).sum::<usize>();
-    let each = (1..).find(|each| total(*each) <= MOST).unwrap_or(usize::MAX);
+    let each = (1..).find(|each| total(*each) <= room).unwrap_or(usize::MAX);
     Ok(kinds.iter().flat_map(|kind| kind.chunks(each)).map(<[T]>::to_vec).collect())
 }

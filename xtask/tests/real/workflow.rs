@@ -42,6 +42,10 @@ impl<'c> Clone<'c> {
         );
         fs::write(&cargo, script).unwrap();
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        // Nothing of what other scenarios have published is kept: what all stands on is another image.
+        let base = clone.root.join("images/php-base/Dockerfile");
+        fs::write(&base, fs::read_to_string(&base).unwrap() + &format!("\n# {name}\n")).unwrap();
+        git(&clone.root, &["commit", "--quiet", "--all", "--message", name]);
         clone
     }
 
@@ -133,6 +137,13 @@ impl<'c> Clone<'c> {
     fn calls(&self, kind: &str) -> Vec<String> {
         let text = fs::read_to_string(self.stand_ins.join("calls")).unwrap_or_default();
         text.lines().filter(|line| line.starts_with(kind)).map(str::to_owned).collect()
+    }
+
+    /// What the jobs of earlier runs have left is gone.
+    fn begin_anew(&self) {
+        let _ = fs::remove_file(self.stand_ins.join("calls"));
+        fs::remove_dir_all(self.stand_ins.join("artifacts")).unwrap();
+        fs::create_dir(self.stand_ins.join("artifacts")).unwrap();
     }
 
     fn publication(&self, cell: &str) -> Value {
@@ -236,9 +247,44 @@ pub fn push(checkout: &Checkout) {
         let by_hand: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         assert_eq!(by_hand["children"], clone.publication(cell)["children"], "{cell}");
     }
+    unchanged(&clone);
 }
 
-/// Everything is built, and nothing is pushed, signed in to or tagged.
+/// What is published is not built again: the same commit is no job at all, another one with the same images one merge.
+fn unchanged(clone: &Clone<'_>) {
+    let tags = || ["php-base", "hello-php"].map(|image| registry::tags(&clone.checkout.registry(), image));
+    let before = tags();
+    clone.begin_anew();
+    let done = clone.act("push", &payload(json!({}))).ok();
+    assert!(
+        done.stdout.contains("Nothing has changed: no image is built, and no tag is set."),
+        "{}",
+        done.all()
+    );
+    assert_eq!(
+        (clone.artifacts(), clone.calls("buildx ")),
+        (vec!["plan".into(), "xtask".into()], Vec::new())
+    );
+    assert_eq!(done.stdout.matches("  unchanged  sha256:").count(), CELLS.len(), "{}", done.all());
+    assert_eq!(tags(), before);
+    git(&clone.root, &["commit", "--quiet", "--allow-empty", "--message", "outside of every image"]);
+    clone.begin_anew();
+    let done = clone.act("push", &payload(json!({}))).ok();
+    assert_eq!(clone.calls("buildx "), ["buildx merge docker"], "{}", done.all());
+    assert_eq!(clone.artifacts(), ["plan", "publication@hello-php.release.pinned+and+1+more", "xtask"]);
+    assert_eq!(done.stdout.matches("  unchanged, published  sha256:").count(), 2, "{}", done.all());
+    let [base, mut hello] = tags();
+    assert_eq!(base, before[0], "it has no tag of the commit");
+    for (mode, tag) in [("pinned", "latest"), ("rolling", "rolling")] {
+        let commit =
+            run(Command::new("git").args(["rev-parse", "--short=7", "HEAD"]).current_dir(&clone.root));
+        let new = format!("sha-{mode}-{}", commit.ok().stdout.trim());
+        assert_eq!(hello.remove(&new).as_ref(), before[1].get(tag), "{new}");
+    }
+    assert_eq!(hello, before[1], "no other tag moves");
+}
+
+/// Everything is built, and nothing is pushed or tagged. The only job that logs in is that of the plan, which may not write.
 pub fn pull_request(checkout: &Checkout) {
     let clone = Clone::new(checkout, "pull-request");
     let state = || {
@@ -254,7 +300,7 @@ pub fn pull_request(checkout: &Checkout) {
     } });
     clone.act("pull_request", &payload(request)).ok();
     assert_eq!(state(), before);
-    assert_eq!(clone.calls("login"), Vec::<String>::new());
+    assert_eq!(clone.calls("login"), ["login plan ghcr.io"]);
     let mut expected = vec!["plan".to_owned(), "xtask".to_owned()];
     for cell in CELLS {
         expected.extend(["amd64", "arm64"].map(|arch| format!("record@{cell}@{arch}")));
@@ -301,7 +347,7 @@ fn attack(clone: &Clone, artifact: &str, change: &str) {
 "#
     );
     clone.edit(cell, "  merge:\n", &job);
-    clone.edit(cell, "    needs: build\n    runs-on: ${{", "    needs: [build, attack]\n    runs-on: ${{");
+    clone.edit(cell, "    needs: build\n    # `build`", "    needs: [build, attack]\n    # `build`");
     fs::write(clone.root.join("matrix.toml"), ONE_CELL).unwrap();
     git(&clone.root, &["commit", "--quiet", "--all", "--message", "change"]);
 }
@@ -370,6 +416,15 @@ pub fn failures(checkout: &Checkout) {
     let (done, jobs) = clone.tell("push", &payload(json!({}))).unwrap();
     let done = done.ok();
     assert_eq!(result(&jobs, "report"), "success", "{}", done.all());
+    // The others are unchanged. A record says so, as the commit touches matrix.toml: a merge without a build.
+    for (name, expected) in [
+        ("php-base and 1 more / build", "skipped"),
+        ("php-base and 1 more / merge", "success"),
+        ("hello-php.release.rolling / arm64", "success"),
+        ("hello-php.release.rolling / merge", "success"),
+    ] {
+        assert_eq!(result(&jobs, name), expected, "{name}: {}", done.all());
+    }
     // Nothing that a pull request builds: no job but plan and report.
     fs::write(clone.root.join("matrix.toml"), NOTHING_FOR_PULL_REQUESTS).unwrap();
     git(&clone.root, &["commit", "--quiet", "--all", "--message", "change"]);
