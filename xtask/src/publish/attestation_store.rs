@@ -8,7 +8,6 @@
 
 use anyhow::Result;
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::argv::Argv;
@@ -18,16 +17,12 @@ use crate::base::error::UserError;
 use crate::base::files;
 use crate::base::hold::{self, Hold};
 use crate::base::ids::{CellId, Digest, Repository};
-use crate::base::parallel;
 use crate::base::publication::PublicationClaim;
 use crate::plan::Kept;
 use crate::publish::signing::Signing;
 use crate::publish::statement_cache::{Question, StatementCache};
-use crate::publish::statements::{KIND, claims, is_about, known, predicates};
+use crate::publish::statements::{KIND, claims, known, predicates};
 use crate::run::{Output, retry};
-
-/// How many indexes cosign is asked about in one call.
-const AT_ONCE: usize = 100;
 
 /// How often a record is attached before we say that it cannot be.
 const ATTEMPTS: usize = 3;
@@ -134,7 +129,10 @@ impl AttestationStore {
         demand: Demand,
         signers: Signers,
     ) -> Result<Vec<Value>> {
-        let attached = self.attached(repository, digest, kind)?;
+        let attached = match self.cache.take_list(&format!("{kind} {}", repository.at(digest))) {
+            Some(attached) => attached,
+            None => self.attached(repository, digest, kind)?,
+        };
         let expected = if demand == Demand::One { attached.len().min(1) } else { attached.len() };
         if expected == 0 {
             return Ok(Vec::new());
@@ -269,7 +267,12 @@ impl AttestationStore {
     }
 
     /// What is attached to a digest that can be a statement of a type.
-    fn attached(&self, repository: &Repository, digest: &Digest, kind: &str) -> Result<Vec<Digest>> {
+    pub(super) fn attached(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        kind: &str,
+    ) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         let registry = &self.signing.registry;
         for attachment in registry.attached(repository, digest)? {
@@ -281,7 +284,7 @@ impl AttestationStore {
     }
 
     /// Which of these statements verify, signed now or before.
-    fn question(
+    pub(super) fn question(
         &self,
         repository: &Repository,
         digest: &Digest,
@@ -289,40 +292,6 @@ impl AttestationStore {
         attached: Vec<Digest>,
     ) -> Question {
         Question::new(self.signing.fingerprint(), (repository, digest), kind, attached)
-    }
-
-    /// Verifies the records of many digests in few calls, so that what reads them then asks nobody. What does not verify
-    /// all at once is left to that.
-    ///
-    /// # Errors
-    /// If cosign cannot be run.
-    pub fn read_ahead(&self, about: &[(Repository, Digest)]) -> Result<()> {
-        let Some(signer) = self.signing.likely() else { return Ok(()) };
-        let open = parallel::map(about, parallel::default_jobs(), |(repository, digest)| {
-            let attached = self.attached(repository, digest, KIND).ok().filter(|found| !found.is_empty())?;
-            let (count, question) = (attached.len(), self.question(repository, digest, KIND, attached));
-            self.cache
-                .recall(&question)
-                .is_none()
-                .then(|| (repository.clone(), digest.clone(), count, question))
-        });
-        let open: Vec<_> = open.into_iter().flatten().collect();
-        for some in open.chunks(AT_ONCE) {
-            let references: Vec<String> =
-                some.iter().map(|(repository, digest, ..)| repository.at(digest)).collect();
-            let purpose = format!("read the records of {} indexes", some.len());
-            let argv = self.signing.cosign.attestations_of(signer, &purpose, &references, KIND);
-            let finished = self.signing.runner.run(&argv, Output::Capture)?;
-            let text = String::from_utf8_lossy(&finished.stdout);
-            for (_, digest, attached, question) in some {
-                let lines = text.lines().filter(|line| is_about(line, digest)).map(str::to_owned);
-                let lines: Vec<String> = lines.collect::<BTreeSet<_>>().into_iter().collect();
-                if lines.len() == *attached {
-                    self.cache.keep(question.clone(), &lines);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Attaches a record to its index.
@@ -351,6 +320,8 @@ impl AttestationStore {
         files::write_json(&file, predicate)?;
         let Signing { cosign, signer, .. } = &self.signing;
         let argv = cosign.attest(signer, repository, digest, kind, &file);
+        // Whatever was listed before it is attached is no answer any more.
+        self.cache.take_list(&format!("{kind} {}", repository.at(digest)));
         let is_there = || {
             let stated = self.stated_by_us(repository, digest, kind)?;
             Ok(stated.iter().any(|stated| stated == predicate))

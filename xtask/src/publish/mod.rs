@@ -1,5 +1,6 @@
 //! From digest records to tags: which records may be joined, what is signed, and which tags may move.
 
+mod ahead;
 pub mod attestation_store;
 pub mod attested;
 pub mod bases;

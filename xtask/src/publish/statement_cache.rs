@@ -62,12 +62,24 @@ struct Stored {
 pub(crate) struct StatementCache {
     folder: PathBuf,
     known: Arc<Mutex<BTreeMap<Digest, Stored>>>,
+    /// What was attached a moment ago, for the next look and no further one.
+    listed: Arc<Mutex<BTreeMap<String, Vec<Digest>>>>,
 }
 
 impl StatementCache {
     /// Those in a folder.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, known: Arc::default() }
+        Self { folder, known: Arc::default(), listed: Arc::default() }
+    }
+
+    /// Notes what is attached to something, for whoever asks next.
+    pub(crate) fn list(&self, about: String, attached: Vec<Digest>) {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(about, attached);
+    }
+
+    /// What was noted; once.
+    pub(crate) fn take_list(&self, about: &str) -> Option<Vec<Digest>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).remove(about)
     }
 
     /// The lines of statements that all verified; none if that is not known.
