@@ -145,8 +145,11 @@ impl TagStore for RepositoryTags<'_> {
         if self.says_enough(plan) {
             return Ok(());
         }
+        // The record of an index that is kept may be of an earlier plan.
         let same = |earlier: &PublicationClaim| {
-            earlier.tags == self.claim.tags && earlier.skipped == self.claim.skipped
+            earlier.plan == self.claim.plan
+                && earlier.tags == self.claim.tags
+                && earlier.skipped == self.claim.skipped
         };
         if self.earlier.as_ref().is_some_and(same) {
             return Ok(());
