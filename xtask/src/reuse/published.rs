@@ -37,6 +37,7 @@ pub(super) struct Holding {
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) digest: Digest,
+    /// The image of each platform; none if it is for other platforms than the cell.
     pub(super) children: Vec<Child>,
     /// Everything that the index lists.
     pub(super) listed: Vec<Digest>,
@@ -119,7 +120,7 @@ impl Holding {
             {
                 continue;
             }
-            let Ok(children) = index::children(&held.manifest, cell) else { continue };
+            let children = index::children(&held.manifest, cell).unwrap_or_default();
             let mut claims = Vec::new();
             for repository in &cell.repositories {
                 let records = store.read(repository, &held.digest).map_err(|error| format!("{error:#}"))?;

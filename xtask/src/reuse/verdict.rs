@@ -23,7 +23,10 @@ pub(super) fn of(
     };
     let mut told = None;
     for candidate in candidates {
-        let compared = compare(candidate);
+        let mut compared = compare(candidate);
+        if compared.changes.is_empty() && candidate.children.is_empty() {
+            compared.changes.push("the images of its index changed".to_owned());
+        }
         let proof = compared.files.zip(attestation_store::inputs_of(&candidate.claim));
         if let (true, Some((files, inputs))) = (compared.changes.is_empty(), proof) {
             return Reuse::Kept(Kept {
