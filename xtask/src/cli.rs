@@ -8,7 +8,7 @@ use std::time::Duration;
 use xtask::base::error::UserError;
 use xtask::base::ids::{CellId, Digest, Name};
 use xtask::base::record_hashes::RecordHashes;
-use xtask::session::planning::To;
+use xtask::session::destination::To;
 
 /// Build, sign and publish multi-architecture container images from one matrix.toml.
 #[derive(Debug, Parser)]
@@ -125,11 +125,14 @@ pub(crate) struct Plan {
     /// Show only this architecture or platform. A saved plan keeps all: merge must not publish half.
     #[arg(long, value_name = "ARCH", value_delimiter = ',', conflicts_with_all = ["json", "save"])]
     pub(crate) arch: Vec<String>,
-    /// Print the plan as JSON.
+    /// Print the plan as JSON; with --diff, the differences.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Compare with the registry: what becomes of each cell and of each tag, and what is built for it.
+    #[arg(long)]
+    pub(crate) diff: bool,
     /// Show where each value of a cell comes from.
-    #[arg(long, value_name = "CELL", conflicts_with_all = ["json", "save", "plan", "arch"])]
+    #[arg(long, value_name = "CELL", conflicts_with_all = ["json", "save", "plan", "arch", "diff"])]
     pub(crate) explain: Option<CellId>,
     /// Write the job matrices to $GITHUB_OUTPUT; where that is not set, print them.
     #[arg(long, conflicts_with_all = ["json", "explain", "arch"])]

@@ -50,11 +50,12 @@ impl CellArgs {
 
 impl Plan {
     pub(crate) fn options(self) -> Result<plan::Options> {
-        let Self { plan, cells, arch, json, explain, github, save, no_reuse } = self;
+        let Self { plan, cells, arch, json, diff, explain, github, save, no_reuse } = self;
         // What another event would do is a question; what is built for this one stays current.
-        let (ephemeral, published) = (plan.event.is_some(), Published::Begins);
+        let published = if diff { Published::Demanded } else { Published::Begins };
+        let ephemeral = plan.event.is_some();
         let plan = PlanOptions { ephemeral, published, no_reuse, ..plan.options()? };
-        Ok(plan::Options { plan, filter: cells.filter(arch), json, explain, github, save })
+        Ok(plan::Options { plan, filter: cells.filter(arch), json, diff, explain, github, save })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::publish::collector::Collector;
 use crate::publish::garbage::Dead;
 use crate::publish::signing::Signing;
 use crate::session::Session;
-use crate::session::planning::To;
+use crate::session::destination::To;
 
 /// What was typed.
 #[derive(Debug, Clone)]

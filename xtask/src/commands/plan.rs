@@ -6,12 +6,16 @@ use std::path::PathBuf;
 
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name};
+use crate::plan::difference::Difference;
 use crate::plan::event::DispatchInputs;
 use crate::plan::filter::Filter;
-use crate::plan::{Plan, current, jobs};
+use crate::plan::{Cell, Plan, current, jobs};
+use crate::report::difference_markdown;
+use crate::report::difference_table;
 use crate::report::github;
 use crate::report::markdown;
 use crate::report::plan_table;
+use crate::reuse::Published;
 use crate::session::Session;
 use crate::session::planning::PlanOptions;
 
@@ -24,6 +28,8 @@ pub struct Options {
     pub filter: Filter,
     /// `--json`.
     pub json: bool,
+    /// `--diff`.
+    pub diff: bool,
     /// `--explain CELL`.
     pub explain: Option<CellId>,
     /// `--github`.
@@ -49,19 +55,44 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         session.ui.out(session.explain(&plan, id, &options.plan)?);
         return Ok(());
     }
-    let plan = if options.filter == Filter::default() { plan } else { options.filter.narrow(&plan)? };
+    let compared = options.diff.then(|| compared(session, options, &plan)).transpose()?;
+    let narrow = |plan: Plan| match options.filter == Filter::default() {
+        true => Ok(plan),
+        false => options.filter.narrow(&plan),
+    };
+    let plan = narrow(plan)?;
     if let Some(path) = &options.save {
         current::write(&session.typed(path), &plan)?;
     }
+    let differing = |compared| Published::new(session).difference(&shown(narrow(compared)?, &options.filter));
+    let difference = compared.map(differing).transpose()?;
     if options.github {
-        return github(session, options, &plan);
+        return github(session, options, &plan, difference.as_ref());
     }
-    if options.json {
-        session.ui.json(serde_json::to_string_pretty(&plan)?);
-    } else {
-        session.ui.out(plan_table::table(&shown(plan, &options.filter)));
+    match (&difference, options.json) {
+        (Some(difference), true) => session.ui.json(serde_json::to_string_pretty(difference)?),
+        (Some(difference), false) => session.ui.out(difference_table::table(difference)),
+        (None, true) => session.ui.json(serde_json::to_string_pretty(&plan)?),
+        (None, false) => session.ui.out(plan_table::table(&shown(plan, &options.filter))),
     }
     Ok(())
+}
+
+/// The plan as it compares with the registry now.
+fn compared(session: &Session, options: &Options, plan: &Plan) -> Result<Plan> {
+    if options.plan.file.is_none() && !session.has_begun(plan) {
+        // It has just been compared.
+        return Ok(plan.clone());
+    }
+    let compared = session.compared_anew(plan, &options.plan)?;
+    let kept = |cell: Option<&Cell>| cell.and_then(Cell::kept).map(|kept| kept.digest.clone());
+    for cell in compared.cells.iter().filter(|cell| kept(Some(cell)) != kept(plan.cell(&cell.id))) {
+        session.ui.warn(format!(
+            "{}: the plan was made before this changed; build and merge go by the plan, or by a new one (--fresh)",
+            cell.id
+        ));
+    }
+    Ok(compared)
 }
 
 /// With what a person typed into the form of GitHub's `workflow_dispatch`, where nothing of it was typed here.
@@ -90,7 +121,7 @@ fn asked(session: &Session, options: &Options) -> Result<Option<Options>> {
 }
 
 /// Tells the workflow which jobs there are, and where the plan is that they work by.
-fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
+fn github(session: &Session, options: &Options, plan: &Plan, difference: Option<&Difference>) -> Result<()> {
     let path = match (&options.save, &options.plan.file) {
         (Some(path), _) => path.clone(),
         (None, Some(path)) if options.filter == Filter::default() => path.clone(),
@@ -115,8 +146,13 @@ fn github(session: &Session, options: &Options, plan: &Plan) -> Result<()> {
         Some(file) => {
             github::write_output(file.as_ref(), &outputs)?;
             session.ui.out(plan_table::table(plan));
-            if let Some(job) = session.github() {
+            let job = session.github();
+            if let Some(job) = &job {
                 job.summary(&markdown::plan(plan))?;
+            }
+            if let Some(difference) = difference {
+                session.ui.out(difference_table::table(difference));
+                job.map_or(Ok(()), |job| job.summary(&difference_markdown::difference(difference)))?;
             }
         }
         None => session.ui.out(github::lines(&outputs)?.trim_end()),

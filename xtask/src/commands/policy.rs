@@ -8,7 +8,7 @@ use crate::base::files;
 use crate::base::ids::Repository;
 use crate::plan::{DestinationKind, SigningMethod};
 use crate::policy::{Key, Policy, PublicKey, Trust, controller, kyverno, name};
-use crate::session::planning::To;
+use crate::session::destination::To;
 use crate::session::{Session, public_key};
 
 /// What was typed.

@@ -8,7 +8,8 @@ use crate::commands::build;
 use crate::commands::merge;
 use crate::commands::verify;
 use crate::session::Session;
-use crate::session::planning::{PlanOptions, Published, To};
+use crate::session::destination::To;
+use crate::session::planning::{PlanOptions, Published};
 
 /// Runs the command.
 ///

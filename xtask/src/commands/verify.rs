@@ -18,7 +18,8 @@ use crate::publish::signing::Signing;
 use crate::publish::verification::{Verification, Verified};
 use crate::run::retry;
 use crate::session::Session;
-use crate::session::planning::{PlanOptions, To};
+use crate::session::destination::To;
+use crate::session::planning::PlanOptions;
 
 /// What was typed.
 #[derive(Debug, Clone, Default)]

@@ -297,6 +297,12 @@ fn groups(cell: &Cell) -> Vec<Vec<&Build>> {
     groups
 }
 
+/// The runner on which a workflow builds; none if its platform has none. Platforms that are emulated share one.
+pub fn runner_of<'p>(cell: &'p Cell, build: &Build) -> Option<&'p str> {
+    let group = groups(cell).into_iter().find(|group| group.iter().any(|one| one.arch == build.arch))?;
+    group.into_iter().find_map(|build| build.runner.as_deref())
+}
+
 fn job(cells: &[&Cell], builds: &[&Build]) -> Result<Job> {
     let [first, ..] = cells else { return Err(anyhow::anyhow!("a job has a cell")) };
     let arches = builds.iter().map(|build| build.arch.as_str()).collect::<Vec<_>>();

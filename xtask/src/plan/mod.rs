@@ -2,6 +2,7 @@
 
 mod builds;
 pub mod current;
+pub mod difference;
 pub mod dockerfile;
 pub mod event;
 pub mod explain;

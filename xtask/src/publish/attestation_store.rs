@@ -267,7 +267,7 @@ impl AttestationStore {
     }
 
     /// What is attached to a digest that can be a statement of a type.
-    pub(super) fn attached(
+    pub(crate) fn attached(
         &self,
         repository: &Repository,
         digest: &Digest,

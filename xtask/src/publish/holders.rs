@@ -127,11 +127,20 @@ impl<'a> Holders<'a> {
         if found.is_empty() {
             return Ok(Err("has no signed record".to_owned()));
         }
-        let here = |record: &&PublicationClaim| {
-            record.repositories.contains(repository) && record.claims(tag) && record.digest == held.digest
-        };
-        let newest = found.iter().rev().find(here);
+        let newest = found.iter().rev().find(|record| is_about(record, repository, tag, held));
         Ok(newest.map(|record| of_record(record, own)).ok_or_else(|| format!("was never published as {tag}")))
+    }
+
+    /// The newest record of a digest that claims a tag; none if nothing that we trust does.
+    pub fn record(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        held: &FetchedManifest,
+    ) -> Option<PublicationClaim> {
+        annotated(held)?;
+        let found = self.records(self.records?, repository, &held.digest).ok()?;
+        found.into_iter().rev().find(|record| is_about(record, repository, tag, held))
     }
 
     /// The records of a digest. One that is there may not be shown yet: without any it looks twice.
@@ -166,6 +175,10 @@ impl<'a> Holders<'a> {
             Err(why) => Holder::Other(why),
         }
     }
+}
+
+fn is_about(record: &PublicationClaim, repository: &Repository, tag: &Tag, held: &FetchedManifest) -> bool {
+    record.repositories.contains(repository) && record.claims(tag) && record.digest == held.digest
 }
 
 /// Refuses a plan that was made by a clock that is wrong: once the time has come, nothing would be newer.

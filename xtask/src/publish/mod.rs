@@ -14,6 +14,7 @@ pub mod in_order;
 pub mod index;
 mod known_signatures;
 pub mod pinned_index;
+pub mod prediction;
 pub mod preview;
 pub mod provenance;
 mod pruning;

@@ -9,7 +9,7 @@ use crate::plan::PlannedTag;
 use crate::publish::holders::Holders;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_rules::{Holder, TagState};
-use crate::registry::{Passing, Registry};
+use crate::registry::{FetchedManifest, Passing, Registry};
 use crate::run::Runner;
 use crate::run::retry::Tries;
 
@@ -90,12 +90,20 @@ impl TagAccess<'_> {
     fn state(&self, tag: usize) -> Result<Option<TagState>> {
         let Some(planned) = self.tags.get(tag) else { return Ok(None) };
         let Some(held) = self.registry.read(&self.repository.tagged(&planned.name))? else { return Ok(None) };
+        self.judged(planned, &held).map(Some)
+    }
+
+    /// What a tag holds, as `merge` sees it.
+    ///
+    /// # Errors
+    /// As [`Holders::state`].
+    pub fn judged(&self, planned: &PlannedTag, held: &FetchedManifest) -> Result<TagState> {
         // Whatever else an immutable tag holds is a conflict, and the publication itself is no question.
         if planned.immutable || held.digest == *self.ours {
             let why = "is not asked about".to_owned();
-            return Ok(Some(TagState { digest: held.digest, holder: Holder::Other(why), hold: None }));
+            return Ok(TagState { digest: held.digest.clone(), holder: Holder::Other(why), hold: None });
         }
-        self.holders.state(self.repository, &planned.name, &held).map(Some)
+        self.holders.state(self.repository, &planned.name, held)
     }
 
     /// Sets a tag to something that the repository holds. `false`: it failed for now, and the tag has to be read again.

@@ -182,7 +182,8 @@ fn tags<'t>(tags: impl Iterator<Item = &'t Tag>) -> String {
     tags.map(|tag| code(tag.as_str())).collect::<Vec<_>>().join(" ")
 }
 
-fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+/// Rows below a header.
+pub(crate) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut text = format!("| {} |\n|{}\n", header.join(" | "), " --- |".repeat(header.len()));
     let empty = text.len();
     for row in rows {
@@ -192,7 +193,7 @@ fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 }
 
 /// Text in a table: on one line, without HTML, links or the end of its field.
-fn cell_text(text: &str) -> String {
+pub(crate) fn cell_text(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {
@@ -206,7 +207,8 @@ fn cell_text(text: &str) -> String {
     out
 }
 
-fn code(text: &str) -> String {
+/// Text as code, in a table too.
+pub(crate) fn code(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c == '`' || c.is_control() { '\'' } else { c }).collect();
     format!("`{}`", plain.replace('|', "\\|"))
 }

@@ -45,15 +45,28 @@ impl Bases {
         self.known.extend(new.into_iter().zip(answers));
     }
 
-    fn ask(&self, name: &str) -> Result<Digest, String> {
+    /// Where a name can be read, the most likely place first.
+    fn places(&self, name: &str) -> Vec<String> {
         let whole = reference(name);
-        let mut places = Vec::new();
-        if let (Some(mirror), Some(path)) = (&self.mirror, whole.strip_prefix("docker.io/")) {
-            places.push(format!("{mirror}/{path}"));
-        }
-        places.push(whole);
+        let mirrored = self.mirror.as_ref().zip(whole.strip_prefix("docker.io/"));
+        let mirrored = mirrored.map(|(mirror, path)| format!("{mirror}/{path}"));
+        mirrored.into_iter().chain([whole]).collect()
+    }
+
+    /// Where the content of a name can be read.
+    pub(super) fn at(&self, name: &str, digest: &Digest) -> Vec<String> {
+        let plain = name.split_once('@').map_or(name, |(plain, _)| plain);
+        let untagged = |place: String| {
+            let place =
+                place.rsplit_once(':').map_or(place.as_str(), |(repository, _)| repository).to_owned();
+            format!("{place}@{digest}")
+        };
+        self.places(plain).into_iter().map(untagged).collect()
+    }
+
+    fn ask(&self, name: &str) -> Result<Digest, String> {
         let mut why = String::new();
-        for place in places {
+        for place in self.places(name) {
             match self.registry.digest(&place, PATIENCE) {
                 Ok(Ok(Some(digest))) => return Ok(digest),
                 Ok(Ok(None)) => why = "there is none".to_owned(),
@@ -93,7 +106,8 @@ pub(super) fn of_dockerfiles(plan: &Plan, root: &Path) -> BTreeSet<String> {
     plan.cells.iter().flat_map(|cell| &cell.builds).flat_map(|build| named(build, root)).collect()
 }
 
-fn named(build: &Build, root: &Path) -> BTreeSet<String> {
+/// The images that the Dockerfile of a build names.
+pub(super) fn named(build: &Build, root: &Path) -> BTreeSet<String> {
     let path = root.join(&build.context).join(&build.dockerfile);
     let text = fs::read_to_string(path).unwrap_or_default();
     let args = build.build_args.iter().map(|pair| (pair.key.as_str(), pair.value.as_str()));

@@ -4,20 +4,25 @@
 //! checkout: a cell all of whose inputs are the same keeps its index, its signatures and its tags. `docs/reuse.md`.
 
 mod bases;
+mod difference;
 mod history;
 mod inputs_now;
 mod published;
+mod pulls;
 mod verdict;
 
 use anyhow::Result;
 use std::collections::BTreeMap;
 
+use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Platform};
 use crate::build::context_hash::Snapshots;
+use crate::plan::difference::Difference;
 use crate::plan::{Cell, Kept, Plan, Reuse, SigningMethod};
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::signing::Signing;
 use crate::reuse::bases::Bases;
+use crate::reuse::difference::Differing;
 use crate::reuse::history::History;
 use crate::reuse::inputs_now::InputsNow;
 use crate::reuse::published::{Candidate, Holding};
@@ -38,26 +43,45 @@ impl Published {
     }
 
     /// Where the records are; none, and a line that says why, where they cannot be read from here.
-    fn records(&self, plan: &Plan, for_work: bool) -> Result<Option<AttestationStore>> {
+    fn records(&self, plan: &Plan, asked: Asked) -> Result<Option<AttestationStore>> {
         let session = &self.session;
         let none = |why: &str| {
             session.ui.note(format!("what is published is not looked at, so everything is built: {why}"));
             Ok(None)
         };
-        let stack = match (&plan.sign, for_work) {
+        let stack = match (&plan.sign, asked.for_work) {
             (SigningMethod::None { .. }, _) => return none("the images are not signed"),
             (SigningMethod::Local, true) => session.stack(plan)?,
             (SigningMethod::Local, false) => match session.local().running()? {
                 Some(stack) => Some(stack),
+                None if asked.demanded => {
+                    return Err(UserError::failed(
+                        "compare the plan with the registry: the local stack does not run",
+                    )
+                    .help("start it: cargo xtask local up")
+                    .help("or compare with another registry: --to publish, --to HOST/PATH")
+                    .into());
+                }
                 None => return none("the local stack does not run (cargo xtask local up)"),
             },
             _ => None,
         };
-        if session.tools.look(Tool::Cosign)?.is_none() {
+        if !asked.demanded && session.tools.look(Tool::Cosign)?.is_none() {
             return none("there is no cosign to verify it with");
         }
         let signing = Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?;
         Ok(signing.map(|signing| AttestationStore::new(signing, &session.layout)))
+    }
+
+    /// What a run of a plan would change. `compared`: the plan, as it has just been compared with what is published.
+    ///
+    /// # Errors
+    /// If a registry does not tell what it holds, or if the local stack would have to be started.
+    pub fn difference(&self, compared: &Plan) -> Result<Difference> {
+        let asked = Asked { for_work: false, reuse: true, demanded: true };
+        let signed = !matches!(compared.sign, SigningMethod::None { .. });
+        let store = if signed { self.records(compared, asked)? } else { None };
+        Differing::new(&self.session, compared, store.as_ref())?.all()
     }
 
     fn snapshots(&self) -> Snapshots {
@@ -130,9 +154,11 @@ impl Published {
 impl Comparison for Published {
     fn compare(&self, mut plan: Plan, asked: Asked) -> Result<Plan> {
         let session = &self.session;
-        let store = if asked.reuse { self.records(&plan, asked.for_work)? } else { None };
+        let store = if asked.reuse { self.records(&plan, asked)? } else { None };
         let holdings = match &store {
-            Some(store) => published::read(&session.registry(), &plan, store, &session.runner)?,
+            Some(store) => {
+                published::read(&session.registry(), &plan, store, &session.runner, asked.demanded)?
+            }
             None => Vec::new(),
         };
         let mut bases = Bases::new(session, &plan)?;

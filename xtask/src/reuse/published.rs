@@ -49,12 +49,13 @@ pub(super) struct Candidate {
 /// Reads the tags of all cells, and verifies the records at what they hold.
 ///
 /// # Errors
-/// If we are asked to stop, or if cosign cannot be run.
+/// If we are asked to stop, or if cosign cannot be run. If an answer is demanded, also if a registry does not tell.
 pub(super) fn read(
     registry: &Registry,
     plan: &Plan,
     store: &AttestationStore,
     runner: &Runner,
+    demanded: bool,
 ) -> Result<Vec<Holding>> {
     let places = plan.cells.iter().flat_map(|cell| cell.repositories.iter().map(move |one| (cell, one)));
     let asked: Vec<(&Cell, &Repository, &Tag)> = places
@@ -74,6 +75,7 @@ pub(super) fn read(
             while let Some(((_, _, tag), answer)) = answers.next_if(here) {
                 match answer {
                     Ok(found) => held.push((tag.clone(), found)),
+                    Err(error) if demanded => return Err(error),
                     Err(error) => failed = Some(format!("{error:#}")),
                 }
             }

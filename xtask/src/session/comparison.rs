@@ -14,6 +14,8 @@ pub struct Asked {
     pub for_work: bool,
     /// Whether cells may keep what is published.
     pub reuse: bool,
+    /// What cannot be read is an error, and no reason to build.
+    pub demanded: bool,
 }
 
 /// Compares plans with what is published. `reuse/` does it, which stands above this room.
@@ -21,7 +23,7 @@ pub trait Comparison: std::fmt::Debug + Send + Sync {
     /// The plan with what each cell can keep, and with the base images of all builds resolved.
     ///
     /// # Errors
-    /// If we are asked to stop. A registry that does not answer is a reason to build.
+    /// If we are asked to stop. A registry that does not answer is a reason to build, unless an answer is demanded.
     fn compare(&self, plan: Plan, asked: Asked) -> Result<Plan>;
 
     /// Whether the checkout still holds the files of the cells that a plan keeps.

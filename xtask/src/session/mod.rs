@@ -2,6 +2,7 @@
 
 pub mod checkout;
 pub mod comparison;
+pub mod destination;
 pub mod planning;
 mod surroundings;
 

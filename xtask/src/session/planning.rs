@@ -3,12 +3,11 @@
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::SystemTime;
 
 use crate::argv::git::ls_remote;
 use crate::base::error::UserError;
-use crate::base::ids::{CellId, Digest, Name, Repository};
+use crate::base::ids::{CellId, Digest, Name};
 use crate::base::parallel;
 use crate::matrix::Matrix;
 use crate::plan::event::{self, Event};
@@ -17,33 +16,12 @@ use crate::plan::inputs::Inputs;
 use crate::plan::leaks;
 use crate::plan::remote::{self, Remotes};
 use crate::plan::resolve::{queries, resolve};
-use crate::plan::{Destination, DestinationKind, FormerSigner, Plan, SigningMethod, current};
+use crate::plan::{DestinationKind, FormerSigner, Plan, SigningMethod, current};
 use crate::run::{Finished, retry};
 use crate::session::Session;
 use crate::session::comparison::{Asked, is_begun, is_over};
+use crate::session::destination::To;
 use crate::session::surroundings::{Surroundings, formerly, leaves};
-
-/// `--to`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum To {
-    /// The local stack.
-    Local,
-    /// The repositories of `matrix.toml`.
-    Publish,
-    /// One repository.
-    Repository(Repository),
-}
-
-impl FromStr for To {
-    type Err = anyhow::Error;
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "local" => Ok(Self::Local),
-            "publish" => Ok(Self::Publish),
-            other => other.parse().map(Self::Repository),
-        }
-    }
-}
 
 /// What a command wants to know of what is published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,6 +33,8 @@ pub enum Published {
     Compared,
     /// The same, and a plan whose run is over is replaced by a new one.
     Begins,
+    /// The same, and a plan by which nothing is built yet is compared anew. What cannot be read is an error.
+    Demanded,
 }
 
 /// How a command gets its plan.
@@ -83,6 +63,10 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
+    fn asked(&self, for_work: bool) -> Asked {
+        Asked { for_work, reuse: !self.no_reuse, demanded: self.published == Published::Demanded }
+    }
+
     /// The plan of a file, which has to be the one that is expected.
     ///
     /// # Errors
@@ -192,7 +176,7 @@ impl Session {
         if let Some(comparison) = &self.comparison
             && options.published != Published::Ignored
         {
-            fresh = comparison.compare(fresh, Asked { for_work, reuse: !options.no_reuse })?;
+            fresh = comparison.compare(fresh, options.asked(for_work))?;
         }
         leaks::warnings(&fresh).into_iter().for_each(|warning| self.ui.warn(warning));
         if options.ephemeral {
@@ -231,8 +215,8 @@ impl Session {
         if options.no_reuse {
             return !keeps();
         }
-        let Some(comparison) = self.comparison.as_ref().filter(|_| options.published == Published::Begins)
-        else {
+        let begins = matches!(options.published, Published::Begins | Published::Demanded);
+        let Some(comparison) = self.comparison.as_ref().filter(|_| begins) else {
             return true;
         };
         if keeps() && !comparison.still_holds(held) {
@@ -244,20 +228,31 @@ impl Session {
     /// The plan on disk, compared with what is published if it was made where that could not be seen, and nothing is built
     /// by it yet.
     fn compared(&self, options: &PlanOptions, held: Plan, for_work: bool) -> Result<Plan> {
-        let begun = || held.cells.iter().any(|cell| is_begun(&self.layout, &held, cell));
-        let comparison = self.comparison.as_ref().filter(|_| {
-            for_work
-                && options.published == Published::Begins
-                && !options.no_reuse
-                && !held.is_compared()
-                && !begun()
+        let comparison = self.comparison.as_ref().filter(|_| match options.published {
+            Published::Begins => for_work && !options.no_reuse && !held.is_compared(),
+            Published::Demanded => true,
+            Published::Ignored | Published::Compared => false,
         });
-        let Some(comparison) = comparison else { return Ok(held) };
-        let plan = comparison.compare(held.bare()?, Asked { for_work, reuse: true })?;
-        if plan.id != held.id {
+        let Some(comparison) = comparison.filter(|_| !self.has_begun(&held)) else { return Ok(held) };
+        let plan = comparison.compare(held.bare()?, options.asked(for_work))?;
+        if plan.id != held.id && !options.ephemeral {
             current::write(&self.layout.plan(), &plan)?;
         }
         Ok(plan)
+    }
+
+    /// Whether this checkout has built anything by a plan: it goes on as that says.
+    pub fn has_begun(&self, plan: &Plan) -> bool {
+        plan.cells.iter().any(|cell| is_begun(&self.layout, plan, cell))
+    }
+
+    /// A plan as it would be if it were made by now, compared with what is published.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn compared_anew(&self, plan: &Plan, options: &PlanOptions) -> Result<Plan> {
+        let comparison = self.comparison.as_ref().context("a session that compares")?;
+        comparison.compare(plan.bare()?, options.asked(false))
     }
 
     fn resolve_anew(&self, matrix: &Matrix, mut around: Surroundings, options: &PlanOptions) -> Result<Plan> {
@@ -348,16 +343,6 @@ impl Session {
         })
     }
 
-    /// `--to`, else `XTASK_TO`, else what is usual here.
-    pub(crate) fn to(&self, typed: Option<&To>) -> Result<To> {
-        let environment = &self.context.environment;
-        match (typed, environment.get("XTASK_TO")) {
-            (Some(to), _) => Ok(to.clone()),
-            (None, Some(text)) => text.parse().context("reading the variable XTASK_TO"),
-            (None, None) => Ok(if environment.ci() { To::Publish } else { To::Local }),
-        }
-    }
-
     /// How images of a destination are signed, and were before. Needs no version, so neither a version file nor another repository.
     ///
     /// # Errors
@@ -369,24 +354,5 @@ impl Session {
         let sign = self.sign(&matrix, &self.destination(to, &matrix)?, &git, &default)?;
         let formerly = formerly(&matrix, &sign, &default)?;
         Ok((sign, formerly))
-    }
-
-    /// Where images go.
-    ///
-    /// # Errors
-    /// If the state of the local stack cannot be read.
-    pub fn destination(&self, to: &To, matrix: &Matrix) -> Result<Destination> {
-        Ok(match to {
-            To::Publish => {
-                Destination { kind: DestinationKind::Publish, repositories: matrix.repositories.clone() }
-            }
-            To::Repository(repository) => {
-                Destination { kind: DestinationKind::Repository, repositories: vec![repository.clone()] }
-            }
-            To::Local => Destination {
-                kind: DestinationKind::Local,
-                repositories: vec![self.local().address()?.parse()?],
-            },
-        })
     }
 }

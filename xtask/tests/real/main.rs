@@ -23,6 +23,7 @@ mod campaign;
 mod checkout;
 mod contents;
 mod contexts;
+mod diff;
 mod engine;
 mod examples;
 mod github;
@@ -70,6 +71,7 @@ const SCENARIOS: &[Scenario] = &[
     ("records_are_what_their_jobs_said", merge::record_hashes),
     ("a_killed_merge_goes_on", merge::killed),
     ("an_older_plan_moves_no_tag", merge::older_plan),
+    ("what_is_foreseen_happens", diff::before_and_after),
     ("a_failing_test_publishes_nothing", merge::failing_test),
     ("a_base_that_failed_ships_in_nothing", bases::failed_base),
     ("a_publication_is_rolled_back", merge::rolled_back),
