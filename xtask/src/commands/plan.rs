@@ -71,7 +71,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     }
     match (&difference, options.json) {
         (Some(difference), true) => session.ui.json(serde_json::to_string_pretty(difference)?),
-        (Some(difference), false) => session.ui.out(difference_table::table(difference)),
+        (Some(difference), false) => tell(session, difference)?,
         (None, true) => session.ui.json(serde_json::to_string_pretty(&plan)?),
         (None, false) => session.ui.out(plan_table::table(&shown(plan, &options.filter))),
     }
@@ -146,18 +146,20 @@ fn github(session: &Session, options: &Options, plan: &Plan, difference: Option<
         Some(file) => {
             github::write_output(file.as_ref(), &outputs)?;
             session.ui.out(plan_table::table(plan));
-            let job = session.github();
-            if let Some(job) = &job {
+            if let Some(job) = session.github() {
                 job.summary(&markdown::plan(plan))?;
             }
-            if let Some(difference) = difference {
-                session.ui.out(difference_table::table(difference));
-                job.map_or(Ok(()), |job| job.summary(&difference_markdown::difference(difference)))?;
-            }
+            difference.map_or(Ok(()), |difference| tell(session, difference))?;
         }
         None => session.ui.out(github::lines(&outputs)?.trim_end()),
     }
     Ok(())
+}
+
+/// What would change, on the page of the run too.
+fn tell(session: &Session, difference: &Difference) -> Result<()> {
+    session.ui.out(difference_table::table(difference));
+    session.github().map_or(Ok(()), |job| job.summary(&difference_markdown::difference(difference)))
 }
 
 /// The builds that `--arch` names; the plan itself keeps all.
