@@ -546,6 +546,34 @@ fn a_branch_or_a_fixed_value_is_no_release() {
     }
 }
 
+/// What is compared unexpanded: times and the revision; the commit of an image that follows this repository only where it is
+/// told, as a program may do something with it.
+#[test]
+fn what_changes_by_itself_is_compared_by_its_name() {
+    let mut case = Case::tags(r#""x""#);
+    case.text = case.text.replace(r#"{ file = "V" }"#, "{ self = true }")
+        + "build-args = { WHEN = \"{created} {track}\", COMMIT = \"{commit}\", VERSION = \"{version}\" }\n"
+        + "labels = { commit = \"{commit}\", fixed = \"{track}\", \"org.opencontainers.image.created\" = \"never\" }\n";
+    let volatile = |case: &Case| pairs(&case.plan().unwrap().cells[0].builds[0].volatile);
+    let own = [
+        "build argument WHEN={created} t",
+        "label commit={commit}",
+        "label org.opencontainers.image.revision={revision}",
+        "label org.opencontainers.image.version={version}",
+        "upstream commit={commit}",
+    ];
+    let mut found = volatile(&case);
+    found.sort();
+    assert_eq!(found, own);
+    // A tag is a version, and that of another place is the same each time.
+    case.event = Event::Tag { tag: "v1.2.3".into() };
+    assert!(!volatile(&case).contains(&own[3].to_owned()));
+    let elsewhere =
+        Case { text: case.text.replace("{ self = true }", r#"{ file = "V" }"#), ..Case::tags("") };
+    let found = volatile(&elsewhere);
+    assert!(found.iter().all(|one| !one.contains("commit")), "{found:?}");
+}
+
 #[test]
 fn credentials_never_reach_a_plan() {
     let case =

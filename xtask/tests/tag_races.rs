@@ -36,13 +36,20 @@ type Ranks = &'static [&'static [u8]];
 struct Order {
     ours: Publication,
     ranks: Ranks,
-    /// See [`Scenario::keeper`].
-    keeper: Option<Publication>,
+    /// See [`Scenario::keepers`].
+    keepers: &'static [Publication],
 }
 
 impl Order {
     fn rank(&self, tag: usize, of: Publication) -> u8 {
         self.ranks[tag][usize::from(of)]
+    }
+}
+
+impl Order {
+    /// Whether a number stands for the index that is kept.
+    fn is_kept(&self, of: Publication) -> bool {
+        !self.keepers.is_empty() && (of == 0 || self.keepers.contains(&of))
     }
 }
 
@@ -57,7 +64,7 @@ impl Rules for Order {
         match held {
             None => Standing::Empty,
             Some(held) if *held == self.ours => Standing::Ours,
-            Some(0) if self.keeper == Some(self.ours) => Standing::Ours,
+            Some(held) if self.is_kept(*held) && self.is_kept(self.ours) => Standing::Ours,
             Some(held) if self.rank(tag, *held) > self.rank(tag, self.ours) => Standing::Newer,
             Some(_) => Standing::Older,
         }
@@ -115,9 +122,9 @@ struct Scenario {
     ranks: Ranks,
     /// Publication 1 is published already, and somebody goes back from it to 0; the merges are of the others.
     rollback: bool,
-    /// The participant that publishes nothing new but keeps publication 0, and says so in a new record: from then on what
-    /// held 0 holds a publication that is as new as its own number says.
-    keeper: Option<Publication>,
+    /// The participants that publish nothing new but keep publication 0, and say so in a new record: from then on what held
+    /// it holds a publication that is as new as the newest of them.
+    keepers: &'static [Publication],
     /// How many participants may be killed.
     kills: u8,
     /// How many reads may be answered with what the tag held before it was last set.
@@ -178,8 +185,8 @@ impl Model {
     }
 
     fn order(&self, actor: usize) -> Order {
-        let Scenario { ranks, keeper, .. } = self.scenario;
-        Order { ours: u8::try_from(actor + 1).unwrap(), ranks, keeper }
+        let Scenario { ranks, keepers, .. } = self.scenario;
+        Order { ours: u8::try_from(actor + 1).unwrap(), ranks, keepers }
     }
 
     /// What two participants want in one state may differ, so each has numbers of its own.
@@ -243,6 +250,12 @@ impl Model {
         }
     }
 
+    /// The newest of those that have said so far that they keep publication 0.
+    fn renewed(&self, world: &World) -> Option<Publication> {
+        let said = self.scenario.keepers.iter().filter(|keeper| world.claims[usize::from(**keeper)] != 0);
+        said.max_by_key(|keeper| self.scenario.ranks[0][usize::from(**keeper)]).copied()
+    }
+
     /// The state after a request that is not a read.
     fn done(&mut self, mut world: World, n: usize, request: &Request<Publication>) -> World {
         let answer = match request {
@@ -253,9 +266,15 @@ impl Model {
                 ];
                 let claimed = set.into_iter().chain(&plan.keep).chain(skip);
                 world.claims[n + 1] = claimed.fold(0, |bits, tag| bits | 1 << tag);
-                if self.scenario.keeper == u8::try_from(n + 1).ok() {
-                    let renewed = world.tags.iter_mut().chain(&mut world.before).filter(|held| **held == 0);
-                    renewed.for_each(|held| *held = u8::try_from(n + 1).unwrap());
+                let keeper = u8::try_from(n + 1).unwrap();
+                if self.scenario.keepers.contains(&keeper) {
+                    let order = self.order(n);
+                    let newest = self.renewed(&world).unwrap_or(keeper);
+                    for held in world.tags.iter_mut().chain(&mut world.before) {
+                        if order.is_kept(*held) {
+                            *held = newest;
+                        }
+                    }
                 }
                 Answer::Done
             }
@@ -264,8 +283,7 @@ impl Model {
                     world.before[*tag] = world.tags[*tag];
                 }
                 // What is kept is one index: once its record is renewed, whoever sets it sets that.
-                let renewed =
-                    self.scenario.keeper.filter(|keeper| *to == 0 && world.claims[usize::from(*keeper)] != 0);
+                let renewed = self.renewed(&world).filter(|_| self.order(n).is_kept(*to));
                 world.tags[*tag] = renewed.unwrap_or(*to);
                 Answer::Done
             }
@@ -418,7 +436,7 @@ fn explored(scenario: Scenario) -> String {
 }
 
 const NONE: Scenario =
-    Scenario { ranks: &[], rollback: false, keeper: None, kills: 0, stale: 0, any_order: true };
+    Scenario { ranks: &[], rollback: false, keepers: &[], kills: 0, stale: 0, any_order: true };
 
 const TWO_MERGES_ONE_TAG: Ranks = &[&[0, 1, 2]];
 const TWO_MERGES_TWO_TAGS: Ranks = &[&[0, 1, 2], &[0, 1, 2]];
@@ -535,15 +553,19 @@ fn a_merge_beside_a_rollback_ends_right() {
 fn a_late_run_beside_one_that_keeps_ends_right() {
     let mut text = String::new();
     for (name, ranks) in [("two tags", TWO_MERGES_TWO_TAGS), ("three tags", TWO_MERGES_THREE_TAGS)] {
-        text += &format!("{name}: {}\n", explored(Scenario { ranks, keeper: Some(2), ..NONE }));
+        text += &format!("{name}: {}\n", explored(Scenario { ranks, keepers: &[2], ..NONE }));
     }
     // The other way round: what is kept is older than what comes late.
-    let by_the_older = Scenario { ranks: TWO_MERGES_TWO_TAGS, keeper: Some(1), ..NONE };
+    let by_the_older = Scenario { ranks: TWO_MERGES_TWO_TAGS, keepers: &[1], ..NONE };
     text += &format!("two tags, kept by the older: {}\n", explored(by_the_older));
+    // Two runs keep it, and one of what lay between them comes late: none of them makes the index older.
+    let two_keep = Scenario { ranks: THREE_MERGES_TWO_TAGS, keepers: &[1, 3], any_order: false, ..NONE };
+    text += &format!("two tags, kept by the oldest and the newest: {}\n", explored(two_keep));
     expect![[r#"
         two tags: 1321 states, 13 at rest, 0 bad
         three tags: 15001 states, 39 at rest, 0 bad
         two tags, kept by the older: 1438 states, 17 at rest, 0 bad
+        two tags, kept by the oldest and the newest: 195239 states, 894 at rest, 0 bad
     "#]]
     .assert_eq(&text);
 }
@@ -562,11 +584,9 @@ fn what_remains_is_known() {
         ("three tags, a kill", Scenario { ranks: TWO_MERGES_THREE_TAGS, kills: 1, ..NONE }),
         ("one tag, a rollback", Scenario { ranks: TWO_MERGES_ONE_TAG, rollback: true, ..NONE }),
         ("three merges, one tag", Scenario { ranks: THREE_MERGES_ONE_TAG, ..NONE }),
-        ("one tag, kept by the newer", Scenario { ranks: TWO_MERGES_ONE_TAG, keeper: Some(2), ..NONE }),
-        (
-            "two tags, kept, a kill",
-            Scenario { ranks: TWO_MERGES_TWO_TAGS, keeper: Some(2), kills: 1, ..NONE },
-        ),
+        ("one tag, kept by the newer", Scenario { ranks: TWO_MERGES_ONE_TAG, keepers: &[2], ..NONE }),
+        ("one tag, two keep it", Scenario { ranks: THREE_MERGES_ONE_TAG, keepers: &[1, 3], ..NONE }),
+        ("two tags, kept, a kill", Scenario { ranks: TWO_MERGES_TWO_TAGS, keepers: &[2], kills: 1, ..NONE }),
     ] {
         text += &format!("{name}: {}\n", explored(scenario));
     }
@@ -597,6 +617,8 @@ fn what_remains_is_known() {
           [2] of 1 and 2 and 3
         one tag, kept by the newer: 76 states, 4 at rest, 1 bad
           [1] of 1 and 2
+        one tag, two keep it: 1307 states, 30 at rest, 8 bad
+          [2] of 1 and 2 and 3
         two tags, kept, a kill: 1569 states, 29 at rest, 2 bad
           [1, 2] of 2
           [2, 1] of 2

@@ -21,8 +21,12 @@ pub const ANNOTATION: &str = "annotation ";
 pub const BASE: &str = "base image ";
 /// The same of an image of the same matrix.
 pub const NEED: &str = "needed image ";
-/// The same of a context; its path or name follows.
+/// The same of the context; its path follows.
 pub const CONTEXT: &str = "context ";
+/// The same of a named context; its name follows.
+pub const NAMED_CONTEXT: &str = "named context ";
+/// The same of the upstream's commit.
+pub const UPSTREAM: &str = "upstream commit";
 /// The same of a Dockerfile; its path follows.
 pub const DOCKERFILE: &str = "Dockerfile ";
 

@@ -86,8 +86,8 @@ pub struct PublicationClaim {
     pub children: Vec<Child>,
     /// The tags that move, in the order in which they are set, and those that hold the index already.
     pub tags: Vec<PublishedTag>,
-    /// The tags of the plan that a newer publication holds. They are claimed all the same: should something older be
-    /// written over the newer publication, this one has the better right.
+    /// Tags that it claims and does not set: those of the plan that a newer publication holds, as this one has the better
+    /// right should something older be written over that; and those of earlier plans that have kept it.
     #[serde(default)]
     pub skipped: Vec<Tag>,
     /// As [`Publication::inputs`].
@@ -217,6 +217,21 @@ impl PublicationClaim {
             remember(&mut self.tags, &earlier.tags);
         }
         self
+    }
+
+    /// With the tags that an earlier record claims and this plan does not have: they may still hold the index.
+    #[must_use]
+    pub fn with_claims_of(mut self, earlier: &Self) -> Self {
+        let names = earlier.tags.iter().map(|tag| &tag.name).chain(&earlier.skipped);
+        let more: Vec<Tag> = names.filter(|tag| !self.claims(tag)).cloned().collect();
+        self.skipped.extend(more);
+        self
+    }
+
+    /// Whether it claims all that another one does.
+    pub fn claims_all_of(&self, other: &Self) -> bool {
+        let mut names = other.tags.iter().map(|tag| &tag.name).chain(&other.skipped);
+        names.all(|tag| self.claims(tag))
     }
 
     /// Whether it claims a tag.

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use crate::base::ids::Digest;
 use crate::base::inputs::{
-    ANNOTATION, BASE, BUILD_ARG, BuildInputs, CONTEXT, DOCKERFILE, Inputs, LABEL, NEED, Sources, Values,
+    ANNOTATION, BASE, BUILD_ARG, BuildInputs, CONTEXT, DOCKERFILE, Inputs, LABEL, NAMED_CONTEXT, NEED,
+    Sources, UPSTREAM, Values,
 };
 use crate::build::context_hash::Snapshot;
 use crate::build::metadata::Metadata;
@@ -18,13 +19,7 @@ use crate::plan::{Build, BuildContext, Cell, Need, Pair, Plan, period};
 
 /// What decides a build, before it is known where its images come from. `snapshot`: its files. `needed`: the image that
 /// each need is, in their order.
-pub(crate) fn stated(
-    plan: &Plan,
-    cell: &Cell,
-    build: &Build,
-    snapshot: &Snapshot,
-    needed: &[Digest],
-) -> Result<Values> {
+pub(crate) fn stated(cell: &Cell, build: &Build, snapshot: &Snapshot, needed: &[Digest]) -> Result<Values> {
     let Build {
         arch: _,
         platform,
@@ -62,7 +57,7 @@ pub(crate) fn stated(
     values.add(format!("{CONTEXT}{context}"), folder());
     for BuildContext { name, source, local } in contexts {
         let value = if *local { folder() } else { source.clone() };
-        values.add(format!("{CONTEXT}{name}"), value);
+        values.add(format!("{NAMED_CONTEXT}{name}"), value);
     }
     for (Need { context, cell }, image) in needs.iter().zip(needed) {
         values.add(format!("{NEED}{cell} as {context}"), image.as_str());
@@ -77,10 +72,13 @@ pub(crate) fn stated(
     values.add("compression", serde_json::to_string(&options.compression).context("writing `compression`")?);
     // An inline cache is written into the image itself.
     values.add("inline cache", options.cache.contains(&CacheKind::Inline).to_string());
-    // The commit of this repository changes without a change of what is built.
-    let commit = cell.commit.as_deref().filter(|commit| !plan.revision.starts_with(commit));
-    values.add("upstream commit", commit.unwrap_or_default());
+    values.add(UPSTREAM, upstream(cell, build).unwrap_or_default());
     Ok(values)
+}
+
+/// The upstream's commit, unless that is the one of this repository: it changes without a change of what is built.
+fn upstream<'p>(cell: &'p Cell, build: &Build) -> Option<&'p str> {
+    cell.commit.as_deref().filter(|_| !build.volatile.iter().any(|one| one.key == UPSTREAM))
 }
 
 /// All inputs of a build, with where its images come from.
@@ -120,14 +118,17 @@ pub(crate) fn sources(
         .collect();
     let path = root.join(&build.context).join(&build.dockerfile);
     let written = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    // Whatever names its own content cannot be anything else the next time.
-    let fixed = |content: &String| {
-        let args = build.build_args.iter().map(|pair| pair.value.as_str());
-        let named = build.contexts.iter().map(|named| named.source.as_str());
-        let mut texts = args.chain(named).chain([written.as_str()]).chain(cell.commit.as_deref());
-        texts.any(|text| text.contains(content.as_str()))
+    // What names its own content cannot be anything else, as long as the name is among what is compared.
+    let lines = written.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let compared = |pair: &&Pair| {
+        let name = format!("{BUILD_ARG}{}", pair.key);
+        !build.volatile.iter().any(|one| one.key == name)
     };
-    let fetched = metadata.fetched.iter().filter(|(_, content)| !fixed(content));
+    let args = build.build_args.iter().filter(compared).map(|pair| pair.value.as_str());
+    let named = build.contexts.iter().map(|named| named.source.as_str());
+    let texts: Vec<&str> = lines.chain(args).chain(named).chain(upstream(cell, build)).collect();
+    let fixed = |(address, content): &&(String, String)| is_fixed(&texts, address, content);
+    let fetched = metadata.fetched.iter().filter(|one| !fixed(one));
     sources
         .unknown
         .extend(fetched.map(|(address, _)| format!("{address} is not fixed by a checksum or commit")));
@@ -137,6 +138,13 @@ pub(crate) fn sources(
     Ok(sources)
 }
 
+/// Whether what is compared says what an address gives: of a repository of git the commit, in the address too, of a file its
+/// checksum.
+fn is_fixed(texts: &[&str], address: &str, content: &str) -> bool {
+    let told = if address.contains(content) { content.to_owned() } else { format!("sha256:{content}") };
+    texts.iter().any(|text| text.contains(&told))
+}
+
 fn is_resolved(base: &Pair, name: &str, digest: &Digest) -> bool {
     let name = name.strip_suffix(":latest").unwrap_or(name);
     base.key == name && base.value == digest.as_str()
@@ -144,4 +152,24 @@ fn is_resolved(base: &Pair, name: &str, digest: &Digest) -> bool {
 
 fn text(value: &Option<String>) -> &str {
     value.as_deref().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_fetched_is_fixed_by_what_is_compared() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let (file, git) = ("https://example.com/x.tar", format!("https://example.com/x.git#{commit}"));
+        let sum = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let add = format!("ADD --checksum=sha256:{sum} https://example.com/x.tar /x");
+        assert!(is_fixed(&[&add], file, sum));
+        // A checksum that somebody only compares by hand is another thing.
+        assert!(!is_fixed(&[&format!("RUN echo {sum} x | sha256sum -c")], file, sum));
+        assert!(is_fixed(&[commit], &git, commit));
+        // The branch that is asked for is at that commit now, whoever else names it.
+        assert!(!is_fixed(&[commit], "https://example.com/x.git#main", commit));
+        assert!(!is_fixed(&["{revision}"], &git, commit));
+    }
 }

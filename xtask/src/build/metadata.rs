@@ -52,20 +52,31 @@ impl Metadata {
         let digest = text(value.get(DIGEST)).context("it names no containerimage.digest")?.parse()?;
         let descriptor = value.get("containerimage.descriptor");
         let media_type = text(descriptor.and_then(|found| found.get("mediaType"))).unwrap_or_default();
-        let materials = value.pointer("/buildx.build.provenance/materials").and_then(Value::as_array);
+        let provenance = provenance(value);
+        let materials = provenance.and_then(|found| found.get("materials")).and_then(Value::as_array);
         let materials: Vec<&Value> = materials.into_iter().flatten().collect();
-        let steps =
-            value.pointer("/buildx.build.provenance/buildConfig/llbDefinition").and_then(Value::as_array);
+        let steps = provenance.and_then(|found| found.pointer("/buildConfig/llbDefinition"));
+        let mut sources = sources(&materials, steps.and_then(Value::as_array));
+        if provenance.is_none() {
+            sources.unknown.push("the builder did not tell which images it has used".to_owned());
+        }
         let warnings = value.get("buildx.build.warnings").and_then(Value::as_array);
         Ok(Self {
             digest,
             media_type,
             bases: materials.iter().copied().filter_map(BaseImage::of_material).collect(),
-            sources: sources(&materials, steps),
+            sources,
             fetched: materials.iter().filter_map(|material| fetched(material)).collect(),
             foreign_bases: warnings.into_iter().flatten().filter_map(foreign_base).collect(),
         })
     }
+}
+
+/// The provenance, which buildx puts under the name of the platform where it makes an index of one.
+fn provenance(value: &Value) -> Option<&Value> {
+    const KEY: &str = "buildx.build.provenance";
+    let named = || value.as_object()?.iter().find(|(key, _)| key.starts_with(KEY));
+    value.get(KEY).or_else(|| named().map(|(_, found)| found))
 }
 
 /// The images among the materials, and whether a step could use the network.
@@ -140,5 +151,17 @@ mod tests {
         assert_eq!(metadata.foreign_bases, ["Base image x was pulled with platform"]);
         assert_eq!(metadata.media_type, "application/vnd.oci.image.index.v1+json");
         assert!(Metadata::parse(&json!({})).is_err());
+        // Nothing told is not the same as nothing used.
+        let silent = json!({ "containerimage.digest": format!("sha256:{hex}") });
+        assert_eq!(Metadata::parse(&silent).unwrap().sources.unknown.len(), 1);
+        let of_platform = json!({
+            "containerimage.digest": format!("sha256:{hex}"),
+            "buildx.build.provenance/linux/amd64": {
+                "materials": [{ "uri": "pkg:docker/php@8?platform=x", "digest": { "sha256": hex } }],
+                "buildConfig": { "llbDefinition": [{ "op": { "Op": { "exec": { "network": 2 } } } }] },
+            },
+        });
+        let sources = Metadata::parse(&of_platform).unwrap().sources;
+        assert_eq!((sources.images.len(), sources.network, sources.unknown.len()), (1, false, 0));
     }
 }

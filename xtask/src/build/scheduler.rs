@@ -237,7 +237,7 @@ impl<'a> Run<'a> {
         let needed = if self.push { prior.needed(build)? } else { Vec::new() };
         let images: Vec<Digest> = needed.iter().map(|one| one.image.clone()).collect();
         let values = context.as_ref().filter(|_| self.push);
-        let values = values.map(|files| stated(self.plan, cell, build, files, &images)).transpose()?;
+        let values = values.map(|files| stated(cell, build, files, &images)).transpose()?;
         let before = values.as_ref().filter(|_| self.reuse);
         if let Some(record) = before.and_then(|values| prior.reusable(cell, build, values)) {
             self.session

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use crate::base::ids::Name;
-use crate::base::inputs::{ANNOTATION, BUILD_ARG, LABEL};
+use crate::base::inputs::{ANNOTATION, BUILD_ARG, LABEL, UPSTREAM};
 use crate::matrix::cells::CellSpec;
 use crate::matrix::tracks::holds_credentials;
 use crate::matrix::{Diagnostic, NamedContext, Options, PlatformDef, Setting, Settings};
@@ -67,8 +67,14 @@ pub(super) fn expand(found: &[Origin<'_>], values: &Values<'_>, errors: &mut Vec
 /// The settings whose values change without a change of what is built, as they are compared, each key after `prefix`.
 pub(super) fn volatile(prefix: &str, found: &[Origin<'_>], values: &Values<'_>) -> Vec<Pair> {
     let one = |Origin { setting: Setting { key, value, .. }, .. }: &Origin<'_>| {
-        let changes = value.placeholders().any(|name| values.is_volatile(name));
-        let value = value.expand(|name| values.compared(name)).ok().filter(|_| changes)?;
+        // A program may do something with the commit that it is given; a label only tells it.
+        let is_volatile = |name: &str| values.is_volatile(name, prefix != BUILD_ARG);
+        let changes = value.placeholders().any(is_volatile);
+        let compared = |name: &str| match is_volatile(name) {
+            true => Some(format!("{{{name}}}")),
+            false => values.get(name),
+        };
+        let value = value.expand(compared).ok().filter(|_| changes)?;
         Some(Pair { key: format!("{prefix}{key}"), value })
     };
     found.iter().filter_map(one).collect()
@@ -127,7 +133,8 @@ fn build<'m>(
 ) -> Build {
     let spec = values.spec;
     let values = Values { arch: Some((&platform.name, &platform.platform)), ..values.clone() };
-    let mut changing = Vec::new();
+    let own = || Pair { key: UPSTREAM.to_owned(), value: "{commit}".to_owned() };
+    let mut changing: Vec<Pair> = values.upstream.own.then(own).into_iter().collect();
     let mut get = |kind: fn(&Settings) -> &[Setting], name: &str, standard: &[Standard]| {
         let found = cascade(spec, Some(platform), kind);
         changing.extend(volatile(name, &found, &values));

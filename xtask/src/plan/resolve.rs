@@ -290,7 +290,7 @@ impl<'a> Resolver<'a> {
 
     /// The placeholder of the version, where that is a commit of this repository.
     fn volatile_version(&self, values: &Values<'_>) -> Option<&'static str> {
-        values.is_volatile("version").then_some("version")
+        values.is_volatile("version", true).then_some("version")
     }
 
     /// The annotations of the index, and those among them that change without a change of what is built, as they are

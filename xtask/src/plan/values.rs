@@ -50,18 +50,15 @@ impl Values<'_> {
         }
     }
 
-    /// [`Values::get`] for what is compared: what changes without a change of what is built stands for itself.
-    pub(super) fn compared(&self, name: &str) -> Option<String> {
-        if self.is_volatile(name) { Some(format!("{{{name}}}")) } else { self.get(name) }
-    }
-
-    /// Whether the value of a placeholder changes without a change of what is built: times, and the commit of this
-    /// repository, which also is the upstream of an image that follows this repository.
-    pub(super) fn is_volatile(&self, name: &str) -> bool {
+    /// Whether the value of a placeholder changes without a change of what is built: times, the revision, and, where it is
+    /// only `told`, the commit of an image that follows this repository.
+    pub(super) fn is_volatile(&self, name: &str, told: bool) -> bool {
         match name {
             "created" | "date" | "revision" | "revision7" => true,
-            "commit" | "commit7" => self.upstream.own,
-            "version" => self.upstream.own && self.upstream.version.as_deref() == Some(&short(self.commit)),
+            "commit" | "commit7" => told && self.upstream.own,
+            "version" => {
+                told && self.upstream.own && self.upstream.version.as_deref() == Some(&short(self.commit))
+            }
             _ => false,
         }
     }

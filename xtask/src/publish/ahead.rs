@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::base::ids::{Digest, Repository};
 use crate::base::parallel;
-use crate::publish::attestation_store::AttestationStore;
+use crate::publish::attestation_store::{AttestationStore, Signers};
 use crate::publish::statements::{KIND, is_about};
 use crate::run::Output;
 
@@ -26,13 +26,17 @@ impl AttestationStore {
             if attached.is_empty() {
                 return None;
             }
-            let (count, question) = (attached.len(), self.question(repository, digest, KIND, attached));
+            let (count, question) =
+                (attached.len(), self.question(repository, digest, KIND, attached, Signers::Now));
             self.cache
                 .recall(&question)
                 .is_none()
                 .then(|| (repository.clone(), digest.clone(), count, question))
         });
-        let open: Vec<_> = open.into_iter().flatten().collect();
+        // What cosign prints names the digest and no repository: of two that hold the same, one is left to a call of its own.
+        let mut seen = BTreeSet::new();
+        let open: Vec<_> =
+            open.into_iter().flatten().filter(|(_, digest, ..)| seen.insert(digest.clone())).collect();
         for some in open.chunks(AT_ONCE) {
             let references: Vec<String> =
                 some.iter().map(|(repository, digest, ..)| repository.at(digest)).collect();

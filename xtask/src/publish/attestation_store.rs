@@ -22,6 +22,7 @@ use crate::plan::Kept;
 use crate::publish::signing::Signing;
 use crate::publish::statement_cache::{Question, StatementCache};
 use crate::publish::statements::{KIND, claims, known, predicates};
+use crate::publish::tag_rules::newest;
 use crate::run::{Output, retry};
 
 /// How often a record is attached before we say that it cannot be.
@@ -37,7 +38,7 @@ enum Demand {
 
 /// Whose statements count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Signers {
+pub(super) enum Signers {
     Now,
     /// Those of `[[sign.formerly]]` too.
     NowAndBefore,
@@ -129,15 +130,16 @@ impl AttestationStore {
         demand: Demand,
         signers: Signers,
     ) -> Result<Vec<Value>> {
-        let attached = match self.cache.take_list(&format!("{kind} {}", repository.at(digest))) {
+        let mut attached = match self.cache.take_list(&format!("{kind} {}", repository.at(digest))) {
             Some(attached) => attached,
             None => self.attached(repository, digest, kind)?,
         };
-        let expected = if demand == Demand::One { attached.len().min(1) } else { attached.len() };
-        if expected == 0 {
+        let wanted =
+            |attached: &[Digest]| if demand == Demand::One { attached.len().min(1) } else { attached.len() };
+        if attached.is_empty() {
             return Ok(Vec::new());
         }
-        let question = self.question(repository, digest, kind, attached.clone());
+        let question = self.question(repository, digest, kind, attached.clone(), signers);
         if let Some(known) = self.cache.recall(&question) {
             return Ok(predicates(known.iter().map(String::as_str), kind));
         }
@@ -148,17 +150,22 @@ impl AttestationStore {
         let mut tries = retry::Tries::new(runner, *ui);
         let mut looks = 0;
         let (statements, refused) = loop {
-            let (statements, refused) = self.verified(repository, digest, kind, expected, signers)?;
+            let (statements, refused) =
+                self.verified(repository, digest, kind, wanted(&attached), signers)?;
             looks += 1;
             // What somebody else has attached stays so: where it does not matter one more look is enough.
             let enough = demand == Demand::None && looks > 1;
             if enough
-                || statements.len() >= expected
+                || statements.len() >= wanted(&attached)
                 || !tries.again(&purpose, "one that the registry shows was not read", None)?
             {
                 break (statements, refused);
             }
+            // Another run may have put a newer record in the place of an older one.
+            attached = self.attached(repository, digest, kind)?;
         };
+        let expected = wanted(&attached);
+        let question = self.question(repository, digest, kind, attached.clone(), signers);
         match (statements.len(), refused) {
             (found, _) if found >= attached.len() => self.cache.keep(question, &statements),
             (found, _) if found >= expected => {}
@@ -229,7 +236,8 @@ impl AttestationStore {
         Ok(None)
     }
 
-    /// The newest record of an index that a cell keeps: one that states the inputs with which it was compared.
+    /// The record of an index that a cell keeps: of those that state the inputs with which it was compared, the one that says
+    /// that it is the newest.
     ///
     /// # Errors
     /// As [`AttestationStore::read`], and if there is none.
@@ -239,7 +247,7 @@ impl AttestationStore {
                 && record.repositories.contains(repository)
                 && inputs_of(record).as_ref() == Some(&kept.inputs)
         };
-        let found = self.read(repository, &kept.digest)?.into_iter().rev().find(proves);
+        let found = newest(self.read(repository, &kept.digest)?, proves);
         found.ok_or_else(|| {
             let at = repository.at(&kept.digest);
             UserError::failed(format!(
@@ -283,15 +291,17 @@ impl AttestationStore {
         Ok(found)
     }
 
-    /// Which of these statements verify, signed now or before.
+    /// Which of these statements verify.
     pub(super) fn question(
         &self,
         repository: &Repository,
         digest: &Digest,
         kind: &str,
         attached: Vec<Digest>,
+        signers: Signers,
     ) -> Question {
-        Question::new(self.signing.fingerprint(), (repository, digest), kind, attached)
+        let kind = format!("{kind}, {signers:?}");
+        Question::new(self.signing.fingerprint(), (repository, digest), &kind, attached)
     }
 
     /// Attaches a record to its index.

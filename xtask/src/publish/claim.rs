@@ -63,7 +63,7 @@ impl Claims<'_> {
     pub(crate) fn inputs(&self, cell: &Cell, records: &[DigestRecord]) -> Result<Option<CellInputs>> {
         let one = |record: &DigestRecord| Some((record.arch.clone(), record.inputs.clone()?));
         let builds: Option<BTreeMap<_, _>> = records.iter().map(one).collect();
-        let index = cell.index_inputs(&self.plan.sign)?;
+        let index = cell.index_inputs(self.plan)?;
         Ok(builds.map(|builds| CellInputs { index, builds }))
     }
 

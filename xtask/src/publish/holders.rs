@@ -20,7 +20,7 @@ use crate::plan::resolve::{
 };
 use crate::plan::{Cell, Plan};
 use crate::publish::attestation_store::AttestationStore;
-use crate::publish::tag_rules::{Age, Holder, TagState, is_version};
+use crate::publish::tag_rules::{Age, Holder, TagState, is_version, newest};
 use crate::registry::FetchedManifest;
 use crate::run::{Runner, retry};
 
@@ -127,11 +127,13 @@ impl<'a> Holders<'a> {
         if found.is_empty() {
             return Ok(Err("has no signed record".to_owned()));
         }
-        let newest = found.iter().rev().find(|record| is_about(record, repository, tag, held));
-        Ok(newest.map(|record| of_record(record, own)).ok_or_else(|| format!("was never published as {tag}")))
+        let newest = newest(found, |record| is_about(record, repository, tag, held));
+        Ok(newest
+            .map(|record| of_record(&record, own))
+            .ok_or_else(|| format!("was never published as {tag}")))
     }
 
-    /// The newest record of a digest that claims a tag; none if nothing that we trust does.
+    /// The record that decides how new a digest is at a tag; none if nothing that we trust does.
     pub fn record(
         &self,
         repository: &Repository,
@@ -140,7 +142,7 @@ impl<'a> Holders<'a> {
     ) -> Option<PublicationClaim> {
         annotated(held)?;
         let found = self.records(self.records?, repository, &held.digest).ok()?;
-        found.into_iter().rev().find(|record| is_about(record, repository, tag, held))
+        newest(found, |record| is_about(record, repository, tag, held))
     }
 
     /// The records of a digest. One that is there may not be shown yet: without any it looks twice.
@@ -235,14 +237,8 @@ pub fn age(record: &PublicationClaim, index: &FetchedManifest) -> Age {
 
 /// What a record says. Records of older versions of this tool leave the times to their index, whose digest they name.
 fn of_record(record: &PublicationClaim, index: &Age) -> Age {
-    let version = record.version.clone();
-    Age {
-        cell: record.cell.to_string(),
-        version: version.filter(|version| is_version(version, &record.revision)),
-        revision: record.revision.clone(),
-        code_date: record.code_date.clone(),
-        planned: record.planned.clone().unwrap_or_else(|| index.planned.clone()),
-    }
+    let planned = record.planned.clone().unwrap_or_else(|| index.planned.clone());
+    Age { planned, ..Age::of_claim(record) }
 }
 
 #[cfg(test)]

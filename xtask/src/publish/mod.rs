@@ -12,6 +12,7 @@ pub mod holders;
 pub mod holding;
 pub mod in_order;
 pub mod index;
+mod keeping;
 mod known_signatures;
 pub mod pinned_index;
 pub mod prediction;

@@ -21,6 +21,7 @@ use crate::publish::claim::Claims;
 use crate::publish::gates;
 use crate::publish::holders::{self, Holders};
 use crate::publish::index;
+use crate::publish::keeping;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::provenance;
 use crate::publish::repository_tags::RepositoryTags;
@@ -146,20 +147,23 @@ impl Publisher<'_> {
         Bases { plan: self.plan, registry: &self.registry, records, publications }
     }
 
-    /// Reads what stays: nothing but a signed record proves that it was made from the same inputs.
+    /// Finds what stays.
     fn keep(&self, cell: &Cell, kept: &Kept, progress: &mut Progress<'_>) -> Result<()> {
-        let (repository, digest) = (progress.repository, &kept.digest);
-        let index = self.registry.require(repository, digest)?;
-        index::children(&index.manifest, cell)?;
         let Some(store) = &self.records else {
             return Err(UserError::invalid("the plan keeps an index, and nothing is signed").into());
         };
-        progress.proof = Some(store.of_kept(repository, &cell.id, kept)?);
-        if kept.is_unfinished() {
-            store.verify(repository, &index)?;
-        }
-        progress.index = Some(index);
+        let (index, proof) = keeping::find(&self.registry, store, cell, kept, progress.repository)?;
+        (progress.index, progress.proof) = (Some(index), Some(proof));
         Ok(())
+    }
+
+    /// The same again for tags that were to stay when the plan was made, and have been moved since.
+    fn prove_again(&self, cell: &Cell, progress: &Progress<'_>) -> Result<()> {
+        let (Some(store), index) = (&self.records, progress.index()?) else { return Ok(()) };
+        store.verify(progress.repository, index)?;
+        let judged = cell.kept().is_none_or(|kept| !kept.lacking.is_empty());
+        let mut gates = self.plan.gates.iter().filter(|_| !judged);
+        gates.try_for_each(|gate| self.pass_gate(cell, gate, progress))
     }
 
     fn check_build(&self, cell: &Cell, record: &DigestRecord, repository: &Repository) -> Result<()> {
@@ -245,6 +249,7 @@ impl Publisher<'_> {
         };
         let claim = claims.claim(cell, repository, index, inputs)?;
         let age = holders::of_plan(self.plan, cell);
+        let (claim, age) = keeping::no_older(claim, age, progress.proof.as_ref());
         let candidate = Candidate {
             cell: &cell.id,
             digest: &index.digest,
@@ -263,8 +268,20 @@ impl Publisher<'_> {
         let access = TagAccess { registry, repository, tags: planned, ours, holders, patience };
         let (new, clock) = (progress.new, self.clock);
         let (earlier, kept) = (progress.proof.clone(), cell.kept());
-        let mut tags =
-            RepositoryTags { access, rules, index: &pinned, claim, earlier, kept, new, clock, ui: self.ui };
+        let prove = || self.prove_again(cell, progress);
+        let prove: Option<&dyn Fn() -> Result<()>> = if kept.is_some() { Some(&prove) } else { None };
+        let mut tags = RepositoryTags {
+            access,
+            rules,
+            index: &pinned,
+            claim,
+            earlier,
+            kept,
+            prove,
+            new,
+            clock,
+            ui: self.ui,
+        };
         match tag_protocol::run(&mut tags, &rules, Tagging::default())?.outcome() {
             Some(Outcome::Tagged { held, lost, .. }) => {
                 tags.warn_of(&lost);

@@ -9,7 +9,7 @@ use crate::plan::Kept;
 use crate::publish::pinned_index::PinnedIndex;
 use crate::publish::tag_access::TagAccess;
 use crate::publish::tag_protocol::{TagPlan, TagStore};
-use crate::publish::tag_rules::{Candidate, TagRules, TagState};
+use crate::publish::tag_rules::{Age, Candidate, TagRules, TagState};
 
 /// The tags of one cell in one repository.
 pub(crate) struct RepositoryTags<'a> {
@@ -25,6 +25,8 @@ pub(crate) struct RepositoryTags<'a> {
     pub(crate) earlier: Option<PublicationClaim>,
     /// What the plan says of it, if it is kept.
     pub(crate) kept: Option<&'a Kept>,
+    /// Makes sure that what is kept may be tagged, before it is.
+    pub(crate) prove: Option<&'a dyn Fn() -> Result<()>>,
     /// The index was not in the repository before, so it should have no records yet.
     pub(crate) new: bool,
     /// Says when a record was made.
@@ -77,8 +79,10 @@ impl RepositoryTags<'_> {
         let (Some(kept), Some(earlier)) = (self.kept, &self.earlier) else { return false };
         let claimed = self.claim.tags.iter().map(|tag| &tag.name).chain(&self.claim.skipped);
         let known = claimed.clone().count() == claimed.filter(|tag| earlier.claims(tag)).count();
-        // Once it is attached, it is of this plan.
-        let renewed = kept.renewed.is_none() || earlier.plan == self.claim.plan;
+        // Once it is attached it is of this plan; a later one needs no word of ours.
+        let renewed = kept.renewed.is_none()
+            || earlier.plan == self.claim.plan
+            || !Age::of_claim(&self.claim).is_later(&Age::of_claim(earlier));
         plan.set.is_empty() && renewed && known
     }
 
@@ -99,8 +103,12 @@ impl RepositoryTags<'_> {
         // What is held is claimed by nobody else, so it is not given away either.
         let skipped = plan.skip.iter().filter(|(_, held)| held.hold.is_none());
         let skipped = skipped.filter_map(|(tag, _)| self.access.name(*tag).cloned()).collect();
-        PublicationClaim { tags, skipped, published: self.clock.precise(), ..self.claim.clone() }
-            .remember(self.earlier.as_ref())
+        let claim = PublicationClaim { tags, skipped, published: self.clock.precise(), ..self.claim.clone() }
+            .remember(self.earlier.as_ref());
+        match self.earlier.as_ref().filter(|_| self.kept.is_some()) {
+            Some(earlier) => claim.with_claims_of(earlier),
+            None => claim,
+        }
     }
 }
 
@@ -133,6 +141,11 @@ impl TagStore for RepositoryTags<'_> {
             if let Some(remark) = from.as_ref().and_then(|from| self.rules.remark(*tag, from)) {
                 self.ui.note(format!("{}: {remark}", self.access.repository));
             }
+        }
+        if !plan.set.is_empty()
+            && let Some(prove) = self.prove.take()
+        {
+            prove()?;
         }
         // A registry that lags may have shown the index of a killed merge as missing, but a tag that holds it tells.
         if let (Some(records), None) = (self.access.holders.records, &self.earlier)

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest};
+use crate::base::publication::PublicationClaim;
 use crate::base::version;
 use crate::plan::PlannedTag;
 use crate::publish::tag_protocol::{Rules, Standing};
@@ -53,6 +54,23 @@ enum By {
 }
 
 impl Age {
+    /// What a record says.
+    pub fn of_claim(record: &PublicationClaim) -> Self {
+        let version = record.version.clone();
+        Self {
+            cell: record.cell.to_string(),
+            version: version.filter(|version| is_version(version, &record.revision)),
+            revision: record.revision.clone(),
+            code_date: record.code_date.clone(),
+            planned: record.planned.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it is of newer code than another, or of the same and planned later.
+    pub fn is_later(&self, other: &Self) -> bool {
+        self.compare(other, false).0 == Ordering::Greater
+    }
+
     /// How new the code is: no wrong clock of a commit brings it beyond its plan. The form sorts as text.
     fn code(&self) -> Option<&str> {
         self.code_date.as_deref().map(|date| date.min(&self.planned))
@@ -101,6 +119,18 @@ impl Age {
             By::Plan => format!("a newer publication, planned {}", self.planned),
         }
     }
+}
+
+/// Of several records the one that says that it is the newest: an index that was kept has more than one, and none of them
+/// makes it older, whenever it was attached.
+pub fn newest(
+    found: Vec<PublicationClaim>,
+    counts: impl Fn(&PublicationClaim) -> bool,
+) -> Option<PublicationClaim> {
+    let counted = found.into_iter().filter(counts);
+    counted.reduce(
+        |newest, one| if Age::of_claim(&newest).is_later(&Age::of_claim(&one)) { newest } else { one },
+    )
 }
 
 impl PartialEq for TagState {

@@ -13,7 +13,7 @@ use crate::registry::client::locked;
 use crate::registry::place::Place;
 use crate::registry::referrers::Attachment;
 use crate::registry::status::Verdict;
-use crate::registry::{Passing, Registry, found};
+use crate::registry::{FetchedManifest, Passing, Registry, found};
 
 impl Registry {
     /// What an attached bundle of Sigstore holds, as it was written.
@@ -27,11 +27,18 @@ impl Registry {
         Ok(serde_json::from_slice(&self.blob(repository, layer)?)?)
     }
 
-    /// Detaches manifests from what they are about. `false`: this registry lets nobody do that.
+    /// Detaches manifests from what they are about. `shown`: all that was attached a moment ago. `false`: this registry lets
+    /// nobody do that, or it shows something else now.
     ///
     /// # Errors
     /// If it does not answer, or if what it holds then is not what was written.
-    pub fn detach(&self, repository: &Repository, subject: &Digest, these: &[Digest]) -> Result<bool> {
+    pub fn detach(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        these: &[Digest],
+        shown: &[Digest],
+    ) -> Result<bool> {
         let place = Place::of(repository);
         if *locked(&self.client.host(&place).referrers) == Some(true) {
             for digest in these {
@@ -44,19 +51,56 @@ impl Registry {
             return Ok(true);
         }
         let tag = format!("sha256-{}", subject.hex());
-        let Some(held) = self.read(&format!("{repository}:{tag}"))? else { return Ok(true) };
-        let mut list: Value = serde_json::from_slice(&held.bytes)?;
-        let is_meant = |entry: &Value| {
-            let digest = entry.get("digest").and_then(Value::as_str);
-            these.iter().any(|digest_of| digest == Some(digest_of.as_str()))
-        };
-        if let Some(entries) = list.get_mut("manifests").and_then(Value::as_array_mut) {
-            entries.retain(|entry| !is_meant(entry));
+        let (held, mut list) = self.list(repository, &tag)?;
+        let listed = entries(&mut list)?;
+        let has = |digest: &Digest| listed.iter().any(|entry| is_of_digest(entry, digest));
+        let is_known = |entry: &Value| shown.iter().any(|digest| is_of_digest(entry, digest));
+        if !these.iter().all(has) || !listed.iter().all(is_known) {
+            return Ok(false);
         }
-        let bytes = serde_json::to_vec(&list)?;
-        match self.put_manifest(repository, &tag, &held.media_type, &bytes)? {
-            Ok(()) => Ok(true),
+        listed.retain(|entry| !these.iter().any(|digest| is_of_digest(entry, digest)));
+        let kept = listed.clone();
+        self.write_list(repository, &tag, &held, &list)?;
+        // Somebody may have written it at the same moment, from what it was before.
+        let (held, mut now) = self.list(repository, &tag)?;
+        let there = entries(&mut now)?;
+        let lost: Vec<Value> = kept.into_iter().filter(|entry| !there.contains(entry)).collect();
+        if !lost.is_empty() {
+            there.extend(lost);
+            self.write_list(repository, &tag, &held, &now)?;
+        }
+        Ok(true)
+    }
+
+    fn list(&self, repository: &Repository, tag: &str) -> Result<(FetchedManifest, Value)> {
+        let reference = format!("{repository}:{tag}");
+        let held = self.read(&reference)?;
+        let held = held.ok_or_else(|| UserError::failed(format!("{reference} does not exist any more")))?;
+        let list = serde_json::from_slice(&held.bytes)?;
+        Ok((held, list))
+    }
+
+    fn write_list(
+        &self,
+        repository: &Repository,
+        tag: &str,
+        held: &FetchedManifest,
+        list: &Value,
+    ) -> Result<()> {
+        let bytes = serde_json::to_vec(list)?;
+        match self.put_manifest(repository, tag, &held.media_type, &bytes)? {
+            Ok(()) => Ok(()),
             Err(Passing { error, .. }) => Err(error.into()),
         }
     }
+}
+
+/// What a list holds.
+fn entries(list: &mut Value) -> Result<&mut Vec<Value>> {
+    let entries = list.get_mut("manifests").and_then(Value::as_array_mut);
+    entries.ok_or_else(|| UserError::failed("a list of what is attached is no index").into())
+}
+
+fn is_of_digest(entry: &Value, digest: &Digest) -> bool {
+    entry.get("digest").and_then(Value::as_str) == Some(digest.as_str())
 }

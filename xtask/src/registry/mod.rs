@@ -72,6 +72,15 @@ pub struct FetchedManifest {
     pub bytes: Vec<u8>,
 }
 
+/// What a reference holds, as far as the registry tells without sending it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The digest.
+    pub digest: Digest,
+    /// Whether it lists an image for each platform, and is not one image.
+    pub is_index: bool,
+}
+
 /// A failure that may be gone the next time.
 #[derive(Debug)]
 pub struct Passing {
@@ -142,13 +151,15 @@ impl Registry {
     ///
     /// # Errors
     /// If it cannot even be asked for. The inner error is what the registry has said, or what has become of the connection.
-    pub fn digest(&self, reference: &str, within: Duration) -> Result<Result<Option<Digest>, String>> {
+    pub fn digest(&self, reference: &str, within: Duration) -> Result<Result<Option<Held>, String>> {
         let (place, name) = Place::parse(reference)?;
         // HEAD counts for no limit of Docker Hub: <https://docs.docker.com/docker-hub/usage/pulls/>.
         let call = manifest_call("HEAD", &place, &name, format!("look for {reference}"));
         Ok(match self.client.attempt(&call, within)? {
             Ok(answer) => match claimed(&answer) {
-                Some(digest) => Ok(Some(digest)),
+                Some(digest) => {
+                    Ok(Some(Held { digest, is_index: answer.header("content-type").is_some_and(is_index) }))
+                }
                 None => Err("the registry does not say which digest it has".to_owned()),
             },
             Err(failure) if failure.verdict == Verdict::Missing => Ok(None),
@@ -222,6 +233,16 @@ impl Registry {
         let call = manifest_call("GET", place, name, purpose.to_owned());
         found(self.client.call(&call, lags, |answer| fetched(name, answer))?, purpose)
     }
+}
+
+/// Whether a media type is that of a list of images.
+fn is_index(media_type: &str) -> bool {
+    let plain = media_type.split(';').next().unwrap_or_default().trim();
+    matches!(
+        plain,
+        "application/vnd.oci.image.index.v1+json"
+            | "application/vnd.docker.distribution.manifest.list.v2+json"
+    )
 }
 
 fn manifest_call<'a>(method: &'static str, place: &'a Place, name: &str, purpose: String) -> Call<'a> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::base::ids::{Digest, Repository};
 use crate::base::parallel;
 use crate::plan::{Build, Pair, Plan, SigningMethod, dockerfile};
-use crate::registry::Registry;
+use crate::registry::{Held, Registry};
 use crate::session::Session;
 
 /// How long a registry may take to tell what a name stands for.
@@ -23,7 +23,7 @@ pub(super) struct Bases {
     mirror: Option<String>,
     /// The repositories of this matrix, whose images are no bases but needed.
     own: Vec<Repository>,
-    known: BTreeMap<String, Result<Digest, String>>,
+    known: BTreeMap<String, Result<Held, String>>,
 }
 
 impl Bases {
@@ -64,11 +64,11 @@ impl Bases {
         self.places(plain).into_iter().map(untagged).collect()
     }
 
-    fn ask(&self, name: &str) -> Result<Digest, String> {
+    fn ask(&self, name: &str) -> Result<Held, String> {
         let mut why = String::new();
         for place in self.places(name) {
             match self.registry.digest(&place, PATIENCE) {
-                Ok(Ok(Some(digest))) => return Ok(digest),
+                Ok(Ok(Some(held))) => return Ok(held),
                 Ok(Ok(None)) => why = "there is none".to_owned(),
                 Ok(Err(reason)) => why = reason,
                 Err(error) => why = format!("{error:#}"),
@@ -82,14 +82,22 @@ impl Bases {
     /// # Errors
     /// Why that cannot be told.
     pub(super) fn digest(&self, name: &str) -> Result<Digest, String> {
-        let unasked = || Err(format!("the base image {name} was not asked for"));
-        self.known.get(name).cloned().unwrap_or_else(unasked)
+        match self.known.get(name) {
+            Some(known) => known.clone().map(|held| held.digest),
+            None => Err(format!("the base image {name} was not asked for")),
+        }
     }
 
     /// Gives every build the images that its Dockerfile names, as far as they can be told: BuildKit asks for the others.
+    ///
+    /// An image of one platform is left out: what is given as a context BuildKit (0.33) does not compare with the platform
+    /// that is built, so a wrong one would pass.
     pub(super) fn pin(&self, plan: &mut Plan, root: &Path) {
         for build in plan.cells.iter_mut().flat_map(|cell| &mut cell.builds) {
-            let pair = |name: String| Some(Pair { value: self.digest(&name).ok()?.to_string(), key: name });
+            let pair = |name: String| {
+                let held = self.known.get(&name)?.as_ref().ok().filter(|held| held.is_index)?;
+                Some(Pair { value: held.digest.to_string(), key: name })
+            };
             build.bases =
                 named(build, root).into_iter().filter(|name| !self.is_own(name)).filter_map(pair).collect();
         }

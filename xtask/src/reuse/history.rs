@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::argv::Argv;
 use crate::base::ids::CellId;
-use crate::base::inputs::CONTEXT;
+use crate::base::inputs::{CONTEXT, NAMED_CONTEXT};
 use crate::matrix::RefSpec;
 use crate::matrix::cells::cells;
 use crate::plan::{Cell, DestinationKind, Plan};
@@ -64,7 +64,9 @@ impl<'s> History<'s> {
             Err(why) => Some(why.clone()),
             Ok(paths) => {
                 let own = self.paths(plan, cell);
-                let path = paths.iter().find(|path| own.iter().any(|own| is_in(path, own)))?;
+                // A submodule is touched as a whole: git names the folder above.
+                let is_own = |path: &str| own.iter().any(|own| is_in(path, own) || is_in(own, path));
+                let path = paths.iter().find(|path| is_own(path))?;
                 Some(format!("a commit since {} touched {path}", short(revision)))
             }
         }
@@ -88,6 +90,7 @@ impl<'s> History<'s> {
         for cell in needed.into_iter().filter_map(|id| plan.cell(id)).chain([cell]) {
             paths.extend(self.versions.get(&cell.id).cloned());
             for build in &cell.builds {
+                paths.extend(self.real(&build.context));
                 paths.insert(build.context.clone());
                 paths.insert(format!("{}/{}", build.context, build.dockerfile));
                 paths.extend(build.contexts.iter().filter(|one| one.local).map(|one| one.source.clone()));
@@ -96,15 +99,23 @@ impl<'s> History<'s> {
         paths
     }
 
+    /// Where a folder really lies, if it is reached by a link: git knows that path.
+    fn real(&self, path: &str) -> Option<String> {
+        let root = self.session.layout.root.canonicalize().ok()?;
+        let real = root.join(path).canonicalize().ok()?;
+        Some(real.strip_prefix(root).ok()?.to_string_lossy().into_owned())
+    }
+
     /// A changed context by its changed files, where git can name them; everything else stays as it is.
     pub(super) fn files(&self, cell: &Cell, revision: Option<&str>, input: String) -> Vec<String> {
-        let changed = input.strip_prefix(CONTEXT).and_then(|rest| rest.strip_suffix(" changed"));
-        let (Some(context), Some(revision)) = (changed, revision) else { return vec![input] };
-        let named = cell.builds.iter().flat_map(|build| &build.contexts).find(|one| one.name == context);
-        let folder = named.map_or(context, |one| one.source.as_str());
+        let of = |kind: &str| input.strip_prefix(kind)?.strip_suffix(" changed");
+        let named = |name| cell.builds.iter().flat_map(|build| &build.contexts).find(|one| one.name == name);
+        let source = of(NAMED_CONTEXT).and_then(|name| Some(named(name)?.source.as_str()));
+        let (Some(folder), Some(revision)) = (of(CONTEXT).or(source), revision) else { return vec![input] };
+        let folder = folder.to_owned();
         let mut differing = self.differing.borrow_mut();
         let files = differing.entry(revision.to_owned()).or_insert_with(|| self.diff(revision));
-        let files: Vec<&String> = files.iter().filter(|path| is_in(path, folder)).collect();
+        let files: Vec<&String> = files.iter().filter(|path| is_in(path, &folder)).collect();
         if files.is_empty() {
             return vec![input];
         }

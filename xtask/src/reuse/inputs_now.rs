@@ -66,12 +66,15 @@ impl InputsNow {
                 changes.push(text);
             }
         };
-        match cell.index_inputs(&plan.sign) {
+        match cell.index_inputs(plan) {
             Ok(index) => {
                 let told = index.changes(&candidate.inputs.index);
                 told.iter().for_each(|change| add(&mut changes, change.to_string()));
             }
             Err(error) => add(&mut changes, format!("{error:#}")),
+        }
+        if candidate.claim.revision.ends_with("-dirty") && !plan.dirty() {
+            add(&mut changes, "it was made from a checkout with uncommitted changes".to_owned());
         }
         let files = self.files.get(&cell.id).map(Vec::as_slice).unwrap_or_default();
         for (build, files) in cell.builds.iter().zip(files) {
@@ -128,7 +131,7 @@ fn compared(
         let now = if name.contains('@') { digest.clone() } else { bases.digest(name)? };
         images.insert(name.clone(), now);
     }
-    let values = stated(plan, cell, build, files, &needed).map_err(|error| format!("{error:#}"))?;
+    let values = stated(cell, build, files, &needed).map_err(|error| format!("{error:#}"))?;
     let sources = Sources { images, ..before.sources.clone() };
     let now = complete(values, plan, build, sources);
     Ok(now.all.changes(&before.all).iter().map(ToString::to_string).collect())

@@ -42,8 +42,17 @@ impl Published {
         Self { session: session.clone() }
     }
 
-    /// Where the records are; none, and a line that says why, where they cannot be read from here.
+    /// [`Self::found_records`]; what is in the way of that is a reason to build, unless an answer is demanded.
     fn records(&self, plan: &Plan, asked: Asked) -> Result<Option<AttestationStore>> {
+        let found = self.found_records(plan, asked);
+        let (false, Err(error)) = (asked.demanded, &found) else { return found };
+        self.session.runner.check_interrupted()?;
+        self.session.ui.warn(format!("everything is built: what is published cannot be verified: {error:#}"));
+        Ok(None)
+    }
+
+    /// Where the records are; none, and a line that says why, where they cannot be read from here.
+    fn found_records(&self, plan: &Plan, asked: Asked) -> Result<Option<AttestationStore>> {
         let session = &self.session;
         let none = |why: &str| {
             session.ui.note(format!("what is published is not looked at, so everything is built: {why}"));

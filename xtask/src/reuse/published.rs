@@ -1,8 +1,10 @@
 //! What the tags of cells hold, and the signed records about it.
 
 use anyhow::Result;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use crate::base::error::UserError;
 use crate::base::ids::{Digest, Repository, Tag};
 use crate::base::inputs::CellInputs;
 use crate::base::parallel;
@@ -13,6 +15,9 @@ use crate::publish::attestation_store::AttestationStore;
 use crate::publish::index;
 use crate::registry::{FetchedManifest, Registry};
 use crate::run::Runner;
+
+/// How long a registry may take to answer the first question.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many requests are under way at once.
 const READERS: usize = 8;
@@ -61,8 +66,18 @@ pub(super) fn read(
     let asked: Vec<(&Cell, &Repository, &Tag)> = places
         .flat_map(|(cell, repository)| cell.tags.iter().map(move |tag| (cell, repository, &tag.name)))
         .collect();
+    // A registry that does not answer is asked once, not once for each tag.
+    let first: BTreeMap<&str, String> =
+        asked.iter().rev().map(|(_, repository, tag)| (repository.host(), repository.tagged(tag))).collect();
+    let silent: BTreeMap<&str, String> = first
+        .into_iter()
+        .filter_map(|(host, reference)| Some((host, registry.digest(&reference, PATIENCE).ok()?.err()?)))
+        .collect();
     let answers =
-        parallel::map(&asked, READERS, |(_, repository, tag)| registry.read(&repository.tagged(tag)));
+        parallel::map(&asked, READERS, |(_, repository, tag)| match silent.get(repository.host()) {
+            Some(why) if !demanded => Err(UserError::failed(format!("read {repository}: {why}")).into()),
+            _ => registry.read(&repository.tagged(tag)),
+        });
     runner.check_interrupted()?;
     let mut answers = asked.into_iter().zip(answers).peekable();
     let mut all = Vec::new();

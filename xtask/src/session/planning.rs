@@ -162,9 +162,9 @@ impl Session {
         let path = self.layout.plan();
         let matrix = self.matrix()?;
         let around = self.surroundings(&matrix, self.destination(&to, &matrix)?, options.event.as_deref())?;
-        let today = humantime::format_rfc3339_seconds(self.context.now).to_string();
+        let today = humantime::format_rfc3339_seconds(self.context.clock.now()).to_string();
         if let Some(held) =
-            current::read(&path).filter(|held| !options.fresh && current::same_day(&held.created, &today))
+            current::read(&path).filter(|held| !options.fresh && current::same_day(held.planned(), &today))
             && self.is_current(&matrix, &around, options, &held)
             && self.goes_on(options, &held)
         {

@@ -86,4 +86,10 @@ pub fn machines(_: &Checkout) {
     case.build(&base, "").fails(1, &["was pulled with platform", "pin the digest of the index"]);
     assert!(case.built(native) && !case.built(foreign));
     case.build(&format!("FROM {published}:latest\nCOPY Dockerfile /\n"), "").ok();
+    // The same by a tag: what is resolved for all platforms must not hide it.
+    let tagged = format!("{published}:one");
+    case.checkout
+        .tool("crane", &["copy", "--platform", &platform, &format!("{published}:latest"), &tagged])
+        .ok();
+    case.build(&format!("FROM {tagged}\nCOPY Dockerfile /\n"), "").fails(1, &["was pulled with platform"]);
 }
