@@ -16,7 +16,7 @@ use xtask::commands::{
     build, ci, doctor, gc, hold, local, merge, plan, policy, quickstart, release, report, rollback, schema,
     verify,
 };
-use xtask::reuse::Published;
+use xtask::reuse::PublishedImages;
 use xtask::run::{Runner, Signals};
 use xtask::session::Session;
 
@@ -60,7 +60,7 @@ fn run(cli: cli::Cli, context: Context, ui: Ui) -> Result<()> {
     layout.stack = context.environment.get("XTASK_LOCAL").map(|folder| context.current.join(folder));
     let runner = Runner::new(Signals::listen()?).with_limit(context.environment.call_limit()?).with_ui(ui);
     let mut session = Session::new(context, layout, runner, ui);
-    session.comparison = Some(Arc::new(Published::new(&session)));
+    session.comparison = Some(Arc::new(PublishedImages::new(&session)));
     let result = dispatch(&session, cli.command);
     if cli.timings {
         ui.note(session.runner.usage().table(began.elapsed()));

@@ -32,9 +32,9 @@ pub const DOCKERFILE: &str = "Dockerfile ";
 
 /// Inputs while they are gathered: the whole values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Values(BTreeMap<String, String>);
+pub struct InputValues(BTreeMap<String, String>);
 
-impl Values {
+impl InputValues {
     /// Adds an input. Each name occurs once.
     pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());
@@ -53,7 +53,7 @@ pub struct Inputs {
 
 impl Inputs {
     /// The form in which values are kept and compared.
-    pub fn of(values: &Values) -> Self {
+    pub fn of(values: &InputValues) -> Self {
         let mut whole = format!("{}:{RULES}", RULES.len());
         for text in values.0.iter().flat_map(|(name, value)| [name, value]) {
             // With its length, so that no two lists look alike.
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn inputs(pairs: &[(&str, &str)]) -> Inputs {
-        let mut values = Values::default();
+        let mut values = InputValues::default();
         pairs.iter().for_each(|(name, value)| values.add(*name, *value));
         Inputs::of(&values)
     }

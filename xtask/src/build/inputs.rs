@@ -9,8 +9,8 @@ use std::path::Path;
 
 use crate::base::ids::Digest;
 use crate::base::inputs::{
-    ANNOTATION, BASE, BUILD_ARG, BuildInputs, CONTEXT, DOCKERFILE, Inputs, LABEL, NAMED_CONTEXT, NEED,
-    Sources, UPSTREAM, Values,
+    ANNOTATION, BASE, BUILD_ARG, BuildInputs, CONTEXT, DOCKERFILE, InputValues, Inputs, LABEL, NAMED_CONTEXT,
+    NEED, Sources, UPSTREAM,
 };
 use crate::build::context_hash::Snapshot;
 use crate::build::metadata::Metadata;
@@ -19,7 +19,12 @@ use crate::plan::{Build, BuildContext, Cell, Need, Pair, Plan, period};
 
 /// What decides a build, before it is known where its images come from. `snapshot`: its files. `needed`: the image that
 /// each need is, in their order.
-pub(crate) fn stated(cell: &Cell, build: &Build, snapshot: &Snapshot, needed: &[Digest]) -> Result<Values> {
+pub(crate) fn stated(
+    cell: &Cell,
+    build: &Build,
+    snapshot: &Snapshot,
+    needed: &[Digest],
+) -> Result<InputValues> {
     let Build {
         arch: _,
         platform,
@@ -39,7 +44,7 @@ pub(crate) fn stated(cell: &Cell, build: &Build, snapshot: &Snapshot, needed: &[
         bases: _,
         needs,
     } = build;
-    let mut values = Values::default();
+    let mut values = InputValues::default();
     values.add("platform", platform.as_str());
     values.add("target", text(target));
     values.add("test", text(test));
@@ -82,7 +87,7 @@ fn upstream<'p>(cell: &'p Cell, build: &Build) -> Option<&'p str> {
 }
 
 /// All inputs of a build, with where its images come from.
-pub(crate) fn complete(mut values: Values, plan: &Plan, build: &Build, sources: Sources) -> BuildInputs {
+pub(crate) fn complete(mut values: InputValues, plan: &Plan, build: &Build, sources: Sources) -> BuildInputs {
     for (name, digest) in &sources.images {
         values.add(format!("{BASE}{name}"), digest.as_str());
     }

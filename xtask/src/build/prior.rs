@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::argv::buildx::NamedContext;
 use crate::base::ids::{Digest, Name};
-use crate::base::inputs::Values;
+use crate::base::inputs::InputValues;
 use crate::base::record::DigestRecord;
 use crate::build::build_spec::{pushed, recorded};
 use crate::build::built_index;
@@ -31,7 +31,7 @@ pub(crate) struct Prior<'a> {
 
 impl Prior<'_> {
     /// The record of this very build, if this plan has made it and the registry still holds it.
-    pub(crate) fn reusable(&self, cell: &Cell, build: &Build, values: &Values) -> Option<DigestRecord> {
+    pub(crate) fn reusable(&self, cell: &Cell, build: &Build, values: &InputValues) -> Option<DigestRecord> {
         let record = recorded(self.plan, self.digests, &cell.id, &build.arch)?;
         let before = record.inputs.as_ref().filter(|before| before.sources.unknown.is_empty())?;
         let now = complete(values.clone(), self.plan, build, before.sources.clone());

@@ -15,7 +15,7 @@ use crate::report::difference_table;
 use crate::report::github;
 use crate::report::markdown;
 use crate::report::plan_table;
-use crate::reuse::Published;
+use crate::reuse::PublishedImages;
 use crate::session::Session;
 use crate::session::planning::PlanOptions;
 
@@ -64,7 +64,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     if let Some(path) = &options.save {
         current::write(&session.typed(path), &plan)?;
     }
-    let differing = |compared| Published::new(session).difference(&shown(narrow(compared)?, &options.filter));
+    let differing =
+        |compared| PublishedImages::new(session).difference(&shown(narrow(compared)?, &options.filter));
     let difference = compared.map(differing).transpose()?;
     if options.github {
         return github(session, options, &plan, difference.as_ref());

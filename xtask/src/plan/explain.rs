@@ -12,6 +12,7 @@ use crate::plan::inputs::Inputs;
 use crate::plan::model::{Build, Cell, Plan};
 use crate::plan::pairs::Pair;
 use crate::plan::resolve::Resolver;
+use crate::plan::reuse::Reuse;
 use crate::plan::tags::why_not;
 use crate::plan::values::Values;
 
@@ -28,6 +29,7 @@ pub fn explain(matrix: &Matrix, inputs: &Inputs<'_>, plan: &Plan, id: &CellId) -
     let values = values.map_err(|error| Diagnostics(vec![error]).into_error(&matrix.source))?;
     let explain = Explain { matrix, cell, spec };
     let mut rows = explain.head();
+    rows.extend(explain.state());
     rows.extend(explain.tags(&values, &resolver));
     rows.extend(explain.annotations());
     for build in &cell.builds {
@@ -82,6 +84,22 @@ impl Explain<'_> {
             rows.push(row("may fail", "the run succeeds without it", ""));
         }
         rows
+    }
+
+    /// Whether it is built, and what has changed, where the plan was compared with the registry.
+    fn state(&self) -> Vec<Row> {
+        match &self.cell.reuse {
+            None => Vec::new(),
+            Some(Reuse::New { why }) => vec![row("state", "new", format!("it {why}"))],
+            Some(Reuse::Kept(kept)) => {
+                vec![row("state", "unchanged", format!("{} stays", kept.digest.short()))]
+            }
+            Some(Reuse::Changed { digest, inputs }) => {
+                let since = row("state", "changed", format!("since {} was published", digest.short()));
+                let inputs = inputs.iter().map(|input| row("  input", input, ""));
+                std::iter::once(since).chain(inputs).collect()
+            }
+        }
     }
 
     fn annotations(&self) -> Vec<Row> {

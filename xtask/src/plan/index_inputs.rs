@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::base::ids::Repository;
-use crate::base::inputs::{ANNOTATION, Inputs, Values};
+use crate::base::inputs::{ANNOTATION, InputValues, Inputs};
 use crate::plan::model::{Cell, Plan};
 use crate::plan::pairs::Pair;
 
@@ -13,7 +13,7 @@ impl Cell {
     /// # Errors
     /// Never in practice: it is plain data.
     pub fn index_inputs(&self, plan: &Plan) -> Result<Inputs> {
-        let mut values = Values::default();
+        let mut values = InputValues::default();
         for Pair { key, value } in &self.annotations {
             let compared = self.volatile.iter().find(|one| one.key == *key);
             values.add(format!("index {ANNOTATION}{key}"), compared.map_or(value, |one| &one.value));

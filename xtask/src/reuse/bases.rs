@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The names that were asked for.
 #[derive(Debug)]
-pub(super) struct Bases {
+pub(super) struct BaseImages {
     registry: Registry,
     /// The registry that stands in for Docker Hub, where it cannot be reached.
     mirror: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Bases {
     known: BTreeMap<String, Result<Held, String>>,
 }
 
-impl Bases {
+impl BaseImages {
     /// Of a plan's builds.
     ///
     /// # Errors

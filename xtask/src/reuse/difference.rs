@@ -16,7 +16,7 @@ use crate::publish::statements::KIND;
 use crate::publish::tag_access::{Patience, TagAccess};
 use crate::publish::tag_rules::{Age, Candidate, Holder, TagRules, TagState};
 use crate::registry::{FetchedManifest, Registry};
-use crate::reuse::bases::Bases;
+use crate::reuse::bases::BaseImages;
 use crate::reuse::pulls::Pulls;
 use crate::session::Session;
 
@@ -45,7 +45,7 @@ impl<'a> Differing<'a> {
         store: Option<&'a AttestationStore>,
     ) -> Result<Self> {
         let registry = session.registry();
-        let bases = Bases::new(session, plan)?;
+        let bases = BaseImages::new(session, plan)?;
         let pulls = Pulls::new(registry.clone(), plan, &session.layout.root, store, bases);
         Ok(Self { session, plan, registry, store, pulls })
     }

@@ -8,7 +8,7 @@ use crate::base::parallel;
 use crate::build::context_hash::{Snapshot, Snapshots};
 use crate::build::inputs::{complete, stated};
 use crate::plan::{Build, Cell, Kept, Plan};
-use crate::reuse::bases::Bases;
+use crate::reuse::bases::BaseImages;
 use crate::reuse::published::Candidate;
 
 /// The files of one build, or why they cannot be read.
@@ -57,7 +57,7 @@ impl InputsNow {
         plan: &Plan,
         cell: &Cell,
         candidate: &Candidate,
-        bases: &Bases,
+        bases: &BaseImages,
         kept: &KeptImages,
     ) -> Compared {
         let mut changes = Vec::new();
@@ -110,7 +110,7 @@ fn compared(
     cell: &Cell,
     build: &Build,
     (files, before): (&Files, &BuildInputs),
-    bases: &Bases,
+    bases: &BaseImages,
     kept: &KeptImages,
 ) -> Result<Vec<String>, String> {
     if let Some(unknown) = before.sources.unknown.first() {

@@ -21,7 +21,7 @@ use crate::plan::difference::Difference;
 use crate::plan::{Cell, Kept, Plan, Reuse, SigningMethod};
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::signing::Signing;
-use crate::reuse::bases::Bases;
+use crate::reuse::bases::BaseImages;
 use crate::reuse::difference::Differing;
 use crate::reuse::history::History;
 use crate::reuse::inputs_now::InputsNow;
@@ -32,11 +32,11 @@ use crate::tools::Tool;
 
 /// What is published, compared with a plan.
 #[derive(Debug)]
-pub struct Published {
+pub struct PublishedImages {
     session: Session,
 }
 
-impl Published {
+impl PublishedImages {
     /// As a session sees it.
     pub fn new(session: &Session) -> Self {
         Self { session: session.clone() }
@@ -98,7 +98,7 @@ impl Published {
     }
 
     /// Fills in what becomes of each cell.
-    fn judge(&self, plan: &mut Plan, bases: &Bases, holdings: &[Holding]) -> Result<()> {
+    fn judge(&self, plan: &mut Plan, bases: &BaseImages, holdings: &[Holding]) -> Result<()> {
         let session = &self.session;
         let snapshots = self.snapshots();
         let now = InputsNow::gather(plan, &snapshots);
@@ -160,7 +160,7 @@ impl Published {
     }
 }
 
-impl Comparison for Published {
+impl Comparison for PublishedImages {
     fn compare(&self, mut plan: Plan, asked: Asked) -> Result<Plan> {
         let session = &self.session;
         let store = if asked.reuse { self.records(&plan, asked)? } else { None };
@@ -170,7 +170,7 @@ impl Comparison for Published {
             }
             None => Vec::new(),
         };
-        let mut bases = Bases::new(session, &plan)?;
+        let mut bases = BaseImages::new(session, &plan)?;
         bases.resolve(bases::of_dockerfiles(&plan, &session.layout.root));
         bases.pin(&mut plan, &session.layout.root);
         if store.is_some() {

@@ -15,7 +15,7 @@ use crate::plan::{Build, Cell, Plan, Reuse};
 use crate::publish::attestation_store::AttestationStore;
 use crate::registry::Registry;
 use crate::registry::manifest::BlobDescriptor;
-use crate::reuse::bases::{self, Bases};
+use crate::reuse::bases::{self, BaseImages};
 
 /// Estimates for the builds of one plan. What cannot be told is an error: a phrase.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Pulls<'a> {
     plan: &'a Plan,
     root: &'a Path,
     store: Option<&'a AttestationStore>,
-    bases: Bases,
+    bases: BaseImages,
 }
 
 impl<'a> Pulls<'a> {
@@ -34,7 +34,7 @@ impl<'a> Pulls<'a> {
         plan: &'a Plan,
         root: &'a Path,
         store: Option<&'a AttestationStore>,
-        bases: Bases,
+        bases: BaseImages,
     ) -> Self {
         let mut pulls = Self { registry, plan, root, store, bases };
         let builds = plan.cells.iter().flat_map(|cell| cell.builds.iter().map(move |build| (cell, build)));

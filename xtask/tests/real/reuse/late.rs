@@ -91,6 +91,8 @@ pub fn late_run(_: &Checkout) {
     let kept = line.held("latest").unwrap();
     let changed = line.plan(120, "app/file", "second");
     assert_eq!(changed["inputs"], serde_json::json!(["app/file changed"]), "{changed}");
+    let explained = line.checkout.xtask(&["plan", "--explain", "app"]).ok();
+    assert!(explained.stdout.contains("app/file changed"), "{}", explained.all());
     line.work("build", 120, &[]).ok();
     let reverted = line.plan(140, "app/file", "first");
     assert_eq!(reverted["digest"].as_str(), Some(kept.as_str()), "{reverted}");
