@@ -81,7 +81,7 @@ pub(crate) struct PlanArgs {
     /// Where the images go: local, publish, or a repository [default: $XTASK_TO, else local, in CI publish].
     #[arg(long, value_name = "local|publish|HOST/PATH")]
     pub(crate) to: Option<To>,
-    /// Resolve anew instead of using the current plan.
+    /// Make a new plan instead of using the current one. This forces no rebuild: see `plan --no-reuse`.
     #[arg(long, conflicts_with = "plan")]
     pub(crate) fresh: bool,
     /// Override the version of a track: a version, or where it follows another repository a tag, branch or commit.
@@ -140,7 +140,7 @@ pub(crate) struct Plan {
     /// Write the plan to a file, for --plan.
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
-    /// Plan to build every cell, also those that are published from the same inputs.
+    /// Plan to build every cell, even if its inputs are unchanged. BuildKit's cache is still used.
     #[arg(long, conflicts_with = "plan")]
     pub(crate) no_reuse: bool,
 }
@@ -169,7 +169,7 @@ pub(crate) struct Build {
     /// Write the digest records here [default: target/xtask/digests].
     #[arg(long, value_name = "DIR")]
     pub(crate) digests: Option<PathBuf>,
-    /// Build everything, also what is published or built already from the same inputs.
+    /// Build every cell, even if it is published or already built from the same inputs.
     #[arg(long)]
     pub(crate) no_reuse: bool,
     /// Build this many cells side by side.

@@ -658,7 +658,7 @@ fn with_kept(case: &Case, kept: &[(&str, &[&str])]) -> Plan {
     for cell in &mut plan.cells {
         let found = kept.iter().find(|(id, _)| cell.id.as_str() == *id);
         cell.reuse = Some(found.map_or_else(
-            || Reuse::New { why: "is not published yet".into() },
+            || Reuse::New { why: "is not published under any tag of this plan".into() },
             |(_, lacking)| {
                 Reuse::Kept(Kept {
                     digest: digest.clone(),
@@ -868,7 +868,7 @@ fn the_summary_of_a_plan() {
         | --- | --- | --- | --- | --- |
         | `php-base` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `8.5.1` `8.5` `latest` | unchanged: DIGEST; lacks the tag 8.5 |
         | `hello-php.release.pinned` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `sha-pinned-0123456` `8.5.1` `8.5` `8` `latest` | unchanged: DIGEST |
-        | `hello-php.release.rolling` | `8.5.1` | amd64, arm64 | `8.5.1-rolling-20261121` `sha-rolling-0123456` `8.5.1-rolling` `8.5-rolling` `8-rolling` `rolling` | new: it is not published yet |"#]].assert_eq(&text);
+        | `hello-php.release.rolling` | `8.5.1` | amd64, arm64 | `8.5.1-rolling-20261121` `sha-rolling-0123456` `8.5.1-rolling` `8.5-rolling` `8-rolling` `rolling` | new: it is not published under any tag of this plan |"#]].assert_eq(&text);
     let text = xtask::report::plan_table::table(&mixed).replace(&kept(&mixed), "DIGEST");
     let text = text.lines().skip_while(|line| !line.starts_with(BASE)).collect::<Vec<_>>().join("\n");
     expect_test::expect![[r#"
@@ -881,7 +881,7 @@ fn the_summary_of_a_plan() {
         hello-php.release.rolling  8.5.1    amd64,arm64  ubuntu-24.04,ubuntu-24.04-arm
             8.5.1-rolling-20261121 sha-rolling-0123456 8.5.1-rolling 8.5-rolling
             8-rolling rolling
-            new: it is not published yet"#]]
+            new: it is not published under any tag of this plan"#]]
     .assert_eq(&text);
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     let done = with_kept(&case, &[(BASE, &[]), (PINNED, &[]), (ROLLING, &[])]);

@@ -58,7 +58,7 @@ impl Metadata {
         let steps = provenance.and_then(|found| found.pointer("/buildConfig/llbDefinition"));
         let mut sources = sources(&materials, steps.and_then(Value::as_array));
         if provenance.is_none() {
-            sources.unknown.push("the builder did not tell which images it has used".to_owned());
+            sources.unknown.push("the build metadata has no provenance".to_owned());
         }
         let warnings = value.get("buildx.build.warnings").and_then(Value::as_array);
         Ok(Self {

@@ -105,8 +105,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
 fn leave_kept(session: &Session, options: &Options, push: bool, jobs: &mut Vec<Job<'_>>) -> Result<()> {
     let kept = |job: &Job<'_>| job.cell.kept().is_some();
     if options.plan.no_reuse && options.plan.file.is_some() && jobs.iter().any(kept) {
-        return Err(UserError::invalid("--no-reuse: the given plan keeps what is published of some cells")
-            .help("make a plan that keeps nothing: cargo xtask plan --no-reuse --save FILE")
+        return Err(UserError::invalid("--no-reuse conflicts with this plan: it reuses published images")
+            .help("make a plan without reuse: cargo xtask plan --no-reuse --save FILE")
             .into());
     }
     if !push {

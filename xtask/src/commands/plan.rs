@@ -89,7 +89,7 @@ fn compared(session: &Session, options: &Options, plan: &Plan) -> Result<Plan> {
     let kept = |cell: Option<&Cell>| cell.and_then(Cell::kept).map(|kept| kept.digest.clone());
     for cell in compared.cells.iter().filter(|cell| kept(Some(cell)) != kept(plan.cell(&cell.id))) {
         session.ui.warn(format!(
-            "{}: the plan was made before this changed; build and merge go by the plan, or by a new one (--fresh)",
+            "{}: the registry has changed since this plan was made; build and merge still follow the plan; --fresh makes a new one",
             cell.id
         ));
     }
@@ -103,9 +103,12 @@ fn asked(session: &Session, options: &Options) -> Result<Option<Options>> {
     if typed {
         return Ok(None);
     }
-    let DispatchInputs { track, version } = DispatchInputs::read(&session.context.environment)?;
+    let inputs = DispatchInputs::read(&session.context.environment)?;
+    let builds_all = inputs.builds_all();
+    let DispatchInputs { track, version, .. } = inputs;
     let track: Option<Name> = track.map(|track| track.parse()).transpose().context("the input `track`")?;
     let mut options = options.clone();
+    options.plan.no_reuse |= builds_all;
     if let Some(version) = version {
         let Some(track) = &track else {
             return Err(UserError::invalid(format!("the input `version` is {version}: of which track?"))

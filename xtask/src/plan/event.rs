@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
 
 use crate::base::context::Environment;
@@ -195,9 +196,17 @@ pub struct DispatchInputs {
     /// The input `version`: in the place of the one that the track would give.
     #[serde(default)]
     pub version: Option<String>,
+    /// The input `no-reuse`, a boolean, which GitHub has as text in some places.
+    #[serde(default, rename = "no-reuse")]
+    no_reuse: Option<Value>,
 }
 
 impl DispatchInputs {
+    /// Whether every cell is to be built.
+    pub fn builds_all(&self) -> bool {
+        self.no_reuse.as_ref().is_some_and(|value| *value == true || *value == "true")
+    }
+
     /// From the payload of the event that GitHub's variables name.
     ///
     /// # Errors
@@ -211,7 +220,7 @@ impl DispatchInputs {
         let typed =
             |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let inputs = Payload::read(environment)?.inputs.unwrap_or_default();
-        Ok(Self { track: typed(inputs.track), version: typed(inputs.version) })
+        Ok(Self { track: typed(inputs.track), version: typed(inputs.version), no_reuse: inputs.no_reuse })
     }
 }
 
@@ -305,9 +314,15 @@ mod tests {
             ]);
             DispatchInputs::read(&environment).unwrap()
         };
-        let expected = DispatchInputs { track: Some("release".to_owned()), version: None };
+        let expected = DispatchInputs { track: Some("release".to_owned()), ..DispatchInputs::default() };
         assert_eq!(inputs("workflow_dispatch"), expected);
         assert_eq!(inputs("push"), DispatchInputs::default());
+        for (written, builds_all) in
+            [("\"true\"", true), ("true", true), ("\"false\"", false), ("false", false)]
+        {
+            std::fs::write(&file, format!(r#"{{"inputs": {{"no-reuse": {written}}}}}"#)).unwrap();
+            assert_eq!(inputs("workflow_dispatch").builds_all(), builds_all, "{written}");
+        }
         std::fs::remove_file(file).unwrap();
     }
 

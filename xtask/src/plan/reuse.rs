@@ -68,7 +68,7 @@ impl fmt::Display for Kept {
             [tag] => write!(f, "; lacks the tag {tag}")?,
             tags => write!(f, "; lacks the tags {}", tags.join(" "))?,
         }
-        self.renewed.iter().try_for_each(|why| write!(f, "; recorded again: {why}"))
+        self.renewed.iter().try_for_each(|why| write!(f, "; new record: {why}"))
     }
 }
 
@@ -112,11 +112,11 @@ mod tests {
         assert_eq!(kept(&["1"], None), "unchanged: sha256:e3b0c44298fc; lacks the tag 1");
         assert_eq!(
             kept(&["1", "2"], Some("the checkout has uncommitted changes")),
-            "unchanged: sha256:e3b0c44298fc; lacks the tags 1 2; recorded again: the checkout has uncommitted changes"
+            "unchanged: sha256:e3b0c44298fc; lacks the tags 1 2; new record: the checkout has uncommitted changes"
         );
         assert_eq!(
-            Reuse::New { why: "is not published yet".into() }.to_string(),
-            "new: it is not published yet"
+            Reuse::New { why: "is not published under any tag of this plan".into() }.to_string(),
+            "new: it is not published under any tag of this plan"
         );
         let inputs = vec!["app/a changed".to_owned(), "the base image b:1 has moved".to_owned()];
         assert_eq!(

@@ -253,7 +253,7 @@ impl AttestationStore {
             UserError::failed(format!(
                 "keep {at}: no signed record of {cell} there states the inputs of the plan"
             ))
-            .help("make a new plan: what was published when this one was made is there no more")
+            .help("make a new plan: the image that this one reuses is no longer published")
             .into()
         })
     }

@@ -18,7 +18,7 @@ impl AttestationStore {
         if let Err(error) = self.try_drop_older(repository, newest) {
             self.signing.runner.check_interrupted()?;
             let at = repository.at(&newest.digest);
-            self.signing.ui.note(format!("{at}: its older records stay: {error:#}"));
+            self.signing.ui.note(format!("{at}: could not remove superseded records: {error:#}"));
         }
         Ok(())
     }

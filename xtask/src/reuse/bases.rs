@@ -69,12 +69,12 @@ impl BaseImages {
         for place in self.places(name) {
             match self.registry.digest(&place, PATIENCE) {
                 Ok(Ok(Some(held))) => return Ok(held),
-                Ok(Ok(None)) => why = "there is none".to_owned(),
+                Ok(Ok(None)) => why = "not found".to_owned(),
                 Ok(Err(reason)) => why = reason,
                 Err(error) => why = format!("{error:#}"),
             }
         }
-        Err(format!("what the base image {name} is now cannot be told: {why}"))
+        Err(format!("cannot resolve base image {name}: {why}"))
     }
 
     /// What a name stands for.

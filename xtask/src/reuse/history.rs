@@ -56,7 +56,7 @@ impl<'s> History<'s> {
             return (!alone).then(|| "the checkout has uncommitted changes".to_owned());
         }
         if plan.dirty() || revision.ends_with("-dirty") {
-            return Some("it was made from, or is kept by, a checkout with uncommitted changes".to_owned());
+            return Some("the published or the current checkout has uncommitted changes".to_owned());
         }
         let mut touched = self.touched.borrow_mut();
         let found = touched.entry(revision.to_owned()).or_insert_with(|| self.log(revision, &plan.revision));
@@ -74,7 +74,12 @@ impl<'s> History<'s> {
 
     /// Every path that the commits between two have touched, however they have left it.
     fn log(&self, from: &str, to: &str) -> Result<Vec<String>, String> {
-        let unknown = || format!("what has changed since its commit {} cannot be told", short(from));
+        let unknown = || {
+            format!(
+                "git cannot list the changes since commit {} (shallow clone, or rewritten history?)",
+                short(from)
+            )
+        };
         let ask = |words: &[&str]| self.git(words).ok().flatten().ok_or_else(unknown);
         ask(&["merge-base", "--is-ancestor", from, to])?;
         let range = format!("{from}..{to}");

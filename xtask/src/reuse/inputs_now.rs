@@ -118,13 +118,16 @@ fn compared(
     }
     let files = files.as_ref().map_err(|why| format!("its files cannot be read: {why}"))?;
     if let Some(skipped) = files.skipped() {
-        return Err(format!("the context holds {}, which changes by itself", skipped.display()));
+        return Err(format!(
+            "the context holds {}, which changes by itself: add it to .dockerignore",
+            skipped.display()
+        ));
     }
     let mut needed = Vec::new();
     for need in &build.needs {
         let images = kept.get(&need.cell).map(Vec::as_slice).unwrap_or_default();
         let image = images.iter().find(|(platform, _)| *platform == build.platform);
-        needed.push(image.ok_or_else(|| format!("{} is built anew", need.cell))?.1.clone());
+        needed.push(image.ok_or_else(|| format!("needed image {} is rebuilt", need.cell))?.1.clone());
     }
     let mut images = BTreeMap::new();
     for (name, digest) in &before.sources.images {

@@ -47,7 +47,7 @@ impl PublishedImages {
         let found = self.found_records(plan, asked);
         let (false, Err(error)) = (asked.demanded, &found) else { return found };
         self.session.runner.check_interrupted()?;
-        self.session.ui.warn(format!("everything is built: what is published cannot be verified: {error:#}"));
+        self.session.ui.warn(format!("building everything: cannot verify published records: {error:#}"));
         Ok(None)
     }
 
@@ -55,7 +55,7 @@ impl PublishedImages {
     fn found_records(&self, plan: &Plan, asked: Asked) -> Result<Option<AttestationStore>> {
         let session = &self.session;
         let none = |why: &str| {
-            session.ui.note(format!("what is published is not looked at, so everything is built: {why}"));
+            session.ui.note(format!("not comparing with the registry, building everything: {why}"));
             Ok(None)
         };
         let stack = match (&plan.sign, asked.for_work) {
@@ -76,7 +76,7 @@ impl PublishedImages {
             _ => None,
         };
         if !asked.demanded && session.tools.look(Tool::Cosign)?.is_none() {
-            return none("there is no cosign to verify it with");
+            return none("cosign not found");
         }
         let signing = Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?;
         Ok(signing.map(|signing| AttestationStore::new(signing, &session.layout)))
@@ -110,7 +110,7 @@ impl PublishedImages {
                 Err(why) => {
                     session
                         .ui
-                        .warn(format!("{} is built: what is published of it cannot be told: {why}", cell.id));
+                        .warn(format!("building {}: cannot read its published records: {why}", cell.id));
                     Reuse::New { why: format!("has tags whose records cannot be read: {why}") }
                 }
                 Ok(candidates) => {
@@ -178,7 +178,7 @@ impl Comparison for PublishedImages {
             self.judge(&mut plan, &bases, &holdings)?;
         }
         if !asked.reuse {
-            let why = "is built as --no-reuse says".to_owned();
+            let why = "is built because of --no-reuse".to_owned();
             plan.cells.iter_mut().for_each(|cell| cell.reuse = Some(Reuse::New { why: why.clone() }));
         }
         session.runner.check_interrupted()?;

@@ -191,5 +191,7 @@ pub(super) fn gone(registry: &Registry, cell: &Cell, candidate: &Candidate) -> O
     let there =
         parallel::map(&asked, READERS, |(repository, digest)| registry.exists(&repository.at(digest)));
     let missing = asked.iter().zip(there).find(|(_, there)| !matches!(there, Ok(true)));
-    missing.map(|((repository, digest), _)| format!("{} is gone", repository.at(digest)))
+    missing.map(|((repository, digest), _)| {
+        format!("{} is missing in the registry, or cannot be read", repository.at(digest))
+    })
 }

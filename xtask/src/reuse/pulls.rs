@@ -47,7 +47,7 @@ impl<'a> Pulls<'a> {
     /// For one build of a cell that is not kept.
     pub(super) fn of(&self, cell: &Cell, build: &Build) -> Pull {
         let Some(held) = changed(cell) else {
-            return Pull::Unknown("nothing is published that it could be compared with".to_owned());
+            return Pull::Unknown("no published image to compare with".to_owned());
         };
         let counted = self.own(cell, held, &build.platform).and_then(|layers| {
             let staying = self.staying(cell, build, held)?;

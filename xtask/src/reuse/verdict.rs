@@ -15,9 +15,11 @@ pub(super) fn of(
 ) -> Reuse {
     let Some(first) = candidates.first() else {
         let why = match holding.is_empty() {
-            true if cell.tags.is_empty() => "has no tag in a run like this one",
-            true => "is not published yet",
-            false => "has tags that hold no publication whose inputs are known",
+            true if cell.tags.is_empty() => {
+                "has no tag for this event, so no published image can be looked up"
+            }
+            true => "is not published under any tag of this plan",
+            false => "has tags, but no verified record at them states the inputs",
         };
         return Reuse::New { why: why.to_owned() };
     };

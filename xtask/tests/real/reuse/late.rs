@@ -149,5 +149,8 @@ fn tags_alone(line: &Line, kept: &str) {
     }
     let other = line.plan(160, "elsewhere", "y");
     assert_eq!(other["state"], "new", "{other}");
-    assert!(other["why"].as_str().unwrap().contains("no publication whose inputs are known"), "{other}");
+    assert!(
+        other["why"].as_str().unwrap().contains("no verified record at them states the inputs"),
+        "{other}"
+    );
 }
