@@ -148,8 +148,8 @@ pub fn record_hashes(checkout: &Checkout) {
     let mut record = checkout.read_record("php-base", "arm64");
     let own = record["plan"].clone();
     let ours = fs::read(&path).unwrap();
-    // Two plans of one second and one commit are one.
-    checkout.commit();
+    // Two plans of one commit and one second are one.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
     checkout.xtask(&["plan", "--fresh", "--no-reuse"]).ok();
     checkout.xtask(&["build", "--cell", "php-base", "--emulate"]).ok();
     let plan = checkout.plan()["id"].clone();
