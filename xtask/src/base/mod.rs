@@ -1,5 +1,6 @@
 //! What everything stands on: names that parse once, errors, files, the outside as values.
 
+pub(crate) mod answers;
 pub mod certificate;
 pub mod context;
 pub mod error;

@@ -222,21 +222,24 @@ impl PublicationClaim {
     /// With the tags that an earlier record claims and this plan does not have: they may still hold the index.
     #[must_use]
     pub fn with_claims_of(mut self, earlier: &Self) -> Self {
-        let names = earlier.tags.iter().map(|tag| &tag.name).chain(&earlier.skipped);
-        let more: Vec<Tag> = names.filter(|tag| !self.claims(tag)).cloned().collect();
+        let more: Vec<Tag> = earlier.claimed().filter(|tag| !self.claims(tag)).cloned().collect();
         self.skipped.extend(more);
         self
     }
 
     /// Whether it claims all that another one does.
     pub fn claims_all_of(&self, other: &Self) -> bool {
-        let mut names = other.tags.iter().map(|tag| &tag.name).chain(&other.skipped);
-        names.all(|tag| self.claims(tag))
+        other.claimed().all(|tag| self.claims(tag))
+    }
+
+    /// The tags that it claims.
+    fn claimed(&self) -> impl Iterator<Item = &Tag> {
+        self.tags.iter().map(|tag| &tag.name).chain(&self.skipped)
     }
 
     /// Whether it claims a tag.
     pub fn claims(&self, tag: &Tag) -> bool {
-        self.tags.iter().any(|own| own.name == *tag) || self.skipped.contains(tag)
+        self.claimed().any(|own| own == tag)
     }
 
     /// What became of it: the tags that hold its index.

@@ -182,9 +182,10 @@ impl Snapshot {
         self.trees.iter().map(|tree| &tree.digest)
     }
 
-    /// What is sent although it does not count: what an image gets of it nobody can tell from the hash.
-    pub(crate) fn skipped(&self) -> Option<&Path> {
-        self.trees.iter().find_map(|tree| tree.skipped.as_deref())
+    /// Why what an image gets cannot be told from the hash: something is sent that does not count.
+    pub(crate) fn uncompared(&self) -> Option<String> {
+        let skipped = self.trees.iter().find_map(|tree| tree.skipped.as_deref())?.display();
+        Some(format!("the context holds {skipped}, which changes by itself: add it to .dockerignore"))
     }
 
     /// Fails if anything has changed since it was taken.

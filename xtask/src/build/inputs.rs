@@ -137,9 +137,7 @@ pub(crate) fn sources(
     sources
         .unknown
         .extend(fetched.map(|(address, _)| format!("{address} is not fixed by a checksum or commit")));
-    sources.unknown.extend(snapshot.skipped().map(|path| {
-        format!("the context holds {}, which changes by itself: add it to .dockerignore", path.display())
-    }));
+    sources.unknown.extend(snapshot.uncompared());
     Ok(sources)
 }
 

@@ -6,9 +6,9 @@
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::base::files;
+use crate::base::answers::Answers;
 use crate::base::ids::{Digest, Platform};
 use crate::plan::Build;
 use crate::registry::image_config::ImageConfig;
@@ -63,44 +63,25 @@ fn subject(layers: &Layers, image: &ImageConfig) -> Result<Digest> {
     Ok(Digest::of(&serde_json::to_vec(&(layers, image))?))
 }
 
-/// One answer, as it is written.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    question: Question,
-    /// What a person was told, without the name of the build.
-    remarks: Vec<String>,
-}
-
 /// The answers of one checkout.
 #[derive(Debug, Clone)]
-pub(crate) struct Verdicts(PathBuf);
+pub(crate) struct Verdicts(Answers);
 
 impl Verdicts {
     /// Those in a folder.
     pub(crate) fn of(folder: PathBuf) -> Self {
-        Self(folder)
+        Self(Answers::of(folder))
     }
 
-    /// What there was to say about an image in which nothing was wrong. `None`: it was not looked into, or what is
-    /// written about that cannot be understood.
+    /// What there was to say about an image in which nothing was wrong: what a person was told, without the name of the
+    /// build. `None`: it was not looked into, or what is written about that cannot be understood.
     pub(crate) fn recall(&self, question: &Question) -> Option<Vec<String>> {
-        let bytes = files::read_optional(&self.path(question)?).ok()??;
-        let stored: Stored = serde_json::from_slice(&bytes).ok()?;
-        (stored.question == *question).then_some(stored.remarks)
+        self.0.recall(question)
     }
 
     /// Keeps an answer. Where nothing can be written the image is looked into again next time.
     pub(crate) fn keep(&self, question: &Question, remarks: &[String]) {
-        if let Some(path) = self.path(question) {
-            let stored = Stored { question: question.clone(), remarks: remarks.to_vec() };
-            let _ = files::write_json(&path, &stored);
-        }
-    }
-
-    fn path(&self, question: &Question) -> Option<PathBuf> {
-        let key = Digest::of(&serde_json::to_vec(question).ok()?);
-        Some(self.0.join(Path::new(key.hex()).with_extension("json")))
+        self.0.keep(question, remarks);
     }
 }
 
@@ -128,9 +109,9 @@ mod tests {
             assert_eq!(verdicts.recall(other), None, "{other:?}");
         }
         // One that was put in the place of another, and one that is damaged.
-        fs::copy(verdicts.path(&question).unwrap(), verdicts.path(&others[0]).unwrap()).unwrap();
+        fs::copy(verdicts.0.path(&question).unwrap(), verdicts.0.path(&others[0]).unwrap()).unwrap();
         assert_eq!(verdicts.recall(&others[0]), None);
-        fs::write(verdicts.path(&question).unwrap(), "{").unwrap();
+        fs::write(verdicts.0.path(&question).unwrap(), "{").unwrap();
         assert_eq!(verdicts.recall(&question), None);
         fs::remove_dir_all(&folder).unwrap();
     }

@@ -53,12 +53,15 @@ pub struct AttestationStore {
     scratch: PathBuf,
     /// What was verified before.
     pub(super) cache: StatementCache,
+    /// [`Signing::fingerprint`], which reads files.
+    pub(super) fingerprint: Option<Digest>,
 }
 
 impl AttestationStore {
     /// Of what a registry holds.
     pub fn new(signing: Signing, layout: &Layout) -> Self {
-        Self { signing, scratch: layout.logs(), cache: StatementCache::new(layout.statements()) }
+        let (fingerprint, cache) = (signing.fingerprint(), StatementCache::new(layout.statements()));
+        Self { signing, scratch: layout.logs(), cache, fingerprint }
     }
 
     /// The records of an index, the newest last. None is no error: an older version of this tool attached none.
@@ -301,7 +304,7 @@ impl AttestationStore {
         signers: Signers,
     ) -> Question {
         let kind = format!("{kind}, {signers:?}");
-        Question::new(self.signing.fingerprint(), (repository, digest), &kind, attached)
+        Question::new(self.fingerprint.clone(), (repository, digest), &kind, attached)
     }
 
     /// Attaches a record to its index.

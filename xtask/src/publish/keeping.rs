@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use crate::base::ids::Repository;
 use crate::base::publication::PublicationClaim;
-use crate::plan::{Cell, Kept};
+use crate::plan::{Cell, Kept, Plan};
 use crate::publish::attestation_store::AttestationStore;
+use crate::publish::holders;
 use crate::publish::index;
 use crate::publish::tag_rules::Age;
 use crate::registry::{FetchedManifest, Registry};
@@ -34,14 +35,12 @@ pub(crate) fn find(
     Ok((index, proof))
 }
 
-/// The record and the age of a publication. What a later plan has kept does not become older because this one keeps it too.
-pub(crate) fn no_older(
-    claim: PublicationClaim,
-    age: Age,
-    proof: Option<&PublicationClaim>,
-) -> (PublicationClaim, Age) {
-    let Some(proof) = proof.filter(|proof| Age::of_claim(proof).is_later(&age)) else { return (claim, age) };
-    let PublicationClaim { planned, code_date, revision, .. } = proof.clone();
-    let age = Age { version: age.version, ..Age::of_claim(proof) };
-    (PublicationClaim { planned, code_date, revision, ..claim }, age)
+/// How new the publication of a plan is. `proof`: the record of what it keeps. What a later plan has kept does not become
+/// older because this one keeps it too.
+pub(crate) fn age(plan: &Plan, cell: &Cell, proof: Option<&PublicationClaim>) -> Age {
+    let own = holders::of_plan(plan, cell);
+    match proof.map(Age::of_claim).filter(|known| known.is_later(&own)) {
+        Some(known) => Age { version: own.version, ..known },
+        None => own,
+    }
 }

@@ -30,8 +30,7 @@ impl AttestationStore {
         for attached in attached {
             all.extend(attached?.into_iter().map(|attachment| attachment.digest));
         }
-        let question =
-            Question::new(self.signing.fingerprint(), (repository, &index.digest), SIGNATURES, all);
+        let question = Question::new(self.fingerprint.clone(), (repository, &index.digest), SIGNATURES, all);
         if let Some(known) = self.cache.recall(&question) {
             let from = known.into_iter().next().filter(|name| !name.is_empty());
             return Ok(self.signing.signer.clone().at(from));

@@ -12,7 +12,7 @@ pub mod holders;
 pub mod holding;
 pub mod in_order;
 pub mod index;
-mod keeping;
+pub mod keeping;
 mod known_signatures;
 pub mod pinned_index;
 pub mod prediction;

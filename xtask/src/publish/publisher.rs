@@ -19,7 +19,7 @@ use crate::publish::attestation_store::AttestationStore;
 use crate::publish::bases::{Bases, Done};
 use crate::publish::claim::Claims;
 use crate::publish::gates;
-use crate::publish::holders::{self, Holders};
+use crate::publish::holders::Holders;
 use crate::publish::index;
 use crate::publish::keeping;
 use crate::publish::pinned_index::PinnedIndex;
@@ -29,7 +29,7 @@ use crate::publish::signing::Signing;
 use crate::publish::steps::{Step, steps};
 use crate::publish::tag_access::{Patience, TagAccess};
 use crate::publish::tag_protocol;
-use crate::publish::tag_rules::{self, Candidate, TagRules};
+use crate::publish::tag_rules::{self, Age, Candidate, TagRules};
 use crate::publish::tagging::{Outcome, Tagging};
 use crate::registry::manifest::Manifest;
 use crate::registry::{FetchedManifest, Registry};
@@ -161,8 +161,8 @@ impl Publisher<'_> {
     fn prove_again(&self, cell: &Cell, progress: &Progress<'_>) -> Result<()> {
         let (Some(store), index) = (&self.records, progress.index()?) else { return Ok(()) };
         store.verify(progress.repository, index)?;
-        let judged = cell.kept().is_none_or(|kept| !kept.lacking.is_empty());
-        let mut gates = self.plan.gates.iter().filter(|_| !judged);
+        let unjudged = cell.kept().is_some_and(|kept| kept.lacking.is_empty());
+        let mut gates = self.plan.gates.iter().filter(|_| unjudged);
         gates.try_for_each(|gate| self.pass_gate(cell, gate, progress))
     }
 
@@ -248,8 +248,9 @@ impl Publisher<'_> {
             None => claims.inputs(cell, records)?,
         };
         let claim = claims.claim(cell, repository, index, inputs)?;
-        let age = holders::of_plan(self.plan, cell);
-        let (claim, age) = keeping::no_older(claim, age, progress.proof.as_ref());
+        let age = keeping::age(self.plan, cell, progress.proof.as_ref());
+        let Age { planned, code_date, revision, .. } = age.clone();
+        let claim = PublicationClaim { planned: Some(planned), code_date, revision, ..claim };
         let candidate = Candidate {
             cell: &cell.id,
             digest: &index.digest,

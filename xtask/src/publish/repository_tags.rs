@@ -77,13 +77,11 @@ impl RepositoryTags<'_> {
     /// newer can have been made since.
     fn says_enough(&self, plan: &TagPlan<TagState>) -> bool {
         let (Some(kept), Some(earlier)) = (self.kept, &self.earlier) else { return false };
-        let claimed = self.claim.tags.iter().map(|tag| &tag.name).chain(&self.claim.skipped);
-        let known = claimed.clone().count() == claimed.filter(|tag| earlier.claims(tag)).count();
         // Once it is attached it is of this plan; a later one needs no word of ours.
         let renewed = kept.renewed.is_none()
             || earlier.plan == self.claim.plan
             || !Age::of_claim(&self.claim).is_later(&Age::of_claim(earlier));
-        plan.set.is_empty() && renewed && known
+        plan.set.is_empty() && renewed && earlier.claims_all_of(&self.claim)
     }
 
     /// The record with what is about to happen to the tags.

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::base::files;
+use crate::base::answers::Answers;
 use crate::base::ids::{Digest, Repository};
 
 /// Raised when a change of this program makes earlier answers worthless.
 const RULES: u32 = 1;
 
 /// Everything that decides which statements verify.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Question {
     rules: u32,
@@ -42,26 +42,14 @@ impl Question {
         let (repository, subject, kind) = (repository.clone(), subject.clone(), kind.to_owned());
         Self { rules: RULES, signers, repository, subject, kind, attached }
     }
-
-    fn key(&self) -> Option<Digest> {
-        Some(Digest::of(&serde_json::to_vec(self).ok()?))
-    }
-}
-
-/// One answer, as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    question: Question,
-    /// The lines that cosign has printed.
-    lines: Vec<String>,
 }
 
 /// The answers of one checkout.
 #[derive(Debug, Clone)]
 pub(crate) struct StatementCache {
-    folder: PathBuf,
-    known: Arc<Mutex<BTreeMap<Digest, Stored>>>,
+    written: Answers,
+    /// Those that were given to this command, also where nothing may be written down.
+    known: Arc<Mutex<BTreeMap<Question, Vec<String>>>>,
     /// What was attached a moment ago, for the next look and no further one.
     listed: Arc<Mutex<BTreeMap<String, Vec<Digest>>>>,
 }
@@ -69,7 +57,7 @@ pub(crate) struct StatementCache {
 impl StatementCache {
     /// Those in a folder.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, known: Arc::default(), listed: Arc::default() }
+        Self { written: Answers::of(folder), known: Arc::default(), listed: Arc::default() }
     }
 
     /// Notes what is attached to something, for whoever asks next.
@@ -84,30 +72,17 @@ impl StatementCache {
 
     /// The lines of statements that all verified; none if that is not known.
     pub(crate) fn recall(&self, question: &Question) -> Option<Vec<String>> {
-        let key = question.key()?;
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let stored = match known {
-            Some(stored) => stored,
-            None => {
-                question.signers.as_ref()?;
-                serde_json::from_slice(&files::read_optional(&self.path(&key)).ok()??).ok()?
-            }
-        };
-        (stored.question == *question).then_some(stored.lines)
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(question).cloned();
+        let written = || question.signers.as_ref().and_then(|_| self.written.recall(question));
+        known.or_else(written)
     }
 
     /// Keeps an answer. Where nothing can be written cosign is asked again by the next command.
     pub(crate) fn keep(&self, question: Question, lines: &[String]) {
-        let Some(key) = question.key() else { return };
-        let stored = Stored { question, lines: lines.to_vec() };
-        if stored.question.signers.is_some() {
-            let _ = files::write_json(&self.path(&key), &stored);
+        if question.signers.is_some() {
+            self.written.keep(&question, lines);
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, stored);
-    }
-
-    fn path(&self, key: &Digest) -> PathBuf {
-        self.folder.join(key.hex()).with_extension("json")
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(question, lines.to_vec());
     }
 }
 

@@ -36,6 +36,12 @@ pub struct Manifest {
     pub subject: Option<Subject>,
 }
 
+/// Whether a media type, as a manifest or a header has it, is that of an index.
+pub(super) fn is_index(media_type: &str) -> bool {
+    let plain = media_type.split(';').next().unwrap_or_default().trim();
+    plain.ends_with("image.index.v1+json") || plain.ends_with("manifest.list.v2+json")
+}
+
 /// A blob that a manifest names.
 #[derive(Debug, Clone, Deserialize)]
 pub struct BlobDescriptor {
@@ -109,7 +115,7 @@ impl Manifest {
 
     /// Whether it is an index (or Docker's older manifest list).
     pub fn is_index(&self) -> bool {
-        self.media_type.ends_with("image.index.v1+json") || self.media_type.ends_with("manifest.list.v2+json")
+        is_index(&self.media_type)
     }
 
     /// The images that an index lists, without their attestations.

@@ -157,9 +157,10 @@ impl Registry {
         let call = manifest_call("HEAD", &place, &name, format!("look for {reference}"));
         Ok(match self.client.attempt(&call, within)? {
             Ok(answer) => match claimed(&answer) {
-                Some(digest) => {
-                    Ok(Some(Held { digest, is_index: answer.header("content-type").is_some_and(is_index) }))
-                }
+                Some(digest) => Ok(Some(Held {
+                    digest,
+                    is_index: answer.header("content-type").is_some_and(manifest::is_index),
+                })),
                 None => Err("the registry does not say which digest it has".to_owned()),
             },
             Err(failure) if failure.verdict == Verdict::Missing => Ok(None),
@@ -233,16 +234,6 @@ impl Registry {
         let call = manifest_call("GET", place, name, purpose.to_owned());
         found(self.client.call(&call, lags, |answer| fetched(name, answer))?, purpose)
     }
-}
-
-/// Whether a media type is that of a list of images.
-fn is_index(media_type: &str) -> bool {
-    let plain = media_type.split(';').next().unwrap_or_default().trim();
-    matches!(
-        plain,
-        "application/vnd.oci.image.index.v1+json"
-            | "application/vnd.docker.distribution.manifest.list.v2+json"
-    )
 }
 
 fn manifest_call<'a>(method: &'static str, place: &'a Place, name: &str, purpose: String) -> Call<'a> {

@@ -92,14 +92,16 @@ impl BaseImages {
     ///
     /// An image of one platform is left out: what is given as a context BuildKit (0.33) does not compare with the platform
     /// that is built, so a wrong one would pass.
-    pub(super) fn pin(&self, plan: &mut Plan, root: &Path) {
-        for build in plan.cells.iter_mut().flat_map(|cell| &mut cell.builds) {
+    pub(super) fn pin(&mut self, plan: &mut Plan, root: &Path) {
+        let builds: Vec<&mut Build> = plan.cells.iter_mut().flat_map(|cell| &mut cell.builds).collect();
+        let names: Vec<BTreeSet<String>> = builds.iter().map(|build| named(build, root)).collect();
+        self.resolve(names.iter().flatten().cloned().collect());
+        for (build, names) in builds.into_iter().zip(names) {
             let pair = |name: String| {
                 let held = self.known.get(&name)?.as_ref().ok().filter(|held| held.is_index)?;
                 Some(Pair { value: held.digest.to_string(), key: name })
             };
-            build.bases =
-                named(build, root).into_iter().filter(|name| !self.is_own(name)).filter_map(pair).collect();
+            build.bases = names.into_iter().filter(|name| !self.is_own(name)).filter_map(pair).collect();
         }
     }
 
@@ -107,11 +109,6 @@ impl BaseImages {
         let whole = reference(name);
         self.own.iter().any(|own| whole.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(':')))
     }
-}
-
-/// The images that the Dockerfiles of a plan name.
-pub(super) fn of_dockerfiles(plan: &Plan, root: &Path) -> BTreeSet<String> {
-    plan.cells.iter().flat_map(|cell| &cell.builds).flat_map(|build| named(build, root)).collect()
 }
 
 /// The images that the Dockerfile of a build names.

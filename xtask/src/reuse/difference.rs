@@ -11,6 +11,7 @@ use crate::plan::difference::{
 use crate::plan::{Build, Cell, Plan, PlannedTag, Reuse, jobs};
 use crate::publish::attestation_store::AttestationStore;
 use crate::publish::holders::{self, Holders};
+use crate::publish::keeping;
 use crate::publish::prediction;
 use crate::publish::statements::KIND;
 use crate::publish::tag_access::{Patience, TagAccess};
@@ -115,7 +116,9 @@ impl<'a> Differing<'a> {
             held.as_ref().map(|held| access.judged(tag, held)).transpose()
         };
         let judged: Vec<Judged> = tags.iter().zip(&found).map(judge).collect();
-        let age = holders::of_plan(self.plan, cell);
+        let proof = self.store.zip(cell.kept());
+        let proof = proof.map(|(store, kept)| store.of_kept(repository, &cell.id, kept)).transpose()?;
+        let age = keeping::age(self.plan, cell, proof.as_ref());
         let candidate = Candidate { cell: &cell.id, digest: &ours, age: &age, allow_downgrade: false };
         let becomes = decided(&TagRules { tags, candidate }, &judged, &access)?;
         let rows = tags.iter().zip(found.iter().zip(&judged)).zip(becomes);

@@ -35,12 +35,9 @@ pub(super) struct Compared {
 
 impl InputsNow {
     /// Reads each context once.
-    pub(super) fn gather(plan: &Plan, snapshots: &Snapshots) -> Self {
-        let builds: Vec<(&CellId, &Build)> = plan
-            .cells
-            .iter()
-            .flat_map(|cell| cell.builds.iter().map(move |build| (&cell.id, build)))
-            .collect();
+    pub(super) fn gather(cells: &[&Cell], snapshots: &Snapshots) -> Self {
+        let builds: Vec<(&CellId, &Build)> =
+            cells.iter().flat_map(|cell| cell.builds.iter().map(move |build| (&cell.id, build))).collect();
         let taken = parallel::map(&builds, parallel::default_jobs(), |(_, build)| {
             snapshots.take(build).map_err(|error| format!("{error:#}"))
         });
@@ -117,11 +114,8 @@ fn compared(
         return Err(unknown.clone());
     }
     let files = files.as_ref().map_err(|why| format!("its files cannot be read: {why}"))?;
-    if let Some(skipped) = files.skipped() {
-        return Err(format!(
-            "the context holds {}, which changes by itself: add it to .dockerignore",
-            skipped.display()
-        ));
+    if let Some(why) = files.uncompared() {
+        return Err(why);
     }
     let mut needed = Vec::new();
     for need in &build.needs {

@@ -101,7 +101,7 @@ impl PublishedImages {
     fn judge(&self, plan: &mut Plan, bases: &BaseImages, holdings: &[Holding]) -> Result<()> {
         let session = &self.session;
         let snapshots = self.snapshots();
-        let now = InputsNow::gather(plan, &snapshots);
+        let now = InputsNow::gather(&plan.cells.iter().collect::<Vec<_>>(), &snapshots);
         let history = History::of(session, plan)?;
         let mut kept: BTreeMap<CellId, Vec<(Platform, Digest)>> = BTreeMap::new();
         for (n, holding) in holdings.iter().enumerate() {
@@ -171,7 +171,6 @@ impl Comparison for PublishedImages {
             None => Vec::new(),
         };
         let mut bases = BaseImages::new(session, &plan)?;
-        bases.resolve(bases::of_dockerfiles(&plan, &session.layout.root));
         bases.pin(&mut plan, &session.layout.root);
         if store.is_some() {
             bases.resolve(published::images(&holdings));
@@ -187,7 +186,8 @@ impl Comparison for PublishedImages {
 
     fn still_holds(&self, plan: &Plan) -> bool {
         let snapshots = self.snapshots();
-        let now = InputsNow::gather(plan, &snapshots);
-        plan.cells.iter().all(|cell| cell.kept().is_none_or(|kept| now.holds(cell, kept)))
+        let kept: Vec<&Cell> = plan.cells.iter().filter(|cell| cell.kept().is_some()).collect();
+        let now = InputsNow::gather(&kept, &snapshots);
+        kept.into_iter().all(|cell| cell.kept().is_some_and(|kept| now.holds(cell, kept)))
     }
 }

@@ -130,6 +130,13 @@ impl Checkout {
         self.git(&["commit", "--quiet", "--allow-empty", "--message", "change"]);
     }
 
+    /// The same, at a time of its committer's: seconds since 1970.
+    pub fn commit_at(&self, seconds: u64) {
+        self.git(&["add", "--all"]);
+        let mut commit = self.git_command(&["commit", "--quiet", "--allow-empty", "--message", "next"]);
+        run(commit.env("GIT_COMMITTER_DATE", format!("@{seconds} +0000"))).ok();
+    }
+
     /// The tool, in this checkout, with nothing of CI in its environment.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));

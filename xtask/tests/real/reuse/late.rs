@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fs;
 
-use crate::checkout::{Checkout, Done, run};
+use crate::checkout::{Checkout, Done};
 use crate::registry;
 
 const MATRIX: &str = r#"version = 1
@@ -34,9 +34,7 @@ impl Line {
         fs::write(checkout.root.join("app/file"), "one").unwrap();
         // No commit of today: how new the code is would be cut off at the time of the plan.
         checkout.git(&["update-ref", "-d", "HEAD"]);
-        checkout.git(&["add", "--all"]);
-        let mut commit = checkout.git_command(&["commit", "--quiet", "--message", "start"]);
-        run(commit.env("GIT_COMMITTER_DATE", "@1700000000 +0000")).ok();
+        checkout.commit_at(1_700_000_000);
         checkout.xtask(&["local", "up"]).ok();
         let address = checkout.registry();
         Self { checkout, address }
@@ -45,10 +43,7 @@ impl Line {
     /// A commit an hour after the last one, and its plan.
     fn plan(&self, run_number: u64, path: &str, text: &str) -> Value {
         fs::write(self.checkout.root.join(path), text).unwrap();
-        self.checkout.git(&["add", "--all"]);
-        let date = format!("@{} +0000", 1_700_000_000 + run_number * 3600);
-        let mut commit = self.checkout.git_command(&["commit", "--quiet", "--message", "next"]);
-        run(commit.env("GIT_COMMITTER_DATE", date)).ok();
+        self.checkout.commit_at(1_700_000_000 + run_number * 3600);
         self.plan_here(run_number)
     }
 
