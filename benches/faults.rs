@@ -1,6 +1,6 @@
 //! Publications under every fault, at every request. Hours long: not a test, and not a measure of speed.
 //!
-//! `cargo bench -p xtask --bench faults --profile dev -- [--every N] [--first N] [--merges N] [--only NAME]`
+//! `cargo bench -p xtask-images --bench faults --profile dev -- [--every N] [--first N] [--merges N] [--only NAME]`
 //!
 //! Each request of a merge is spoiled in each of twelve ways (`--every 10`: each tenth request), the merge is killed at
 //! each of them, cosign misbehaves, the disk is full, and 20 plans are merged at once (`--merges` times). All of it with a

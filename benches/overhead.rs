@@ -2,7 +2,7 @@
 //! `buildx build`, a merge beside a serial loop of `imagetools create` and `cosign sign`, a whole run in which nothing has
 //! changed beside `buildx bake` and a loop of `buildx build` that find all in the cache. Medians of interleaved rounds.
 //!
-//! `cargo bench -p xtask --bench overhead --profile dev [-- --rounds N --merges N]`;
+//! `cargo bench -p xtask-images --bench overhead --profile dev [-- --rounds N --merges N]`;
 //! `--profile dev` is what `cargo xtask` runs.
 //! docs/performance.md has the numbers. Needs what the tests on the real stack need: run `cargo xtask ci` first.
 

@@ -1,19 +1,19 @@
 //! Planning 1,000 cells: reading `matrix.toml`, resolving it, and the plan as JSON.
 //!
-//! `cargo bench -p xtask --bench plan` measures the release profile, `--profile dev` what `cargo xtask` runs.
+//! `cargo bench -p xtask-images --bench plan` measures the release profile, `--profile dev` what `cargo xtask` runs.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench may panic and prints")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
-use xtask::matrix::{self, Source};
-use xtask::plan::event::Event;
-use xtask::plan::git::Git;
-use xtask::plan::inputs::Inputs;
-use xtask::plan::remote::Remotes;
-use xtask::plan::resolve::resolve;
-use xtask::plan::{Destination, DestinationKind, Plan, SigningMethod, jobs};
-use xtask::report::plan_table;
+use xtask_images::matrix::{self, Source};
+use xtask_images::plan::event::Event;
+use xtask_images::plan::git::Git;
+use xtask_images::plan::inputs::Inputs;
+use xtask_images::plan::remote::Remotes;
+use xtask_images::plan::resolve::resolve;
+use xtask_images::plan::{Destination, DestinationKind, Plan, SigningMethod, jobs};
+use xtask_images::report::plan_table;
 
 /// 10 images x 5 tracks x 2 modes x 10 values of an axis, two platforms each: 1,000 cells, 2,000 builds.
 fn text() -> String {

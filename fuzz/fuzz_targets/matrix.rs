@@ -4,14 +4,14 @@
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
-use xtask::matrix::{Source, parse};
-use xtask::plan::event::Event;
-use xtask::plan::git::Git;
-use xtask::plan::remote::{RemoteRef, Remotes};
-use xtask::plan::inputs::Inputs;
-use xtask::plan::resolve::{queries, resolve};
-use xtask::report::plan_table;
-use xtask::plan::{Destination, DestinationKind, SigningMethod, jobs};
+use xtask_images::matrix::{Source, parse};
+use xtask_images::plan::event::Event;
+use xtask_images::plan::git::Git;
+use xtask_images::plan::remote::{RemoteRef, Remotes};
+use xtask_images::plan::inputs::Inputs;
+use xtask_images::plan::resolve::{queries, resolve};
+use xtask_images::report::plan_table;
+use xtask_images::plan::{Destination, DestinationKind, SigningMethod, jobs};
 
 fuzz_target!(|text: &str| {
     let Ok(matrix) = parse(Source { name: "matrix.toml".into(), text: text.into() }) else { return };

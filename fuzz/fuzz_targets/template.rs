@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::base::template::Template;
-use xtask::base::version::{Numbers, TagPattern, of_tag};
+use xtask_images::base::template::Template;
+use xtask_images::base::version::{Numbers, TagPattern, of_tag};
 
 fuzz_target!(|text: &str| {
     let axes = ["alpine".parse().unwrap()];

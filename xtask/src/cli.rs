@@ -5,10 +5,10 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use xtask::base::error::UserError;
-use xtask::base::ids::{CellId, Digest, Name};
-use xtask::base::record_hashes::RecordHashes;
-use xtask::session::destination::To;
+use crate::base::error::UserError;
+use crate::base::ids::{CellId, Digest, Name};
+use crate::base::record_hashes::RecordHashes;
+use crate::session::destination::To;
 
 /// Build, sign and publish multi-architecture container images from one matrix.toml.
 #[derive(Debug, Parser)]

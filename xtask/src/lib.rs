@@ -6,11 +6,14 @@
 pub mod argv;
 pub mod base;
 pub mod build;
+mod cli;
 pub mod commands;
 pub mod local;
 pub mod matrix;
+mod options;
 pub mod plan;
 pub mod policy;
+mod program;
 pub mod publish;
 pub mod registry;
 pub mod report;
@@ -18,3 +21,5 @@ pub mod reuse;
 pub mod run;
 pub mod session;
 pub mod tools;
+
+pub use program::main;

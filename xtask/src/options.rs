@@ -3,14 +3,14 @@
 use anyhow::Result;
 use std::collections::BTreeMap;
 
-use xtask::base::error::UserError;
-use xtask::base::identity;
-use xtask::base::ids::Name;
-use xtask::base::patterns::anchored;
-use xtask::commands::{build, gc, hold, local, merge, plan, policy, release, report, rollback, verify};
-use xtask::plan::filter::Filter;
-use xtask::publish::holding::Terms;
-use xtask::session::planning::{PlanOptions, Published};
+use crate::base::error::UserError;
+use crate::base::identity;
+use crate::base::ids::Name;
+use crate::base::patterns::anchored;
+use crate::commands::{build, gc, hold, local, merge, plan, policy, release, report, rollback, verify};
+use crate::plan::filter::Filter;
+use crate::publish::holding::Terms;
+use crate::session::planning::{PlanOptions, Published};
 
 use crate::cli::{
     Build, CellArgs, Gc, Hold, Local, Merge, Plan, PlanArgs, Policy, Release, Report, Rollback, Verify,

@@ -85,7 +85,7 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The rooms, each with its place; a larger one is higher. `main.rs` and `cli.rs` share one.
+/// The rooms, each with its place; a larger one is higher. The files beside the rooms share one.
 fn rooms() -> BTreeMap<String, usize> {
     let rows = table("room (`xtask/src/`)");
     let count = rows.len();
@@ -149,7 +149,7 @@ fn arrows(files: &[File]) -> Vec<Arrow<'_>> {
     let mut arrows = Vec::new();
     for file in files {
         let code = file.code();
-        let roots = ["crate::", "xtask::"].into_iter().flat_map(|root| code.match_indices(root));
+        let roots = ["crate::", "xtask_images::"].into_iter().flat_map(|root| code.match_indices(root));
         for (at, root) in roots {
             if code[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':')) {
                 continue;

@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use xtask::matrix;
-use xtask::plan::event::Event;
-use xtask::plan::git::Git;
-use xtask::plan::inputs::Inputs;
-use xtask::plan::remote::{RemoteRef, Remotes};
-use xtask::plan::resolve::resolve;
-use xtask::plan::{Destination, DestinationKind, Plan, SigningMethod};
+use xtask_images::matrix;
+use xtask_images::plan::event::Event;
+use xtask_images::plan::git::Git;
+use xtask_images::plan::inputs::Inputs;
+use xtask_images::plan::remote::{RemoteRef, Remotes};
+use xtask_images::plan::resolve::resolve;
+use xtask_images::plan::{Destination, DestinationKind, Plan, SigningMethod};
 
 /// 2026-11-21T05:00:00Z.
 const NOW: u64 = 1_795_237_200;
@@ -76,7 +76,7 @@ fn cells(plan: &Plan) -> String {
 
 /// One line per cell: the platforms with the runners that build them.
 fn runners(plan: &Plan) -> Vec<String> {
-    let build = |build: &xtask::plan::Build| {
+    let build = |build: &xtask_images::plan::Build| {
         format!("{} {} on {}", build.arch, build.platform, build.runner.as_deref().unwrap_or("-"))
     };
     plan.cells.iter().map(|cell| cell.builds.iter().map(build).collect::<Vec<_>>().join(", ")).collect()
@@ -119,7 +119,7 @@ fn snipe_it_on_the_default_branch() {
 fn snipe_it_builds_commits() {
     let plan = plan("snipe-it", "schedule", &[]);
     let arguments = |cell: usize| {
-        let of = |build: &xtask::plan::Build, key: &str| {
+        let of = |build: &xtask_images::plan::Build, key: &str| {
             build.build_args.iter().find(|pair| pair.key == key).map(|pair| pair.value.clone())
         };
         let found = |key: &str| {
@@ -174,7 +174,7 @@ fn qm_nmr_calc() {
     let emulated: Vec<bool> = release.cells.iter().map(|cell| cell.builds[1].emulate).collect();
     assert_eq!(emulated, [true, false]);
     let outputs: BTreeMap<String, String> =
-        xtask::plan::jobs::outputs(&release).unwrap().into_iter().collect();
+        xtask_images::plan::jobs::outputs(&release).unwrap().into_iter().collect();
     let calls: serde_json::Value = serde_json::from_str(&outputs["wave-0"]).unwrap();
     let calls = calls["include"].as_array().unwrap().iter();
     let jobs: Vec<(&str, &str)> = calls

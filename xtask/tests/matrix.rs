@@ -5,8 +5,8 @@
 use expect_test::expect_file;
 use std::fs;
 use std::path::{Path, PathBuf};
-use xtask::base::error::{Exit, exit_code, report};
-use xtask::matrix::{self, Source, cells::cells};
+use xtask_images::base::error::{Exit, exit_code, report};
+use xtask_images::matrix::{self, Source, cells::cells};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")

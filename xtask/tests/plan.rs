@@ -4,16 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-use xtask::base::error::{Exit, exit_code, report};
-use xtask::matrix::{self, Source};
-use xtask::plan::event::Event;
-use xtask::plan::filter::Filter;
-use xtask::plan::git::Git;
-use xtask::plan::inputs::Inputs;
-use xtask::plan::leaks;
-use xtask::plan::remote::{RemoteRef, Remotes};
-use xtask::plan::resolve::resolve;
-use xtask::plan::{Cell, Destination, DestinationKind, Kept, Plan, Reuse, SigningMethod};
+use xtask_images::base::error::{Exit, exit_code, report};
+use xtask_images::matrix::{self, Source};
+use xtask_images::plan::event::Event;
+use xtask_images::plan::filter::Filter;
+use xtask_images::plan::git::Git;
+use xtask_images::plan::inputs::Inputs;
+use xtask_images::plan::leaks;
+use xtask_images::plan::remote::{RemoteRef, Remotes};
+use xtask_images::plan::resolve::resolve;
+use xtask_images::plan::{Cell, Destination, DestinationKind, Kept, Plan, Reuse, SigningMethod};
 
 const OURS: &str = include_str!("../../matrix.toml");
 
@@ -25,7 +25,7 @@ struct Case {
     text: String,
     version: &'static str,
     event: Event,
-    versions: BTreeMap<xtask::base::ids::Name, String>,
+    versions: BTreeMap<xtask_images::base::ids::Name, String>,
     remotes: Remotes,
     dirty: bool,
     reviewed: Option<bool>,
@@ -246,7 +246,7 @@ fn the_id_is_that_of_the_content() {
 fn a_plan_survives_its_file_and_a_changed_one_does_not() {
     let plan = Case::new(OURS).plan().unwrap();
     let path = std::env::temp_dir().join(format!("xtask-plan-{}.json", std::process::id()));
-    xtask::plan::current::write(&path, &plan).unwrap();
+    xtask_images::plan::current::write(&path, &plan).unwrap();
     assert_eq!(Plan::read(&path).unwrap(), plan);
     let text = std::fs::read_to_string(&path).unwrap();
     for changed in [
@@ -377,7 +377,7 @@ alpine = "3.24"
 build-args = { E = "arm on {alpine}" }
 "#;
 
-fn pairs(pairs: &[xtask::plan::Pair]) -> Vec<String> {
+fn pairs(pairs: &[xtask_images::plan::Pair]) -> Vec<String> {
     pairs.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect()
 }
 
@@ -591,13 +591,13 @@ fn too_many_platforms_are_told() {
     }
     text += "[images.app]\ncontext = \"app\"\nref = { value = \"1\" }\ntags = [\"{version}\"]\n";
     let plan = Case::new(&text).plan().unwrap();
-    let error = report(&xtask::plan::jobs::outputs(&plan).unwrap_err());
+    let error = report(&xtask_images::plan::jobs::outputs(&plan).unwrap_err());
     assert!(error.contains("takes 257 records"), "{error}");
 }
 
 /// What `--github` says, by name.
 fn outputs(plan: &Plan) -> BTreeMap<String, String> {
-    xtask::plan::jobs::outputs(plan).unwrap().into_iter().collect()
+    xtask_images::plan::jobs::outputs(plan).unwrap().into_iter().collect()
 }
 
 fn include(outputs: &BTreeMap<String, String>, name: &str) -> Vec<serde_json::Value> {
@@ -647,7 +647,7 @@ fn jobs_of_a_workflow() {
     assert_eq!((checks.len(), &checks[1]["name"]), (6, &serde_json::json!("php-base arm64")));
     case.text = OURS
         .replace("platform = \"linux/arm64\", runner = \"ubuntu-24.04-arm\"", "platform = \"linux/arm64\"");
-    let error = report(&xtask::plan::jobs::outputs(&case.plan().unwrap()).unwrap_err());
+    let error = report(&xtask_images::plan::jobs::outputs(&case.plan().unwrap()).unwrap_err());
     assert!(error.contains("arm64 has no runner"), "{error}");
 }
 
@@ -754,8 +754,8 @@ fn what_is_built_does_not_wait_for_what_is_kept() {
 fn a_report_misses_nothing_of_what_is_kept() {
     let told = |plan: &Plan| -> Vec<(String, bool)> {
         let row = |cell| {
-            let result = xtask::report::results::Ended::of(plan, cell, None, &["amd64".to_owned()]);
-            let row = xtask::report::results::CellResult { cell, result, verify: None };
+            let result = xtask_images::report::results::Ended::of(plan, cell, None, &["amd64".to_owned()]);
+            let row = xtask_images::report::results::CellResult { cell, result, verify: None };
             (row.told().0, row.is_wrong())
         };
         plan.cells.iter().map(row).collect()
@@ -846,7 +846,7 @@ fn the_summary_of_a_plan() {
     let mut case = Case::new(OURS);
     case.event = Event::Push { branch: "main".into(), default_branch: true };
     let plan = case.plan().unwrap();
-    let text = xtask::report::markdown::plan(&plan).replace(plan.id.short(), "PLAN");
+    let text = xtask_images::report::markdown::plan(&plan).replace(plan.id.short(), "PLAN");
     expect_test::expect![[r#"
         ### Plan `PLAN`
 
@@ -861,7 +861,7 @@ fn the_summary_of_a_plan() {
     "#]].assert_eq(&text);
     let mixed = with_kept(&case, &[(BASE, &["8.5"]), (PINNED, &[])]);
     let kept = |plan: &Plan| plan.cells[0].kept().unwrap().digest.short().to_owned();
-    let text = xtask::report::markdown::plan(&mixed).replace(&kept(&mixed), "DIGEST");
+    let text = xtask_images::report::markdown::plan(&mixed).replace(&kept(&mixed), "DIGEST");
     let text = text.lines().filter(|line| line.starts_with('|')).collect::<Vec<_>>().join("\n");
     expect_test::expect![[r#"
         | cell | version | platforms | tags | inputs |
@@ -869,7 +869,7 @@ fn the_summary_of_a_plan() {
         | `php-base` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `8.5.1` `8.5` `latest` | unchanged: DIGEST; lacks the tag 8.5 |
         | `hello-php.release.pinned` | `8.5.1` | amd64, arm64 | `8.5.1-20261121` `sha-pinned-0123456` `8.5.1` `8.5` `8` `latest` | unchanged: DIGEST |
         | `hello-php.release.rolling` | `8.5.1` | amd64, arm64 | `8.5.1-rolling-20261121` `sha-rolling-0123456` `8.5.1-rolling` `8.5-rolling` `8-rolling` `rolling` | new: it is not published under any tag of this plan |"#]].assert_eq(&text);
-    let text = xtask::report::plan_table::table(&mixed).replace(&kept(&mixed), "DIGEST");
+    let text = xtask_images::report::plan_table::table(&mixed).replace(&kept(&mixed), "DIGEST");
     let text = text.lines().skip_while(|line| !line.starts_with(BASE)).collect::<Vec<_>>().join("\n");
     expect_test::expect![[r#"
         php-base                   8.5.1    amd64,arm64  ubuntu-24.04,ubuntu-24.04-arm
@@ -885,14 +885,14 @@ fn the_summary_of_a_plan() {
     .assert_eq(&text);
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     let done = with_kept(&case, &[(BASE, &[]), (PINNED, &[]), (ROLLING, &[])]);
-    let text = xtask::report::plan_table::table(&done);
+    let text = xtask_images::report::plan_table::table(&done);
     assert!(text.ends_with("\n\nNothing has changed: no image is built, and no tag is set."), "{text}");
-    let text = xtask::report::markdown::plan(&done);
+    let text = xtask_images::report::markdown::plan(&done);
     assert!(text.ends_with("|\n\nNothing has changed: no image is built, and no tag is set.\n\n"), "{text}");
     let cell = &done.cells[0];
-    let result = xtask::report::results::Ended::Unchanged(cell.kept().unwrap());
-    let unchanged = xtask::report::results::CellResult { cell, result, verify: None };
-    let text = xtask::report::markdown::publications("Run", &[unchanged]);
+    let result = xtask_images::report::results::Ended::Unchanged(cell.kept().unwrap());
+    let unchanged = xtask_images::report::results::CellResult { cell, result, verify: None };
+    let text = xtask_images::report::markdown::publications("Run", &[unchanged]);
     let row = text
         .lines()
         .rfind(|line| line.starts_with('|'))
@@ -903,8 +903,8 @@ fn the_summary_of_a_plan() {
     ]
     .assert_eq(&row);
     let cell = &plan.cells[0];
-    let result = xtask::report::results::Ended::Missing("a|b\nc".into());
-    let missing = xtask::report::results::CellResult { cell, result, verify: None };
+    let result = xtask_images::report::results::Ended::Missing("a|b\nc".into());
+    let missing = xtask_images::report::results::CellResult { cell, result, verify: None };
     expect_test::expect![[r#"
         ### Run
 
@@ -913,8 +913,8 @@ fn the_summary_of_a_plan() {
         | `php-base` | a\|b c |  |  |  |
 
     "#]]
-    .assert_eq(&xtask::report::markdown::publications("Run", &[missing]));
-    let failed = xtask::report::markdown::Built {
+    .assert_eq(&xtask_images::report::markdown::publications("Run", &[missing]));
+    let failed = xtask_images::report::markdown::Built {
         cell,
         arch: &cell.builds[0].arch,
         result: "failed".into(),
@@ -937,7 +937,7 @@ fn the_summary_of_a_plan() {
         ```
 
     "#]]
-    .assert_eq(&xtask::report::markdown::builds(&[failed]));
+    .assert_eq(&xtask_images::report::markdown::builds(&[failed]));
 }
 
 #[test]
@@ -952,7 +952,7 @@ fn more_waves_than_the_workflow_has_are_told() {
         );
     }
     let case = Case::new(&text);
-    let error = report(&xtask::plan::jobs::outputs(&case.plan().unwrap()).unwrap_err());
+    let error = report(&xtask_images::plan::jobs::outputs(&case.plan().unwrap()).unwrap_err());
     assert!(error.contains("there are 4 waves"), "{error}");
     assert_eq!(rows(&outputs(&with_kept(&case, &[("i0", &[])]))), [["i1"], ["i2"], ["i3"]]);
 }

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use xtask::commands::schema::{MATRIX, PLAN};
-use xtask::matrix;
-use xtask::plan::event::Event;
-use xtask::plan::git::Git;
-use xtask::plan::inputs::Inputs;
-use xtask::plan::remote::{RemoteRef, Remotes};
-use xtask::plan::resolve::resolve;
-use xtask::plan::{Destination, DestinationKind, SigningMethod};
+use xtask_images::commands::schema::{MATRIX, PLAN};
+use xtask_images::matrix;
+use xtask_images::plan::event::Event;
+use xtask_images::plan::git::Git;
+use xtask_images::plan::inputs::Inputs;
+use xtask_images::plan::remote::{RemoteRef, Remotes};
+use xtask_images::plan::resolve::resolve;
+use xtask_images::plan::{Destination, DestinationKind, SigningMethod};
 
 /// What the schema cannot know: names that refer to others, numbers in texts, cells, placeholders.
 const ONLY_THE_TOOL: &[&str] = &[

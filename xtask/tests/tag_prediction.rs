@@ -12,13 +12,13 @@
 use anyhow::Result;
 use std::collections::BTreeMap;
 
-use xtask::base::ids::{CellId, Digest};
-use xtask::plan::PlannedTag;
-use xtask::plan::difference::Becomes;
-use xtask::publish::prediction::foresee;
-use xtask::publish::tag_protocol::{self, TagPlan, TagStore};
-use xtask::publish::tag_rules::{Age, Candidate, Holder, TagRules, TagState};
-use xtask::publish::tagging::{Outcome, Tagging};
+use xtask_images::base::ids::{CellId, Digest};
+use xtask_images::plan::PlannedTag;
+use xtask_images::plan::difference::Becomes;
+use xtask_images::publish::prediction::foresee;
+use xtask_images::publish::tag_protocol::{self, TagPlan, TagStore};
+use xtask_images::publish::tag_rules::{Age, Candidate, Holder, TagRules, TagState};
+use xtask_images::publish::tagging::{Outcome, Tagging};
 
 /// How many states are generated.
 const STATES: u64 = 5_000;

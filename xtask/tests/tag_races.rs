@@ -16,12 +16,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
 use std::rc::Rc;
 
-use xtask::base::ids::Digest;
-use xtask::plan::PlannedTag;
-use xtask::publish::tag_protocol::{Answer, Participant, Request, Rules, Standing};
-use xtask::publish::tag_rules::{Age, Candidate, Holder, TagRules, TagState};
-use xtask::publish::tagging::{Outcome, Tagging};
-use xtask::publish::untagging::Untagging;
+use xtask_images::base::ids::Digest;
+use xtask_images::plan::PlannedTag;
+use xtask_images::publish::tag_protocol::{Answer, Participant, Request, Rules, Standing};
+use xtask_images::publish::tag_rules::{Age, Candidate, Holder, TagRules, TagState};
+use xtask_images::publish::tagging::{Outcome, Tagging};
+use xtask_images::publish::untagging::Untagging;
 
 /// A publication by its number; 0 was there before all others.
 type Publication = u8;

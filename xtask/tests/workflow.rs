@@ -14,9 +14,9 @@ use std::process::{Command, Output};
 use std::str::FromStr as _;
 
 use expect_test::expect;
-use xtask::base::context::Layout;
-use xtask::plan::jobs::{RECORDS, WAVES};
-use xtask::tools::Tool;
+use xtask_images::base::context::Layout;
+use xtask_images::plan::jobs::{RECORDS, WAVES};
+use xtask_images::tools::Tool;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -88,8 +88,8 @@ fn a_call_without_builds_is_merged() {
         "    if: ${{ !cancelled() && (needs.build.result == 'success' || needs.build.result == 'skipped') }}\n"
     ));
     // What `--expect-records` is then given names no record.
-    let none: xtask::base::record_hashes::RecordHashes = "".parse().unwrap();
-    assert_eq!(none, xtask::base::record_hashes::RecordHashes::default());
+    let none: xtask_images::base::record_hashes::RecordHashes = "".parse().unwrap();
+    assert_eq!(none, xtask_images::base::record_hashes::RecordHashes::default());
 }
 
 /// What is published is only looked at: neither what installs cosign nor the login may fail a run that cannot do so.
@@ -125,7 +125,7 @@ fn a_program_that_was_replaced_does_not_run() {
         bash.env("SHA256", sha256).current_dir(&folder).output().unwrap().status.success()
     };
     fs::write(&program, "#!/bin/sh\n").unwrap();
-    let good = xtask::base::ids::Digest::of(b"#!/bin/sh\n");
+    let good = xtask_images::base::ids::Digest::of(b"#!/bin/sh\n");
     assert!(run(good.hex()));
     for wrong in ["", "x", "$(true)", &good.hex()[1..], &format!("{}\n", "0".repeat(64))] {
         assert!(!run(wrong), "{wrong}");
@@ -173,7 +173,7 @@ fn a_plan_that_was_replaced_is_refused() {
     }
     assert_ne!(ids[0], ids[1]);
     let program = fs::read(env!("CARGO_BIN_EXE_xtask")).unwrap();
-    assert_eq!(programs[0], xtask::base::ids::Digest::of(&program).hex());
+    assert_eq!(programs[0], xtask_images::base::ids::Digest::of(&program).hex());
     for command in ["build", "merge", "report", "verify", "plan"] {
         let done = run(&[command, "--plan", "2.0.json", "--expect-plan", &ids[0]]);
         let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
@@ -232,7 +232,7 @@ fn what_actions_pull_is_what_is_pinned() {
         "{buildkit}"
     );
     for image in [&buildkit, &binfmt] {
-        xtask::base::ids::Digest::from_str(image.split_once('@').unwrap().1).unwrap();
+        xtask_images::base::ids::Digest::from_str(image.split_once('@').unwrap().1).unwrap();
     }
     let mut builders = 0;
     for (file, workflow) in [("images.yml", "check"), ("cell.yml", "build"), ("cell.yml", "merge")] {

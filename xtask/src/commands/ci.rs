@@ -35,7 +35,11 @@ pub fn run(session: &Session) -> Result<()> {
     }
     session.ui.note("\n== workflows");
     checkers::run(&session.tools)?;
-    part(session, "tests on the real stack", cmd!(shell, "cargo test --locked --package xtask --test real"))
+    part(
+        session,
+        "tests on the real stack",
+        cmd!(shell, "cargo test --locked --package xtask-images --test real"),
+    )
 }
 
 fn part(session: &Session, name: &str, command: xshell::Cmd<'_>) -> Result<()> {

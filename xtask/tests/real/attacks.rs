@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::fs;
-use xtask::base::ids::Digest;
+use xtask_images::base::ids::Digest;
 
 use crate::campaign::Campaign;
 use crate::checkout::{Checkout, run};

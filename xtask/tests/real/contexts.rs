@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use xtask::build::context_hash;
+use xtask_images::build::context_hash;
 
 use crate::build::{processes_with, with_image};
 use crate::checkout::{Checkout, run, wait};

@@ -3,10 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use xtask::base::context::{Environment, Layout};
-use xtask::base::ui::Ui;
-use xtask::run::{Runner, Signals};
-use xtask::tools::{Tool, Toolbox};
+use xtask_images::base::context::{Environment, Layout};
+use xtask_images::base::ui::Ui;
+use xtask_images::run::{Runner, Signals};
+use xtask_images::tools::{Tool, Toolbox};
 
 use crate::checkout::{Checkout, run};
 use crate::registry;

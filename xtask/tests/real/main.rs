@@ -1,7 +1,7 @@
 //! The tool against the real thing: BuildKit, a registry, cosign.
 //!
 //! One stack is shared by all scenarios, so they run one after the other in
-//! this order. `cargo test -p xtask --test real -- NAME…` runs those whose name
+//! this order. `cargo test -p xtask-images --test real -- NAME…` runs those whose name
 //! contains a NAME. What is missing is a failure, never a skip.
 
 #![allow(

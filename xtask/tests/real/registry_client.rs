@@ -9,11 +9,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use xtask::base::context::Environment;
-use xtask::base::ids::{Digest, Repository};
-use xtask::base::ui::Ui;
-use xtask::registry::{Registry, Tags};
-use xtask::run::{Runner, Signals};
+use xtask_images::base::context::Environment;
+use xtask_images::base::ids::{Digest, Repository};
+use xtask_images::base::ui::Ui;
+use xtask_images::registry::{Registry, Tags};
+use xtask_images::run::{Runner, Signals};
 
 use crate::checkout::{Checkout, run};
 use crate::kit::{self, Certificate, Fault, Proxy, Service, free_port, push_image};
@@ -42,7 +42,7 @@ fn listed(registry: &Registry, repository: &Repository) -> Vec<String> {
 }
 
 fn error<T: std::fmt::Debug>(result: anyhow::Result<T>) -> String {
-    xtask::base::error::report(&result.unwrap_err())
+    xtask_images::base::error::report(&result.unwrap_err())
 }
 
 /// Everything that is asked of a registry, and each fault at it.
