@@ -1,4 +1,4 @@
-//! `schema/matrix.schema.json` against what the tool itself reads, by a validator of its own.
+//! `xtask/schema/matrix.schema.json` against what the tool itself reads, by a validator of its own.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
 

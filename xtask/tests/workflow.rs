@@ -214,7 +214,7 @@ fn actions_are_pinned_alike_everywhere() {
     assert!(pins.len() >= 8);
 }
 
-/// What actions pull and run with all rights is pinned like them: the images in `tools/images`, the tools where `tools/`
+/// What actions pull and run with all rights is pinned like them: the images in `tools/images`, the tools where `xtask/tools/`
 /// pins them. The job that may sign has neither a builder nor an emulator, and nobody takes a tool out of a cache that
 /// other runs fill.
 #[test]
@@ -266,9 +266,11 @@ fn what_actions_pull_is_what_is_pinned() {
 #[test]
 fn the_update_bot_knows_every_pin() {
     let bot = read(".github/dependabot.yml");
-    for entry in fs::read_dir(root().join("tools")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(bot.contains(&format!("/tools/{name}")), "{name}");
+    for folder in ["tools", "xtask/tools"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(bot.contains(&format!(" /{folder}/{name}")), "{folder}/{name}");
+        }
     }
 }
 

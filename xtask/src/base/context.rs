@@ -80,7 +80,7 @@ pub struct Layout {
     pub root: PathBuf,
     /// The matrix itself.
     pub matrix: PathBuf,
-    /// The folder that holds `tools/` and `target/tools/`: that of the workspace.
+    /// The folder that holds `xtask/` and `target/tools/`: that of the Cargo workspace.
     pub workspace: PathBuf,
     /// The data of the local stack, where it is that of another checkout.
     pub stack: Option<PathBuf>,
@@ -108,7 +108,7 @@ impl Layout {
             .canonicalize()
             .map_err(|error| UserError::invalid(format!("reading {}: {error}", matrix.display())))?;
         let root = matrix.parent().context("matrix.toml has no folder")?.to_owned();
-        let workspace = nearest(&root, "tools/buildx/go.mod").unwrap_or_else(|| root.clone());
+        let workspace = nearest(&root, "xtask/Cargo.toml").unwrap_or_else(|| root.clone());
         Ok(Self { root, matrix, workspace, stack: None })
     }
 
@@ -167,7 +167,7 @@ impl Layout {
         self.stack.clone().unwrap_or_else(|| self.state().join("local"))
     }
 
-    /// The pinned versions of the tools: `tools/<name>/go.mod`.
+    /// The modules of the tools that only the tests of this project need.
     pub fn tool_modules(&self) -> PathBuf {
         self.workspace.join("tools")
     }

@@ -79,7 +79,7 @@ fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {
         let origin = match found.origin {
             Origin::Path => "on PATH",
             Origin::Plugin => "as a plugin of docker",
-            Origin::Built => "built from tools/",
+            Origin::Built => "built here",
         };
         let detail = format!("{} {origin} (minimum {}, pinned {pinned})", found.version, tool.minimum());
         return Ok(Finding { what, state: "ok", detail, mend: None });
@@ -95,12 +95,12 @@ fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {
         if old.is_empty() { "not found".to_owned() } else { format!("{} is too old", old.join(", ")) };
     let detail = format!("{found} (minimum {}, pinned {pinned})", tool.minimum());
     if go {
-        let mend = format!("nothing to do: {pinned} is built from tools/ when it is needed");
+        let mend = format!("nothing to do: {pinned} is built from its sources when it is needed");
         return Ok(Finding { what, state: "note", detail, mend: Some(mend) });
     }
     let needed = matches!(tool, Tool::Buildx | Tool::Cosign);
-    let mend =
-        "install it, or install Go (https://go.dev/doc/install): it is built from tools/ then".to_owned();
+    let mend = "install it, or install Go (https://go.dev/doc/install): it is built from its sources then"
+        .to_owned();
     Ok(Finding { what, state: if needed { "FAIL" } else { "note" }, detail, mend: Some(mend) })
 }
 

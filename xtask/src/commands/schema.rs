@@ -3,10 +3,10 @@
 use crate::base::ui::Ui;
 
 /// Of `matrix.toml`. Draft 07: what editors such as Taplo's language server know.
-pub const MATRIX: &str = include_str!("../../../schema/matrix.schema.json");
+pub const MATRIX: &str = include_str!("../../schema/matrix.schema.json");
 
 /// Of a plan, as `plan --json` prints it.
-pub const PLAN: &str = include_str!("../../../schema/plan.schema.json");
+pub const PLAN: &str = include_str!("../../schema/plan.schema.json");
 
 /// What was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

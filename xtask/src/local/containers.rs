@@ -14,7 +14,7 @@ use crate::tools::Tool;
 /// How long the registry may take to come up.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The images of both services, in the versions that `tools/` pins.
+/// The images of both services, in the versions that `xtask/tools/` pins.
 pub(super) fn images(layout: &Layout) -> Result<Vec<String>> {
     Ok(vec![buildkit_image(layout)?, registry_image(layout)?])
 }

@@ -3,7 +3,7 @@
 //! A context may hold `offline/base.toml` and `offline/Dockerfile`. Where Docker
 //! Hub cannot be reached, the local stack serves what they make under the
 //! official names, as a mirror: the images' own Dockerfiles stay as they are.
-//! The scanner that BuildKit runs for an SBOM is such an image too: its stand-in holds Syft, built from `tools/`.
+//! The scanner that BuildKit runs for an SBOM is such an image too: its stand-in holds Syft, built from `xtask/tools/`.
 //! Nothing of it leaves this machine: only the local stack has the mirror.
 
 use anyhow::{Context as _, Result};
@@ -128,7 +128,7 @@ pub(super) fn serve(local: &Local<'_>, stack: &Stack, wanted: &Wanted) -> Result
         unless_made(local, &home.join(tool.binary()), &version, &tags, || {
             let binary = PathBuf::from(local.tools.get(tool)?.program.path);
             let folder = binary.parent().context("a binary has a folder")?;
-            let dockerfile = tool.module(local.layout).join("Dockerfile");
+            let dockerfile = tool.module(local.layout)?.join("Dockerfile");
             push(local, &buildx, &dockerfile, folder, &[Platform::host()], &tags)
         })?;
     }

@@ -385,12 +385,12 @@ mod tests {
     use super::*;
     use expect_test::expect_file;
 
-    /// `schema/plan.schema.json` is made from these types. `UPDATE_EXPECT=1` writes it.
+    /// `xtask/schema/plan.schema.json` is made from these types. `UPDATE_EXPECT=1` writes it.
     #[test]
     fn the_schema_is_that_of_these_types() {
         let settings = schemars::generate::SchemaSettings::draft07().for_serialize();
         let schema = settings.into_generator().into_root_schema_for::<Plan>();
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
-        expect_file!["../../../schema/plan.schema.json"].assert_eq(&text);
+        expect_file!["../../schema/plan.schema.json"].assert_eq(&text);
     }
 }

@@ -27,17 +27,16 @@ pub(super) fn build(
     ui: Ui,
 ) -> Result<()> {
     let spec = tool.spec();
-    let module = tool.module(layout);
     let missing = || {
         UserError::failed(format!("{} {} or newer is not on PATH", spec.binary, tool.minimum()))
             .help(format!("install it: {}", install_hint(tool)))
     };
-    if !module.join("go.mod").is_file() {
+    if !tool.has_module(layout) {
         return Err(missing().into());
     }
     if environment.program("go").is_none() {
         return Err(missing()
-            .help("or install Go (https://go.dev/doc/install): it is built from tools/ then")
+            .help("or install Go (https://go.dev/doc/install): it is built from its sources then")
             .into());
     }
     let version = tool.pinned(layout)?;
@@ -49,11 +48,12 @@ pub(super) fn build(
     if target.is_file() {
         return link(tool, layout, &target);
     }
-    ui.note(format!("building {} {version} from tools/{}: once, some minutes", spec.binary, spec.folder));
+    let module = tool.module(layout)?;
+    ui.note(format!("building {} {version} from its sources: once, some minutes", spec.binary));
     // A killed build must leave nothing that looks finished.
     let unfinished = target.with_extension("unfinished");
     let flags = format!("-s -w -X {}=v{version}", spec.variable);
-    let argv = go(format!("build {} {version} from {}", spec.binary, module.display()))
+    let argv = go(format!("build {} {version}", spec.binary))
         .args(["-C"])
         .path(&module)
         .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
@@ -87,7 +87,7 @@ fn install_hint(tool: Tool) -> &'static str {
         Tool::Fulcio => "https://github.com/sigstore/fulcio/releases",
         Tool::RekorServer => "https://github.com/sigstore/rekor-tiles/releases",
         Tool::TimestampServer | Tool::Testkit | Tool::SbomScanner => {
-            "with Go (https://go.dev/doc/install), from tools/"
+            "with Go (https://go.dev/doc/install), from its sources"
         }
     }
 }

@@ -1,11 +1,10 @@
 //! What there is to know about each tool: its module, its package, its oldest version.
 
 use semver::Version;
-use std::path::PathBuf;
 
-use crate::base::context::Layout;
+use crate::tools::carried::{self, File};
 
-/// A tool that is pinned as a Go module.
+/// A tool that is pinned as a Go module: in `xtask/tools/` if any user may need it, in `tools/` if only our tests do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tool {
     /// `docker buildx`.
@@ -41,7 +40,7 @@ pub(super) const OURS: &str = ".";
 
 /// What there is to know about a tool.
 pub(super) struct Spec {
-    /// The folder below `tools/`.
+    /// The folder of its module.
     pub(super) folder: &'static str,
     /// The Go module whose version is the tool's.
     pub(super) module: &'static str,
@@ -230,9 +229,22 @@ impl Tool {
         !matches!(self, Self::Buildx | Self::Buildkitd | Self::Buildctl | Self::Cosign | Self::Registry)
     }
 
-    /// The folder of its module.
-    pub fn module(self, layout: &Layout) -> PathBuf {
-        layout.tool_modules().join(self.spec().folder)
+    /// The files of its module, if this program carries them.
+    pub(super) fn carried(self) -> Option<&'static [File]> {
+        match self {
+            Self::Buildx => Some(carried::BUILDX),
+            Self::Buildkitd | Self::Buildctl => Some(carried::BUILDKIT),
+            Self::Cosign => Some(carried::COSIGN),
+            Self::Registry => Some(carried::REGISTRY),
+            Self::SbomScanner => Some(carried::SBOM_SCANNER),
+            Self::Crane
+            | Self::Fulcio
+            | Self::TimestampServer
+            | Self::RekorServer
+            | Self::Testkit
+            | Self::Actionlint
+            | Self::Act => None,
+        }
     }
 
     /// The name of the binary.

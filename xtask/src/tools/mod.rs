@@ -1,11 +1,13 @@
 //! The tools that we call: found on PATH when good enough, else built once from a pinned Go module.
 //!
-//! `tools/<name>/go.mod` is the one place that states a version. What we build
-//! lies in `target/tools/<name>-<version>/`, with links in `target/tools/bin/`.
+//! `xtask/tools/<name>/go.mod` is the one place that states a version, for what
+//! only our tests need `tools/<name>/go.mod`. What we build lies in
+//! `target/tools/<name>-<version>/`, with links in `target/tools/bin/`.
 //! A module with sources of our own has their hash in its version, so that it
 //! is built again when they change.
 
 mod build;
+mod carried;
 mod catalog;
 pub mod checkers;
 mod memory;
@@ -200,7 +202,7 @@ impl Toolbox {
 
     /// The one that we have built from the present pin: its folder bears the version.
     fn built(&self, tool: Tool) -> Result<Option<Found>> {
-        if !tool.module(&self.layout).join("go.mod").is_file() {
+        if !tool.has_module(&self.layout) {
             return Ok(None);
         }
         let version = tool.pinned(&self.layout)?;

@@ -52,14 +52,14 @@ impl Checkout {
         Self::copy(name, |path| Some(path))
     }
 
-    /// A repository that is one of the examples, with the pinned tools beside it.
+    /// A repository that is one of the examples.
     pub fn example(name: &str) -> Self {
         Self::folder(name, &format!("examples/{name}/"))
     }
 
-    /// A repository that is one folder of ours, with the pinned tools beside it.
+    /// A repository that is one folder of ours.
     pub fn folder(name: &str, folder: &str) -> Self {
-        Self::copy(name, |path| path.strip_prefix(folder).or(path.starts_with("tools/").then_some(path)))
+        Self::copy(name, |path| path.strip_prefix(folder))
     }
 
     /// Copies the files for which `place` gives a place.

@@ -135,7 +135,7 @@ impl Engine {
     fn fill_mirror(&self, main: &Checkout, port: u16) {
         let bin = main.root.join("target/tools/bin");
         let version = |tool: &str| {
-            let text = fs::read_to_string(main.root.join(format!("tools/{tool}/go.mod"))).unwrap();
+            let text = fs::read_to_string(main.root.join(format!("xtask/tools/{tool}/go.mod"))).unwrap();
             let module = if tool == "buildkit" {
                 "github.com/moby/buildkit v"
             } else {

@@ -119,7 +119,7 @@ pub fn missing_tool(checkout: &Checkout) {
 
 /// The repository around `tools/` is a Go workspace of something else: our modules are built as they are pinned.
 pub fn foreign_workspace(_: &Checkout) {
-    let checkout = Checkout::folder("workspace", "xtask/tests/real/campaign/");
+    let checkout = Checkout::new("workspace");
     let tools = checkout.root.join("target/tools");
     fs::remove_file(&tools).unwrap();
     fs::write(checkout.root.join("go.work"), "go 1.26\n\nuse ./service\n").unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checkout::{Checkout, run};
+use crate::checkout::{Checkout, run, workspace};
 use crate::registry;
 
 /// The time of all plans: labels that hold it are no change.
@@ -142,7 +142,7 @@ impl Project {
             let mut build = std::process::Command::new("go");
             build.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(&program);
             build.arg("github.com/moby/buildkit/frontend/dockerfile/cmd/dockerfile-frontend");
-            let module = self.checkout.root.join("tools/buildkit");
+            let module = workspace().join("xtask/tools/buildkit");
             run(build.env("CGO_ENABLED", "0").env("GOWORK", "off").current_dir(module)).ok();
         }
         write(
