@@ -19,6 +19,7 @@ pub mod registry;
 pub mod report;
 pub mod reuse;
 pub mod run;
+pub mod scaffold;
 pub mod session;
 pub mod tools;
 

@@ -7,13 +7,16 @@ use crate::base::error::UserError;
 use crate::base::identity;
 use crate::base::ids::Name;
 use crate::base::patterns::anchored;
-use crate::commands::{build, gc, hold, local, merge, plan, policy, release, report, rollback, verify};
+use crate::commands::{
+    build, gc, hold, local, merge, plan, policy, release, report, rollback, update, verify,
+};
 use crate::plan::filter::Filter;
 use crate::publish::holding::Terms;
 use crate::session::planning::{PlanOptions, Published};
 
 use crate::cli::{
-    Build, CellArgs, Gc, Hold, Local, Merge, Plan, PlanArgs, Policy, Release, Report, Rollback, Verify,
+    Build, CellArgs, Gc, Hold, Local, Merge, Plan, PlanArgs, Policy, Release, Report, Rollback, Update,
+    Verify,
 };
 
 impl PlanArgs {
@@ -207,6 +210,12 @@ impl From<Policy> for policy::Options {
 impl From<Gc> for gc::Options {
     fn from(Gc { to, image, older_than, delete }: Gc) -> Self {
         Self { to, images: image, older_than, delete }
+    }
+}
+
+impl From<Update> for update::Options {
+    fn from(Update { write, check, overwrite }: Update) -> Self {
+        Self { write, check, overwrite }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::base::ui::Ui;
 use crate::cli;
 use crate::commands::{
     build, ci, doctor, gc, hold, local, merge, plan, policy, quickstart, release, report, rollback, schema,
-    verify,
+    update, verify,
 };
 use crate::reuse::PublishedImages;
 use crate::run::{Runner, Signals};
@@ -89,6 +89,7 @@ fn dispatch(session: &Session, command: cli::Command) -> Result<()> {
         cli::Command::Report(args) => report::run(session, &args.options()?),
         cli::Command::Local(args) => local::run(session, args.into()),
         cli::Command::Quickstart => quickstart::run(session),
+        cli::Command::Update(args) => update::run(session, args.into()),
         cli::Command::Doctor => doctor::run(session),
         cli::Command::Ci => ci::run(session),
         cli::Command::Schema { .. } => Ok(()),

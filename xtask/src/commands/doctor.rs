@@ -7,6 +7,9 @@ use crate::base::parallel;
 use crate::base::ui::columns;
 use crate::local::engine;
 use crate::matrix::{Matrix, SignSection};
+use crate::scaffold::changes;
+use crate::scaffold::templates;
+use crate::scaffold::update::State;
 use crate::session::Session;
 use crate::tools::{Origin, Tool};
 
@@ -31,6 +34,7 @@ pub fn run(session: &Session) -> Result<()> {
         || docker(session),
     );
     let mut findings = vec![matrix(session)];
+    findings.extend(workflows(session)?);
     for finding in found.into_iter().chain([docker, local(session)]) {
         findings.push(finding?);
     }
@@ -69,6 +73,34 @@ fn matrix(session: &Session) -> Finding {
             mend: Some("`cargo xtask plan` lists every error".to_owned()),
         },
     }
+}
+
+/// Whether the workflow files are those of this version. None: there are none, so that something else builds here.
+fn workflows(session: &Session) -> Result<Option<Finding>> {
+    let state = |template: &templates::Template| {
+        let text = changes::read(&session.layout.workspace, template.path)?;
+        Ok((template.path, State::of(*template, text.as_deref())))
+    };
+    let states = templates::ALL.iter().map(state).collect::<Result<Vec<_>>>()?;
+    if states.iter().all(|(_, state)| matches!(state, State::Missing | State::Foreign)) {
+        return Ok(None);
+    }
+    let in_state = |state: State| states.iter().filter(|(_, found)| *found == state).count();
+    let old = in_state(State::Missing) + in_state(State::Outdated);
+    let what = "workflow files".to_owned();
+    Ok(Some(match (old, in_state(State::Edited)) {
+        (0, 0) => Finding { what, state: "ok", detail: "those of this version".to_owned(), mend: None },
+        (0, edited) => {
+            let detail = format!("those of this version, {edited} of them changed by this repository");
+            Finding { what, state: "ok", detail, mend: None }
+        }
+        (old, _) => Finding {
+            what,
+            state: "note",
+            detail: format!("{old} of {} are not those of this version", states.len()),
+            mend: Some("`cargo xtask update` shows what would change".to_owned()),
+        },
+    }))
 }
 
 fn tool_finding(session: &Session, tool: Tool, go: bool) -> Result<Finding> {

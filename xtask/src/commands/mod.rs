@@ -14,4 +14,5 @@ pub mod release;
 pub mod report;
 pub mod rollback;
 pub mod schema;
+pub mod update;
 pub mod verify;

@@ -1,14 +1,17 @@
 //! What can be typed, and its help. `options.rs` has what it becomes.
 
-use anyhow::Result;
+mod scaffold;
+mod values;
+
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name};
 use crate::base::record_hashes::RecordHashes;
 use crate::session::destination::To;
+
+pub(crate) use crate::cli::scaffold::Update;
 
 /// Build, sign and publish multi-architecture container images from one matrix.toml.
 #[derive(Debug, Parser)]
@@ -57,7 +60,9 @@ pub(crate) enum Command {
     Local(Local),
     /// From a fresh clone to signed, verified images in the local registry.
     Quickstart,
-    /// Check tools, Docker Engine, local stack and matrix.toml.
+    /// Bring the workflow files that `init` wrote to the state of this version, as a diff.
+    Update(Update),
+    /// Check tools, Docker Engine, local stack, matrix.toml and workflow files.
     Doctor,
     /// Print the JSON Schema of matrix.toml, for editors.
     Schema {
@@ -85,7 +90,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, conflicts_with = "plan")]
     pub(crate) fresh: bool,
     /// Override the version of a track: a version, or where it follows another repository a tag, branch or commit.
-    #[arg(long, value_name = "TRACK=X", conflicts_with = "plan", value_parser = track_version)]
+    #[arg(long, value_name = "TRACK=X", conflicts_with = "plan", value_parser = values::track_version)]
     pub(crate) set_version: Vec<(Name, String)>,
     /// Plan as if this had started the run: push, tag, release, pull-request, fork, schedule, dispatch or local,
     /// with a branch or tag where it has one, e.g. push:develop or tag:v1.2.3.
@@ -109,7 +114,7 @@ pub(crate) struct CellArgs {
     #[arg(long, value_name = "MODE")]
     pub(crate) composer: Vec<Name>,
     /// Only cells with this value on an axis, e.g. alpine=3.24.
-    #[arg(long, value_name = "AXIS=VALUE", value_parser = axis_value)]
+    #[arg(long, value_name = "AXIS=VALUE", value_parser = values::axis_value)]
     pub(crate) axis: Vec<(Name, String)>,
     /// Only this cell, e.g. app.tag.pinned; several separated by commas.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
@@ -273,7 +278,7 @@ pub(crate) struct Hold {
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
     /// Let the tags move again from then on: 2026-12-24T08:00:00Z [default: until they are released].
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub(crate) until: Option<String>,
 }
 
@@ -309,7 +314,7 @@ pub(crate) struct Gc {
     #[arg(long, value_name = "NAME")]
     pub(crate) image: Vec<Name>,
     /// What was planned less than this ago stays, e.g. 12h, 7d, 6months.
-    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = values::age)]
     pub(crate) older_than: Duration,
     /// Delete it. Without this nothing is changed.
     #[arg(long)]
@@ -344,30 +349,4 @@ pub(crate) enum Local {
         #[arg(long)]
         json: bool,
     },
-}
-
-fn pair(text: &str, form: &str) -> Result<(Name, String)> {
-    let (key, value) = text.split_once('=').ok_or_else(|| UserError::invalid(format!("expected {form}")))?;
-    Ok((key.parse()?, value.to_owned()))
-}
-
-fn axis_value(text: &str) -> Result<(Name, String)> {
-    pair(text, "AXIS=VALUE")
-}
-
-fn track_version(text: &str) -> Result<(Name, String)> {
-    pair(text, "TRACK=VERSION").and_then(|(track, version)| {
-        let valid = !version.is_empty() && !version.contains(char::is_whitespace);
-        valid.then_some((track, version)).ok_or_else(|| UserError::invalid("expected TRACK=VERSION").into())
-    })
-}
-
-fn time(text: &str) -> Result<String, String> {
-    let time =
-        humantime::parse_rfc3339(text).map_err(|_| "expected a time in UTC, e.g. 2026-12-24T08:00:00Z")?;
-    Ok(humantime::format_rfc3339_seconds(time).to_string())
-}
-
-fn age(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}\nhelp: e.g. 12h, 7d or 6months"))
 }
