@@ -8,6 +8,8 @@ pub mod base;
 pub mod build;
 mod cli;
 pub mod commands;
+#[cfg(feature = "standalone")]
+pub mod init;
 pub mod local;
 pub mod matrix;
 mod options;

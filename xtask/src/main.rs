@@ -1,7 +1,5 @@
-//! The build system of this repository, run as `cargo xtask`. The `xtask` of any other repository is the same line.
+//! The build system of this repository's images: `cargo xtask --help`.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     xtask_images::main()
 }

@@ -7,9 +7,15 @@ use crate::base::error::UserError;
 use crate::base::identity;
 use crate::base::ids::Name;
 use crate::base::patterns::anchored;
+#[cfg(feature = "standalone")]
+use crate::cli::{Completions, Init};
 use crate::commands::{
     build, gc, hold, local, merge, plan, policy, release, report, rollback, update, verify,
 };
+#[cfg(feature = "standalone")]
+use crate::commands::{completions, init};
+#[cfg(feature = "standalone")]
+use crate::init::{CrateSource, Wishes};
 use crate::plan::filter::Filter;
 use crate::publish::holding::Terms;
 use crate::session::planning::{PlanOptions, Published};
@@ -210,6 +216,23 @@ impl From<Policy> for policy::Options {
 impl From<Gc> for gc::Options {
     fn from(Gc { to, image, older_than, delete }: Gc) -> Self {
         Self { to, images: image, older_than, delete }
+    }
+}
+
+#[cfg(feature = "standalone")]
+impl From<Init> for init::Options {
+    fn from(args: Init) -> Self {
+        let Init { folder, from_workflow, repository, git, tag, path, write, overwrite } = args;
+        let source = path.map_or(CrateSource::Git { url: git, tag }, CrateSource::Path);
+        let wishes = Wishes { workflows: from_workflow, repositories: repository, source, overwrite };
+        Self { folder, wishes, write }
+    }
+}
+
+#[cfg(feature = "standalone")]
+impl From<Completions> for completions::Options {
+    fn from(Completions { shell, name }: Completions) -> Self {
+        Self { shell, name }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Parse, find the checkout, dispatch, exit code. The only reader of the process's environment.
 
 use anyhow::Result;
-use clap::Parser as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,9 +10,11 @@ use crate::base::error;
 use crate::base::ui::Ui;
 use crate::cli;
 use crate::commands::{
-    build, ci, doctor, gc, hold, local, merge, plan, policy, quickstart, release, report, rollback, schema,
+    build, doctor, gc, hold, local, merge, plan, policy, quickstart, release, report, rollback, schema,
     update, verify,
 };
+#[cfg(feature = "standalone")]
+use crate::commands::{ci, completions, init, man};
 use crate::reuse::PublishedImages;
 use crate::run::{Runner, Signals};
 use crate::session::Session;
@@ -23,7 +24,9 @@ use crate::session::Session;
 pub fn main() -> ExitCode {
     let context = Context::from_process();
     let ui = context.as_ref().map(|context| Ui::of(&context.environment)).unwrap_or_default();
-    let cli = match cli::Cli::try_parse() {
+    // Cargo tells what it runs where it is; the installed program is called by its own name.
+    let by_cargo = context.as_ref().is_ok_and(|context| context.environment.get("CARGO").is_some());
+    let cli = match cli::parse(by_cargo) {
         Ok(cli) => cli,
         // In a job, a value may come from whoever has started it by hand.
         Err(error) if ui.is_obeyed() && error.use_stderr() => {
@@ -48,6 +51,14 @@ fn run(cli: cli::Cli, context: Context, ui: Ui) -> Result<()> {
         schema::run(ui, if plan { schema::Options::Plan } else { schema::Options::Matrix });
         return Ok(());
     }
+    #[cfg(feature = "standalone")]
+    match cli.command {
+        cli::Command::Completions(args) => return completions::run(ui, cli::command(false), &args.into()),
+        cli::Command::Man(args) => {
+            return man::run(ui, cli::command(false), &context.current.join(args.folder));
+        }
+        _ => {}
+    }
     let began = Instant::now();
     let found = Layout::find(&context.current, cli.matrix.as_deref());
     let mut layout = match &cli.command {
@@ -55,6 +66,8 @@ fn run(cli: cli::Cli, context: Context, ui: Ui) -> Result<()> {
         cli::Command::Verify(args) if args.key.is_some() || args.identity.is_some() => {
             found.unwrap_or_else(|_| Layout::without_matrix(&context.current))
         }
+        #[cfg(feature = "standalone")]
+        cli::Command::Init(args) => Layout::without_matrix(&context.current.join(&args.folder)),
         _ => found?,
     };
     layout.stack = context.environment.get("XTASK_LOCAL").map(|folder| context.current.join(folder));
@@ -91,7 +104,12 @@ fn dispatch(session: &Session, command: cli::Command) -> Result<()> {
         cli::Command::Quickstart => quickstart::run(session),
         cli::Command::Update(args) => update::run(session, args.into()),
         cli::Command::Doctor => doctor::run(session),
+        #[cfg(feature = "standalone")]
         cli::Command::Ci => ci::run(session),
+        #[cfg(feature = "standalone")]
+        cli::Command::Init(args) => init::run(session, &args.into()),
+        #[cfg(feature = "standalone")]
+        cli::Command::Completions(_) | cli::Command::Man(_) => Ok(()),
         cli::Command::Schema { .. } => Ok(()),
     }
 }

@@ -31,6 +31,42 @@ fn wrong_values_are_refused_with_their_form() {
     }
 }
 
+fn xtask(args: &[&str], by_cargo: bool) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    if !by_cargo {
+        command.env_remove("CARGO");
+    } else {
+        command.env("CARGO", "cargo");
+    }
+    let done = command.args(args).output().unwrap();
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn it_is_called_as_it_was_called() {
+    assert!(xtask(&["--version"], false).starts_with(concat!("xtask ", env!("CARGO_PKG_VERSION"), " (")));
+    assert!(xtask(&["plan", "--help"], false).contains("Usage: xtask plan "));
+    assert!(xtask(&["plan", "--help"], true).contains("Usage: cargo xtask plan "));
+}
+
+#[test]
+fn shells_and_man_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let text = xtask(&["completions", shell, "--name", "xt"], true);
+        for word in ["xt", "rollback", "expect-plan"] {
+            assert!(text.contains(word), "{shell} lacks {word}");
+        }
+    }
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("man");
+    xtask(&["man", folder.to_str().unwrap()], true);
+    let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    assert!(
+        page("xtask.1").contains("xtask\\-rollback(1)")
+            && page("xtask-merge.1").contains("allow\\-downgrade")
+    );
+}
+
 /// In a job of GitHub Actions, what is typed may come from a form, and must not command the runner.
 #[test]
 fn a_wrong_value_commands_nothing() {

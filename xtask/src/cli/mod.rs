@@ -3,7 +3,7 @@
 mod scaffold;
 mod values;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,16 +12,12 @@ use crate::base::record_hashes::RecordHashes;
 use crate::session::destination::To;
 
 pub(crate) use crate::cli::scaffold::Update;
+#[cfg(feature = "standalone")]
+pub(crate) use crate::cli::scaffold::{Completions, Init, Man};
 
 /// Build, sign and publish multi-architecture container images from one matrix.toml.
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    version,
-    disable_help_subcommand = true,
-    propagate_version = true
-)]
+#[command(version = env!("XTASK_VERSION"), disable_help_subcommand = true, propagate_version = true)]
 pub(crate) struct Cli {
     /// Use this matrix.toml instead of the nearest one above the current folder.
     #[arg(long, value_name = "FILE", global = true)]
@@ -31,6 +27,22 @@ pub(crate) struct Cli {
     pub(crate) timings: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What can be typed, as clap has it. `by_cargo`: as `cargo xtask`, not as `xtask`.
+pub(crate) fn command(by_cargo: bool) -> clap::Command {
+    let name = if by_cargo { "cargo xtask" } else { "xtask" };
+    Cli::command().name(name).bin_name(name)
+}
+
+/// What was typed.
+///
+/// # Errors
+/// If it cannot be: the message is clap's own. Help and version come this way, too.
+pub(crate) fn parse(by_cargo: bool) -> Result<Cli, clap::Error> {
+    let mut command = command(by_cargo);
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +72,9 @@ pub(crate) enum Command {
     Local(Local),
     /// From a fresh clone to signed, verified images in the local registry.
     Quickstart,
+    /// Add this build system to another repository: propose matrix.toml and write the files that it needs.
+    #[cfg(feature = "standalone")]
+    Init(Init),
     /// Bring the workflow files that `init` wrote to the state of this version, as a diff.
     Update(Update),
     /// Check tools, Docker Engine, local stack, matrix.toml and workflow files.
@@ -70,7 +85,14 @@ pub(crate) enum Command {
         #[arg(long)]
         plan: bool,
     },
-    /// Run what CI runs: format, lints, unit tests, tests on the real stack.
+    /// Print what a shell needs to complete commands and options.
+    #[cfg(feature = "standalone")]
+    Completions(Completions),
+    /// Write the manual: a page for each command.
+    #[cfg(feature = "standalone")]
+    Man(Man),
+    /// Run what CI of xtask-images itself runs: format, lints, unit tests, tests on the real stack.
+    #[cfg(feature = "standalone")]
     Ci,
 }
 

@@ -15,11 +15,23 @@ use crate::tools::checkers;
 /// # Errors
 /// At the first part that fails. A stack that cannot be had is a failure, not a skip.
 pub fn run(session: &Session) -> Result<()> {
+    if !session.layout.workspace.join("xtask/tests/real/main.rs").is_file() {
+        return Err(UserError::invalid(
+            "`ci` runs the tests of xtask-images, and this is not its repository",
+        )
+        .help("to build, publish and verify your images on this machine: cargo xtask quickstart")
+        .into());
+    }
     let shell = Shell::new()?;
     shell.change_dir(&session.layout.workspace);
     let deny = ["--locked", "--", "--deny", "warnings"];
     part(session, "formatting", cmd!(shell, "cargo fmt --all --check"))?;
     part(session, "lints", cmd!(shell, "cargo clippy --quiet --workspace --all-targets {deny...}"))?;
+    part(
+        session,
+        "lints of what another repository compiles",
+        cmd!(shell, "cargo clippy --quiet --package xtask-images --no-default-features {deny...}"),
+    )?;
     // Not among `--all-targets`, since plain `cargo test` and `cargo bench` must not run them.
     let named = ["--test", "real", "--bench", "faults", "--bench", "overhead"];
     part(

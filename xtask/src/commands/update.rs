@@ -26,13 +26,16 @@ pub struct Options {
 pub fn run(session: &Session, options: Options) -> Result<()> {
     let root = &session.layout.workspace;
     let proposals = proposals(root, options.overwrite, &session.runner)?;
-    let open: Vec<Change> =
-        proposals.iter().map(|proposal| proposal.change.clone()).filter(|change| !change.is_done()).collect();
+    let undone = |change: &Change| !change.is_done();
+    let open: Vec<Change> = proposals.iter().map(|proposal| proposal.change.clone()).filter(undone).collect();
     let diff = changes::diff(&open, stdout().is_terminal(), &session.runner)?;
     if !diff.is_empty() {
         session.ui.out(&diff);
     }
     if options.write {
+        // The copies first: a file that was merged cannot be told from one that was edited.
+        let copies: Vec<Change> = proposals.iter().filter_map(|proposal| proposal.copy.clone()).collect();
+        changes::write(root, &copies)?;
         changes::write(root, &open)?;
     }
     let count = match open.len() {

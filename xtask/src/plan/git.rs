@@ -70,7 +70,7 @@ pub(crate) fn github_address(environment: &Environment) -> Option<String> {
 
 /// `git@host:a/b.git`, `ssh://git@host/a/b` and `https://user:token@host/a/b.git` all become `https://host/a/b`.
 /// A path on this machine is nothing to publish.
-fn browser_address(remote: &str) -> Option<String> {
+pub(crate) fn browser_address(remote: &str) -> Option<String> {
     let rest = match remote.split_once("://") {
         Some(("https" | "http" | "ssh" | "git", rest)) => rest.to_owned(),
         Some(_) => return None,

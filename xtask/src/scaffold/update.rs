@@ -46,6 +46,8 @@ impl State {
 pub struct Proposal {
     /// The file.
     pub change: Change,
+    /// Where it has changes of the repository: a copy without them, since no commit will have one. The next update needs it.
+    pub copy: Option<Change>,
     /// Why it needs somebody to look at it, if it does.
     pub remark: Option<Remark>,
 }
@@ -74,15 +76,26 @@ fn proposal(template: Template, root: &Path, overwrite: bool, runner: &Runner) -
     let state = State::of(template, before.as_deref());
     let text = before.clone().unwrap_or_default();
     let new = template.text(templates::triggers(&text));
+    let mut copy = None;
     let (after, remark) = match state {
         State::Current | State::Edited if !overwrite => (text, None),
         State::Foreign if !overwrite => (text, Some(Remark::Foreign)),
         State::Outdated if !overwrite && !templates::is_pristine(&text) && !template.is_in(&text) => {
-            merged(template, &text, &new, root, runner)?
+            let (after, remark) = merged(template, &text, &new, root, runner)?;
+            if remark != Some(Remark::NoBase) {
+                let path = copy_path(template);
+                copy = Some(Change { before: changes::read(root, &path)?, path, after: new });
+            }
+            (after, remark)
         }
         _ => (new, None),
     };
-    Ok(Proposal { change: Change { path: template.path.to_owned(), before, after }, remark })
+    Ok(Proposal { change: Change { path: template.path.to_owned(), before, after }, copy, remark })
+}
+
+/// Where the copy of a file is that was merged.
+fn copy_path(template: Template) -> String {
+    template.path.replace(".github", "xtask/as-written")
 }
 
 /// The new version with the changes of the repository.
@@ -102,9 +115,13 @@ fn merged(
     Ok((after, (conflicts > 0).then_some(Remark::Conflicts(conflicts))))
 }
 
-/// The file as it was written before it was edited: the newest version in the history of the repository that is what its
-/// own first line and that of `text` say.
+/// The file as it was written before it was edited: the copy that the last update has left, else the newest version in the
+/// history of the repository. Whichever it is, it has the first line of `text` and holds what that says.
 fn base(template: Template, text: &str, root: &Path, runner: &Runner) -> Result<Option<String>> {
+    let is_base = |old: &str| templates::stamp(old) == templates::stamp(text) && templates::is_pristine(old);
+    if let Some(copy) = changes::read(root, &copy_path(template))?.filter(|copy| is_base(copy)) {
+        return Ok(Some(copy));
+    }
     let git = |args: &[&str]| {
         let argv = Argv::new(format!("look for {} as it was written", template.path), &Program::new("git"));
         argv.args(args.iter().copied()).folder(root).limit(60)
@@ -115,8 +132,7 @@ fn base(template: Template, text: &str, root: &Path, runner: &Runner) -> Result<
     for commit in String::from_utf8_lossy(&commits.stdout).lines().filter(|_| commits.success()) {
         let shown = runner.run(&git(&["show", &format!("{commit}:./{}", template.path)]), Output::Capture)?;
         let old = String::from_utf8_lossy(&shown.stdout).into_owned();
-        if shown.success() && templates::stamp(&old) == templates::stamp(text) && templates::is_pristine(&old)
-        {
+        if shown.success() && is_base(&old) {
             return Ok(Some(old));
         }
     }

@@ -9,6 +9,7 @@
 mod build;
 mod carried;
 mod catalog;
+#[cfg(feature = "standalone")]
 pub mod checkers;
 mod memory;
 mod pins;

@@ -80,7 +80,10 @@ impl Checkout {
             // A file that is deleted and not committed yet is still listed.
             if from.is_file() {
                 fs::create_dir_all(to.parent().unwrap()).unwrap();
-                fs::copy(&from, &to).unwrap();
+                match fs::read_link(&from) {
+                    Ok(target) => symlink(target, &to).unwrap(),
+                    Err(_) => drop(fs::copy(&from, &to).unwrap()),
+                }
             }
         }
         if !root.join(".gitignore").exists() {

@@ -16,6 +16,7 @@
     reason = "tests may panic, print, and start what they test"
 )]
 
+mod adopted;
 mod attacks;
 mod bases;
 mod build;
@@ -107,6 +108,8 @@ const SCENARIOS: &[Scenario] = &[
     ("nobody_borrows_our_identity", attacks::borrowed),
     ("nobody_gets_around_the_promise", attacks::attacks),
     ("the_same_on_a_docker_engine", engine::quickstart),
+    ("init_serves_other_repositories", adopted::repositories),
+    ("an_update_keeps_what_a_repository_has_changed", adopted::update),
 ];
 
 fn main() -> ExitCode {

@@ -1,0 +1,260 @@
+//! Bake files and Compose files, as `docker buildx bake --print` resolves them: variables, functions, inheritance and
+//! matrices are buildx's own.
+
+use anyhow::Result;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::error::UserError;
+use crate::init::found::{self, Found, Image, Secret, literal};
+
+/// The files that are looked for in the top folder; the first one that is there is read.
+///
+/// Source: <https://docs.docker.com/build/bake/reference/#file-format>.
+pub(crate) const FILES: [&str; 6] = [
+    "docker-bake.hcl",
+    "docker-bake.json",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+];
+
+/// What `--print` prints.
+#[derive(Debug, Default, Deserialize)]
+struct Printed {
+    #[serde(default)]
+    target: BTreeMap<String, Target>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Target {
+    context: Option<String>,
+    contexts: BTreeMap<String, String>,
+    dockerfile: Option<String>,
+    dockerfile_inline: Option<String>,
+    args: BTreeMap<String, Option<String>>,
+    labels: BTreeMap<String, Option<String>>,
+    annotations: Vec<String>,
+    tags: Vec<String>,
+    platforms: Vec<String>,
+    target: Option<String>,
+    cache_from: Vec<Cache>,
+    #[serde(rename = "cache-to")]
+    cache_exports: Vec<Cache>,
+    secret: Vec<Mounted>,
+    attest: Vec<serde_json::Value>,
+}
+
+/// A cache, as an object or, by older versions, as a text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Cache {
+    Object { r#type: String },
+    Text(String),
+}
+
+/// A secret, as an object or, by older versions, as a text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Mounted {
+    Object { id: String, src: Option<String>, env: Option<String> },
+    Text(String),
+}
+
+/// Reads what was printed for a file. `own`: the name of the repository's own image, for a target without tags that is
+/// called `default`.
+///
+/// # Errors
+/// If it is not what buildx prints.
+pub(crate) fn read(file: &str, json: &str, own: &str) -> Result<Found> {
+    let printed: Printed = serde_json::from_str(json).map_err(|error| {
+        UserError::failed(format!("reading what `docker buildx bake --print` says of {file}: {error}"))
+    })?;
+    let mut found = Found::default();
+    let mut repositories = BTreeSet::new();
+    // Images of which another one of these is built upon.
+    let mut names: BTreeMap<&str, String> =
+        printed.target.iter().map(|(name, target)| (name.as_str(), image_name(name, target, own))).collect();
+    // Several targets that go to one repository under different tags are told apart by their own names.
+    let shared: Vec<String> = names.values().cloned().collect();
+    for (target, name) in &mut names {
+        if shared.iter().filter(|other| *other == name).count() > 1 {
+            *name = found::name(target);
+        }
+    }
+    for (name, target) in &printed.target {
+        let origin = format!("{file}, target {name}");
+        if target.dockerfile_inline.is_some() {
+            found.left.push(format!(
+                "{origin}: its Dockerfile is written in the file itself; move it to a file of its own"
+            ));
+            continue;
+        }
+        let image = image(&origin, name, target, &names, &mut found.left);
+        repositories.extend(target.tags.iter().filter_map(|tag| Some(split(tag).0?.to_owned())));
+        if !target.tags.is_empty() {
+            let tags = target.tags.join(", ");
+            found.left.push(format!(
+                "{origin}: the tags {tags} are fixed there; `tags` in matrix.toml says which ones a run sets"
+            ));
+        }
+        found.images.push(image);
+    }
+    found.repositories = repositories.into_iter().map(|place: String| qualified(&place)).collect();
+    Ok(found)
+}
+
+/// The repository without its last part, and that part: `ghcr.io/acme/app:1` is `ghcr.io/acme` and `app`.
+fn split(reference: &str) -> (Option<&str>, &str) {
+    let at = reference.split('@').next().unwrap_or(reference);
+    let (folder, last) = at.rsplit_once('/').map_or((None, at), |(folder, last)| (Some(folder), last));
+    (folder, last.split(':').next().unwrap_or(last))
+}
+
+/// With a host: Docker Hub's may be left out. Source:
+/// <https://github.com/distribution/reference/blob/main/normalize.go>.
+pub(crate) fn qualified(place: &str) -> String {
+    let place = place.to_ascii_lowercase();
+    let first = place.split('/').next().unwrap_or_default();
+    let is_host = first.contains(['.', ':']) || first == "localhost";
+    if is_host { place } else { format!("docker.io/{place}") }
+}
+
+fn image_name(target: &str, content: &Target, own: &str) -> String {
+    let tagged = content.tags.first().map(|tag| found::name(split(tag).1));
+    let plain = if target == "default" { own.to_owned() } else { found::name(target) };
+    tagged.filter(|name| !name.is_empty()).unwrap_or(plain)
+}
+
+fn image(
+    origin: &str,
+    name: &str,
+    target: &Target,
+    names: &BTreeMap<&str, String>,
+    left: &mut Vec<String>,
+) -> Image {
+    let context = target.context.as_deref().unwrap_or(".").trim_start_matches("./").trim_end_matches('/');
+    let mut image = Image {
+        name: names.get(name).cloned().unwrap_or_default(),
+        origin: origin.to_owned(),
+        context: if context.is_empty() { ".".to_owned() } else { context.to_owned() },
+        dockerfile: target.dockerfile.clone().unwrap_or("Dockerfile".to_owned()),
+        target: target.target.clone().filter(|stage| !stage.is_empty()),
+        platforms: target.platforms.iter().map(|platform| (platform.clone(), None)).collect(),
+        ..Image::default()
+    };
+    for (key, value) in &target.args {
+        match value {
+            Some(value) => drop(image.build_args.insert(key.clone(), literal(value))),
+            None => left.push(format!(
+                "{origin}: the build argument {key} comes from the environment; give it a value"
+            )),
+        }
+    }
+    let labels =
+        target.labels.iter().filter_map(|(key, value)| Some((key.clone(), literal(value.as_deref()?))));
+    image.labels = labels.collect();
+    let annotations = target.annotations.iter().filter_map(|text| text.split_once('='));
+    image.annotations = annotations.map(|(key, value)| (key.to_owned(), literal(value))).collect();
+    for (context, place) in &target.contexts {
+        match place.strip_prefix("target:").and_then(|other| names.get(other)) {
+            Some(needed) => drop(image.needs.insert(context.clone(), needed.clone())),
+            None => drop(image.contexts.insert(context.clone(), literal(place))),
+        }
+    }
+    let caches = target.cache_from.iter().chain(&target.cache_exports);
+    image.cache = caches.filter_map(|cache| cache_kind(cache.kind())).collect();
+    for secret in &target.secret {
+        match secret.parts() {
+            Some((id, place)) => drop(image.secrets.insert(id, place)),
+            None => left.push(format!(
+                "{origin}: a secret has neither a variable nor a file; say where it comes from"
+            )),
+        }
+    }
+    let sbom = |value: &serde_json::Value| {
+        value.get("type").is_some_and(|kind| kind == "sbom")
+            || value.as_str().is_some_and(|text| text.contains("type=sbom"))
+    };
+    image.sbom = target.attest.iter().any(sbom);
+    image
+}
+
+/// One of our kinds of caches.
+pub(crate) fn cache_kind(kind: &str) -> Option<&'static str> {
+    ["gha", "inline", "registry"].into_iter().find(|known| *known == kind)
+}
+
+impl Cache {
+    fn kind(&self) -> &str {
+        match self {
+            Self::Object { r#type } => r#type,
+            Self::Text(text) => {
+                let fields = text.split(',').find_map(|field| field.strip_prefix("type="));
+                // A reference alone is a cache in a registry.
+                fields.unwrap_or("registry")
+            }
+        }
+    }
+}
+
+impl Mounted {
+    fn parts(&self) -> Option<(String, Secret)> {
+        match self {
+            Self::Object { id, src: Some(src), .. } => Some((id.clone(), Secret::File(src.clone()))),
+            Self::Object { id, env: Some(env), .. } => Some((id.clone(), Secret::Env(env.clone()))),
+            Self::Object { .. } => None,
+            Self::Text(text) => {
+                let field = |name: &str| text.split(',').find_map(|field| field.strip_prefix(name));
+                let id = field("id=")?.to_owned();
+                let file = field("src=").or(field("source=")).map(|path| Secret::File(path.to_owned()));
+                Some((id, file.or(field("env=").map(|name| Secret::Env(name.to_owned())))?))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `docker buildx bake --print` prints it: objects since 0.21, texts before.
+    #[test]
+    fn both_forms_of_print_are_read() {
+        let json = r#"{"group":{"default":{"targets":["default","tools"]}},"target":{
+            "default":{"context":"./","args":{"A":"{x}","B":null},"cache-from":["type=gha,scope=a"],"cache-to":["inline/cache:1"],
+                "secret":["id=token,env=TOKEN","id=key,src=./key"],"attest":["type=sbom,disabled=false"],"tags":["ghcr.io/Acme/App:1"]},
+            "tools":{"context":"tools","cache-from":[{"type":"registry","ref":"x"}],"secret":[{"id":"token","env":"TOKEN"},{"id":"none"}],
+                "contexts":{"base":"target:default","src":"https://example.com/a.git"},"target":""},
+            "inline":{"dockerfile-inline":"FROM scratch"}}}"#;
+        let found = read("docker-bake.hcl", json, "app").unwrap();
+        let [app, tools] = found.images.as_slice() else { panic!("{found:?}") };
+        assert_eq!((app.name.as_str(), app.context.as_str(), app.sbom), ("app", ".", true));
+        assert_eq!(app.build_args, BTreeMap::from([("A".to_owned(), "{{x}}".to_owned())]));
+        assert_eq!(app.cache.iter().copied().collect::<Vec<_>>(), ["gha", "registry"]);
+        assert_eq!(app.secrets["key"], Secret::File("./key".to_owned()));
+        assert_eq!(tools.needs, BTreeMap::from([("base".to_owned(), "app".to_owned())]));
+        assert_eq!(
+            (tools.target.as_deref(), tools.contexts["src"].as_str()),
+            (None, "https://example.com/a.git")
+        );
+        assert_eq!(found.repositories, ["ghcr.io/acme"]);
+        expect_test::expect![[r#"
+            docker-bake.hcl, target default: the build argument B comes from the environment; give it a value
+            docker-bake.hcl, target default: the tags ghcr.io/Acme/App:1 are fixed there; `tags` in matrix.toml says which ones a run sets
+            docker-bake.hcl, target inline: its Dockerfile is written in the file itself; move it to a file of its own
+            docker-bake.hcl, target tools: a secret has neither a variable nor a file; say where it comes from"#]]
+        .assert_eq(&found.left.join("\n"));
+        assert!(read("docker-bake.hcl", "1", "app").is_err());
+    }
+
+    #[test]
+    fn what_goes_to_one_repository_keeps_its_own_names() {
+        let json = r#"{"target":{"app-a":{"tags":["acme/app:a"]},"app-b":{"tags":["acme/app:b"]},"c":{"tags":["acme/other"]}}}"#;
+        let names: Vec<String> =
+            read("f", json, "x").unwrap().images.into_iter().map(|image| image.name).collect();
+        assert_eq!(names, ["app-a", "app-b", "other"]);
+    }
+}

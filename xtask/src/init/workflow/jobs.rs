@@ -1,0 +1,207 @@
+//! The jobs of a workflow for one event: their order, their matrices, and the local workflows that they call.
+
+use serde_yaml_ng::Value as Yaml;
+use std::collections::BTreeMap;
+
+use crate::init::workflow::build_push::runner;
+use crate::init::workflow::built::Steps;
+use crate::init::workflow::evaluation::{enter, text, value};
+use crate::init::workflow::event::{Case, Event};
+use crate::init::workflow::expression::condition;
+use crate::init::workflow::job_matrix::{MOST, expand, flat};
+use crate::init::workflow::scope::Scope;
+use crate::init::workflow::steps::{self, Place};
+use crate::init::workflow::text::{Map, Missing, Text, Value};
+use crate::init::workflow::yaml::{list, pairs, parse, part, scalar};
+
+/// The most rows of all jobs together that are looked at.
+const MOST_ROWS: usize = 8 * MOST;
+
+/// What the jobs of a workflow are read with.
+pub(super) struct Jobs<'a> {
+    pub(super) case: Case<'a>,
+    pub(super) files: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) steps: &'a mut Steps,
+    /// How many rows were looked at.
+    pub(super) rows: usize,
+}
+
+/// The call of a workflow that another one makes.
+#[derive(Debug, Clone, Default)]
+struct Caller {
+    job: String,
+    inputs: Map,
+    row: BTreeMap<String, String>,
+    left_out: Vec<BTreeMap<String, String>>,
+    id: String,
+}
+
+impl Jobs<'_> {
+    /// Reads the workflow that the event starts.
+    pub(super) fn workflow(&mut self, file_name: &str, workflow: &Yaml) {
+        let dispatched = part(part(workflow, "on"), "workflow_dispatch");
+        let called = part(part(workflow, "on"), "workflow_call");
+        let mut inputs = defaults(part(dispatched, "inputs"));
+        // Only a run by hand has inputs, but what the file says about them is all that is known of a called one.
+        if self.case.event != Event::Dispatch {
+            inputs = Map::default();
+        }
+        if !called.is_null() {
+            inputs.pairs.extend(defaults(part(called, "inputs")).pairs);
+            inputs.missing = Missing::Unknown;
+        }
+        self.all(file_name, workflow, &Caller { inputs, ..Caller::default() });
+    }
+
+    fn all(&mut self, file_name: &str, workflow: &Yaml, caller: &Caller) {
+        let mut scope = Scope::new(self.case.github());
+        scope.set("inputs", Value::Map(caller.inputs.clone()));
+        enter(&mut scope, part(workflow, "env"));
+        let mut open = pairs(part(workflow, "jobs"));
+        let mut done: Vec<(String, Value)> = Vec::new();
+        // Outputs of jobs are known to those that need them, wherever these stand in the file.
+        while !open.is_empty() {
+            let waits = |(_, job): &(String, &Yaml)| {
+                let needs = list(part(job, "needs"));
+                needs.iter().any(|need| open.iter().any(|(other, _)| other == need))
+            };
+            let at = open.iter().position(|job| !waits(job)).unwrap_or(0);
+            let (name, job) = open.remove(at);
+            let mut scope = scope.clone();
+            for need in list(part(job, "needs")) {
+                let outputs =
+                    done.iter().find(|(other, _)| *other == need).map(|(_, outputs)| outputs.clone());
+                let outputs = outputs.unwrap_or(Value::Unknown);
+                let result = [("result", Value::typed("success")), ("outputs", outputs)];
+                let result = result.map(|(name, value)| (name.to_owned(), value)).to_vec();
+                scope.put("needs", &need, Value::Map(Map::open(result)));
+            }
+            let outputs = self.job(file_name, &name, job, scope, caller);
+            done.push((name, outputs));
+        }
+    }
+
+    /// Reads a job, and says what its outputs are.
+    fn job(&mut self, file_name: &str, name: &str, job: &Yaml, mut scope: Scope, caller: &Caller) -> Value {
+        let at = match caller.job.as_str() {
+            "" => format!("{file_name}: job {name}"),
+            calling => format!("{calling} > {file_name}, job {name}"),
+        };
+        let written = scalar(part(job, "if"));
+        let holds = if written.is_empty() { Some(true) } else { condition(&written, &scope) };
+        if holds == Some(false) {
+            return Value::Unknown;
+        }
+        let builds = self.steps.builds.len();
+        let rows = expand(&value(&scope, part(part(job, "strategy"), "matrix")));
+        if rows.too_many {
+            self.steps
+                .leave(format!("{at}: its matrix has more than {MOST} rows; the first of them are read"));
+        }
+        let left_out: Vec<BTreeMap<String, String>> =
+            rows.left_out.iter().map(|row| flat(row).into_iter().collect()).collect();
+        let mut outputs = Value::Unknown;
+        for (index, row) in rows.rows.iter().enumerate() {
+            self.rows += 1;
+            if self.rows > MOST_ROWS {
+                self.steps
+                    .leave(format!("{at}: the jobs before it have {MOST_ROWS} rows; the rest is not read"));
+                break;
+            }
+            let mut map = Map::closed(row.clone());
+            if rows.unknown.iter().any(|key| matches!(key.as_str(), "matrix" | "include")) {
+                map.missing = Missing::Unknown;
+            }
+            scope.set("matrix", Value::Map(map));
+            let mut keys = caller.row.clone();
+            keys.extend(flat(row));
+            let place = Place {
+                file_name: file_name.to_owned(),
+                at: at.clone(),
+                id: format!("{}/{name}/{index}", caller.id),
+                row: keys,
+                left_out: caller.left_out.iter().chain(&left_out).cloned().collect(),
+                runner: runner(&scope, part(job, "runs-on")),
+            };
+            let made = match scalar(part(job, "uses")).as_str() {
+                "" => {
+                    let mut scope = scope.clone();
+                    enter(&mut scope, part(job, "env"));
+                    steps::read(&self.case, self.files, self.steps, &place, job, &mut scope);
+                    let named = pairs(part(job, "outputs")).into_iter();
+                    let named = named.map(|(name, output)| (name, text(&scope, output)));
+                    let named = named.map(|(name, text)| match text.is_unknown() {
+                        true => (name, Value::Unknown),
+                        false => (name, Value::Text(text)),
+                    });
+                    Value::Map(Map::closed(named.collect()))
+                }
+                uses => {
+                    self.call(&place, uses, job, &scope, caller);
+                    Value::Unknown
+                }
+            };
+            if index == 0 {
+                outputs = made;
+            }
+        }
+        if holds.is_none() && self.steps.builds.len() > builds {
+            self.steps.leave(format!(
+                "{at}: its condition `{}` is not carried; its images are built in every run",
+                written.trim()
+            ));
+        }
+        let fails = part(job, "continue-on-error");
+        if !fails.is_null() && scalar(fails) != "false" && self.steps.builds.len() > builds {
+            self.steps.leave(format!(
+                "{at}: its continue-on-error is not carried: `allow-failure` is a key of tracks and composer modes"
+            ));
+        }
+        outputs
+    }
+
+    fn call(&mut self, place: &Place, uses: &str, job: &Yaml, scope: &Scope, caller: &Caller) {
+        let at = &place.at;
+        let Some(path) = uses.strip_prefix("./") else {
+            let uses = uses.split('@').next().unwrap_or_default();
+            self.steps.leave(format!(
+                "{at}: calls {uses}, which is in another repository; what it builds is not read"
+            ));
+            return;
+        };
+        if !caller.job.is_empty() {
+            self.steps.leave(format!("{at}: calls {path}; a call inside of a called workflow is not read"));
+            return;
+        }
+        let Some(called) = (self.files)(path).and_then(|text| parse(path, &text).ok()) else {
+            self.steps.leave(format!("{at}: calls {path}, which cannot be read"));
+            return;
+        };
+        let mut inputs = defaults(part(part(part(&called, "on"), "workflow_call"), "inputs"));
+        for (name, input) in pairs(part(job, "with")) {
+            inputs.set(&name, value(scope, input));
+        }
+        let short = path.rsplit('/').next().unwrap_or(path);
+        let caller = Caller {
+            job: at.clone(),
+            inputs,
+            row: place.row.clone(),
+            left_out: place.left_out.clone(),
+            id: place.id.clone(),
+        };
+        self.all(short, &called, &caller);
+    }
+}
+
+/// The inputs of a workflow with their defaults.
+fn defaults(inputs: &Yaml) -> Map {
+    let one = |(name, input): (String, &Yaml)| {
+        let default = match part(input, "default") {
+            Yaml::Null => Value::Null,
+            Yaml::Bool(truth) => Value::Bool(*truth),
+            other => Value::Text(Text::typed(&scalar(other))),
+        };
+        (name, default)
+    };
+    Map::closed(pairs(inputs).into_iter().map(one).collect())
+}

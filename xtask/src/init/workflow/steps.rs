@@ -1,0 +1,289 @@
+//! The steps of a job for one row of its matrix: what they build, tag and hand on, and what of it cannot be carried.
+
+use serde_yaml_ng::Value as Yaml;
+use std::collections::BTreeMap;
+
+use crate::init::workflow::build_push::{self, step_name};
+use crate::init::workflow::built::{Built, Steps, Tagged};
+use crate::init::workflow::evaluation::{enter, text, value};
+use crate::init::workflow::event::Case;
+use crate::init::workflow::expression::condition;
+use crate::init::workflow::home_assistant;
+use crate::init::workflow::home_assistant_actions;
+use crate::init::workflow::metadata_action::{self, Inputs};
+use crate::init::workflow::scope::Scope;
+use crate::init::workflow::script;
+use crate::init::workflow::text::{Map, Text, Value};
+use crate::init::workflow::yaml::{part, scalar};
+
+/// A row of a job.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) file_name: String,
+    /// The job, for remarks.
+    pub(super) at: String,
+    pub(super) id: String,
+    /// The keys of the matrix with their values, those of a calling job included.
+    pub(super) row: BTreeMap<String, String>,
+    pub(super) left_out: Vec<BTreeMap<String, String>>,
+    pub(super) runner: Option<Text>,
+}
+
+/// What scans an image: a command of `[publish] gate` does that before any tag is set.
+const SCANNERS: [&str; 5] = [
+    "aquasecurity/trivy-action",
+    "anchore/scan-action",
+    "snyk/actions",
+    "docker/scout-action",
+    "azure/container-scan",
+];
+
+/// Actions that build images and are not read.
+const BUILDERS: [&str; 6] = [
+    "redhat-actions/buildah-build",
+    "elgohr/publish-docker-github-action",
+    "mr-smithers-excellent/docker-build-push",
+    "depot/build-push-action",
+    "int128/kaniko-action",
+    "aevea/action-kaniko",
+];
+
+/// A job while its steps are read.
+struct Job<'a> {
+    case: &'a Case<'a>,
+    files: &'a dyn Fn(&str) -> Option<String>,
+    all: &'a mut Steps,
+    place: &'a Place,
+    /// What may have changed the files since they were checked out.
+    prepared: Vec<String>,
+    /// The images and tags of each metadata-action that a script may use.
+    metadata: Vec<(String, metadata_action::Metadata)>,
+    built: bool,
+}
+
+/// Reads the steps of a job.
+pub(super) fn read(
+    case: &Case<'_>,
+    files: &dyn Fn(&str) -> Option<String>,
+    all: &mut Steps,
+    place: &Place,
+    job: &Yaml,
+    scope: &mut Scope,
+) {
+    let steps = part(job, "steps").as_sequence().map(Vec::as_slice).unwrap_or_default();
+    let mut job = Job { case, files, all, place, prepared: Vec::new(), metadata: Vec::new(), built: false };
+    for (index, step) in steps.iter().enumerate() {
+        let at = format!("{}, {}", place.at, step_name(step, index));
+        let written = scalar(part(step, "if"));
+        let holds = if written.is_empty() { Some(true) } else { condition(&written, scope) };
+        if holds == Some(false) {
+            continue;
+        }
+        let builds = job.all.builds.len();
+        let mut inner = scope.clone();
+        enter(&mut inner, part(step, "env"));
+        let outputs = job.step(&at, index, step, &inner, scope);
+        let id = scalar(part(step, "id"));
+        if !id.is_empty() {
+            let result = vec![("outputs".to_owned(), outputs)];
+            scope.put("steps", &id, Value::Map(Map::open(result)));
+        }
+        if holds.is_none() && job.all.builds.len() > builds {
+            let condition = written.trim();
+            job.all.leave(format!(
+                "{at}: its condition `{condition}` is not carried; the image is built in every run"
+            ));
+        }
+    }
+    job.tag_by_metadata(steps);
+}
+
+impl Job<'_> {
+    /// Reads a step, and says what its outputs are.
+    fn step(&mut self, at: &str, index: usize, step: &Yaml, inner: &Scope, scope: &mut Scope) -> Value {
+        let uses = scalar(part(step, "uses")).to_ascii_lowercase();
+        let action = uses.split('@').next().unwrap_or_default();
+        let with = part(step, "with");
+        match action {
+            "" => return self.run(at, step, inner, scope),
+            "docker/build-push-action" => {
+                let (built, left) = build_push::read(inner, with);
+                self.build(at, &index.to_string(), built, left);
+            }
+            "docker/metadata-action" | "crazy-max/ghaction-docker-meta" => {
+                let metadata = metadata(inner, with, self.case);
+                // Without `tags`, the ones of another step count wherever these are not used.
+                if !part(with, "tags").is_null() {
+                    metadata.left.iter().for_each(|remark| self.all.leave(format!("{at}: {remark}")));
+                }
+                let outputs = metadata.outputs();
+                self.metadata.push((scalar(part(step, "id")), metadata));
+                return outputs;
+            }
+            "docker/bake-action" => {
+                self.all.leave(format!("{at}: bake files are read without --from-workflow"));
+            }
+            "docker/login-action" => self.login(at, &text(inner, part(with, "registry"))),
+            "home-assistant/builder" => {
+                let (builds, left) = home_assistant::arguments(inner, with, self.files);
+                for (part, built) in builds.into_iter().enumerate() {
+                    self.build(at, &format!("{index}.{part}"), built, Vec::new());
+                }
+                left.into_iter().for_each(|remark| self.all.leave(format!("{at}: {remark}")));
+                if self.all.builds.iter().any(|(_, built)| built.pushed) {
+                    let file = &self.place.file_name;
+                    home_assistant::REMARKS
+                        .iter()
+                        .for_each(|remark| self.all.leave(format!("{file}: {remark}")));
+                }
+            }
+            "home-assistant/actions/helpers/info" => {
+                return home_assistant_actions::info(inner, with, self.files);
+            }
+            "home-assistant/builder/actions/build-image" => {
+                let (built, left) = home_assistant_actions::build_image(inner, with);
+                self.build(at, &index.to_string(), built, left);
+            }
+            "home-assistant/builder/actions/prepare-multi-arch-matrix" => {
+                return home_assistant_actions::prepare_matrix(inner, with);
+            }
+            "home-assistant/builder/actions/publish-multi-arch-manifest" => {
+                let (repository, tags) = home_assistant_actions::manifest(inner, with);
+                self.tag(repository, tags);
+            }
+            "actions/download-artifact" => {
+                let what =
+                    "downloads an artifact before the build; images are built from the committed files alone";
+                self.prepared.push(format!("{at}: {what}"));
+            }
+            local if local.starts_with("./") => {
+                self.all
+                    .leave(format!("{at}: the local action {local} is not read; add what it builds by hand"));
+            }
+            other if SCANNERS.iter().any(|scanner| other.starts_with(scanner)) => {
+                self.all.leave(format!(
+                    "{at}: a scan belongs before the tags: write its command under `gate` of [publish]"
+                ));
+            }
+            other if BUILDERS.contains(&other) => {
+                self.all
+                    .leave(format!("{at}: {other} builds an image and is not read; add the image by hand"));
+            }
+            _ => {}
+        }
+        Value::Map(Map::open(Vec::new()))
+    }
+
+    fn build(&mut self, at: &str, part: &str, mut built: Built, left: Vec<String>) {
+        if built.pushed || !self.all.builds.iter().any(|(_, other)| other.pushed) {
+            for remark in
+                left.into_iter().map(|remark| format!("{at}: {remark}")).chain(self.prepared.drain(..))
+            {
+                self.all.leave(remark);
+            }
+        }
+        let Place { id, row, left_out, runner, .. } = self.place;
+        built.id = format!("{id}/{part}");
+        at.clone_into(&mut built.at);
+        built.origin = self.place.at.replace(": job", ", job");
+        built.row = row.clone();
+        built.left_out.clone_from(left_out);
+        built.runner.clone_from(runner);
+        self.all.builds.push((self.case.event, built));
+        self.built = true;
+    }
+
+    fn tag(&mut self, repository: Text, tags: Vec<Text>) {
+        self.all.tagged.push((self.case.event, Tagged { row: self.place.row.clone(), repository, tags }));
+    }
+
+    fn login(&mut self, at: &str, registry: &Text) {
+        let name = match registry.plain().trim_start_matches("https://").split('/').next().unwrap_or_default()
+        {
+            "ghcr.io" => return,
+            "" | "docker.io" | "index.docker.io" => "Docker Hub".to_owned(),
+            _ if registry.is_unknown() => registry.unknowns().next().unwrap_or_default(),
+            other => other.to_owned(),
+        };
+        self.all.leave(format!(
+            "{at}: logs in to {name}: add this step to images.yml and cell.yml, beside theirs"
+        ));
+    }
+
+    fn run(&mut self, at: &str, step: &Yaml, inner: &Scope, scope: &mut Scope) -> Value {
+        let script = script::read(&text(inner, part(step, "run")), inner);
+        for (name, value) in &script.variables {
+            scope.put("env", name, known(value));
+        }
+        if let Some(command) = script.builds {
+            self.all.leave(format!(
+                "{at}: runs `{command}` in a script, which is not read; add the image by hand"
+            ));
+        } else if let Some(command) = script.copies {
+            self.all.leave(format!(
+                "{at}: runs `{command}` in a script, which is not read; every repository of an image belongs under \
+                 `repositories` of [publish]"
+            ));
+        } else if !script.only_tells && !self.built {
+            let what = "runs before the build; images are built from the committed files alone";
+            self.prepared.push(format!("{at}: {what}"));
+        }
+        for reference in &script.tags {
+            let (repository, tag) = reference.reference();
+            self.tag(repository, tag.into_iter().collect());
+        }
+        let by_metadata = scalar(part(step, "run")).contains("DOCKER_METADATA_OUTPUT")
+            || self
+                .metadata
+                .iter()
+                .any(|(id, _)| scalar(part(step, "run")).contains(&format!("steps.{id}.outputs")));
+        if script.tags_computed && !by_metadata && !self.all.scripts.contains(&at.to_owned()) {
+            self.all.scripts.push(at.to_owned());
+        }
+        let outputs = script.outputs.iter().map(|(name, value)| (name.clone(), known(value)));
+        Value::Map(Map::open(outputs.collect()))
+    }
+
+    /// In a job that builds nothing, the tags of metadata-action go to what other jobs have pushed.
+    fn tag_by_metadata(&mut self, steps: &[Yaml]) {
+        if self.built || self.metadata.is_empty() {
+            return;
+        }
+        let texts: Vec<String> =
+            steps.iter().map(|step| serde_yaml_ng::to_string(step).unwrap_or_default()).collect();
+        for (id, metadata) in std::mem::take(&mut self.metadata) {
+            let used = texts.iter().any(|text| {
+                text.contains("DOCKER_METADATA_OUTPUT")
+                    || (!id.is_empty()
+                        && ["tags", "json", "tag-names"]
+                            .iter()
+                            .any(|output| text.contains(&format!("steps.{id}.outputs.{output}"))))
+            });
+            if used {
+                for image in metadata.images {
+                    self.tag(image, metadata.tags.clone());
+                }
+            }
+        }
+    }
+}
+
+/// What only a run can tell is no text.
+fn known(value: &Text) -> Value {
+    if value.is_unknown() { Value::Unknown } else { Value::Text(value.clone()) }
+}
+
+fn metadata(scope: &Scope, with: &Yaml, case: &Case<'_>) -> metadata_action::Metadata {
+    let input = |name: &str| match value(scope, part(with, name)) {
+        Value::Null => Text::default(),
+        value => value.text(),
+    };
+    let inputs = Inputs {
+        images: input("images"),
+        tags: input("tags"),
+        flavor: input("flavor"),
+        labels: input("labels"),
+        annotations: input("annotations"),
+    };
+    metadata_action::read(&inputs, case)
+}

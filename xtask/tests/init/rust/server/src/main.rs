@@ -1,0 +1,3 @@
+//! A service whose image is built from sources that another step compiles.
+
+fn main() {}
