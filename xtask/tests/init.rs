@@ -123,11 +123,90 @@ fn nothing_is_written_or_replaced_without_being_told() {
     fs::write(repository.0.join("matrix.toml"), "# ours\n").unwrap();
     let again = stderr(&repository.init(&["--write"]));
     assert!(
-        again.contains("matrix.toml: it is there already") && repository.read("matrix.toml") == "# ours\n",
+        again.contains("matrix.toml: exists and was not changed")
+            && repository.read("matrix.toml") == "# ours\n",
         "{again}"
     );
     assert!(repository.init(&["--write", "--overwrite"]).status.success());
     assert!(repository.read("matrix.toml").contains("[images.one]"));
+}
+
+/// What init adds breaks nothing that was there.
+#[test]
+fn what_was_there_goes_on_working() {
+    let write = |repository: &Repository, path: &str, text: &str| {
+        let path = repository.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let fresh = |name: &str| Repository::new("one", &format!("odd-{name}"));
+
+    let package = fresh("package");
+    write(&package, "server/Cargo.toml", "[package]\nname = \"server\"\nversion = \"1.0.0\"\n");
+    assert!(package.init(&["--write"]).status.success());
+    assert!(package.read("Cargo.toml").contains("exclude = [\"server\"]"), "{}", package.read("Cargo.toml"));
+
+    let other = fresh("other");
+    write(&other, "xtask/Cargo.toml", "[package]\nname = \"xtask\"\n");
+    let refused = other.init(&["--write", "--overwrite"]);
+    assert!(stderr(&refused).contains("xtask/ is another program already"), "{}", stderr(&refused));
+    assert!(!other.0.join("matrix.toml").exists());
+
+    let config = fresh("config");
+    write(&config, ".cargo/config", "[net]\nretry = 3\n");
+    write(&config, ".gitignore", "Cargo.lock\n");
+    write(&config, "Dockerfile", "FROM scratch\nCOPY .git /git\nCOPY greeting /\n");
+    let said = stderr(&config.init(&["--write"]));
+    assert!(
+        config.read(".cargo/config").contains("[alias]") && !config.0.join(".cargo/config.toml").exists()
+    );
+    assert!(said.contains("Cargo.lock: git ignores it"), "{said}");
+    let ignored = config.read(".dockerignore");
+    assert!(
+        !ignored.contains("/.git\n") && !ignored.contains("/.cargo\n") && ignored.contains("/xtask\n"),
+        "{ignored}"
+    );
+
+    let latin = fresh("latin");
+    fs::write(latin.0.join(".gitignore"), b"caf\xe9\n").unwrap();
+    let said = stderr(&latin.init(&["--write"]));
+    assert!(said.contains(".gitignore: not changed") && latin.0.join("matrix.toml").exists(), "{said}");
+
+    let linked = fresh("linked");
+    let outside = linked.0.with_extension("outside");
+    fs::create_dir_all(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, linked.0.join(".github")).unwrap();
+    let said = stderr(&linked.init(&["--write"]));
+    assert!(said.contains("is a symbolic link") && !linked.0.join("matrix.toml").exists(), "{said}");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+
+    let named = fresh("named");
+    write(&named, "a\u{1b}[31m\nb/Dockerfile", "FROM scratch\nCOPY x /\n");
+    let said = stderr(&named.init(&["--write"]));
+    assert!(!said.contains('\u{1b}') && named.read("matrix.toml").contains("[images.one]"), "{said}");
+}
+
+/// Another default branch than the one that happens to be checked out.
+#[test]
+fn the_default_branch_is_looked_for() {
+    let repository = Repository::new("one", "branch");
+    repository.git(&[
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.com",
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "-m",
+        "x",
+    ]);
+    repository.git(&["checkout", "--quiet", "-b", "topic"]);
+    assert!(repository.init(&["--write"]).status.success());
+    assert!(repository.read(".github/workflows/images.yml").contains("branches: [main]"));
+    repository.git(&["branch", "--quiet", "--move", "main", "trunk"]);
+    let said = stderr(&repository.init(&[]));
+    assert!(said.contains("git does not know the default branch; topic is assumed"), "{said}");
 }
 
 #[test]

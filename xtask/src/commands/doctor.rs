@@ -9,7 +9,7 @@ use crate::local::engine;
 use crate::matrix::{Matrix, SignSection};
 use crate::scaffold::changes;
 use crate::scaffold::templates;
-use crate::scaffold::update::State;
+use crate::scaffold::update::{self, State};
 use crate::session::Session;
 use crate::tools::{Origin, Tool};
 
@@ -77,8 +77,9 @@ fn matrix(session: &Session) -> Finding {
 
 /// Whether the workflow files are those of this version. None: there are none, so that something else builds here.
 fn workflows(session: &Session) -> Result<Option<Finding>> {
+    let root = update::top(&session.layout.workspace, &session.runner)?;
     let state = |template: &templates::Template| {
-        let text = changes::read(&session.layout.workspace, template.path)?;
+        let text = changes::read(&root, template.path)?;
         Ok((template.path, State::of(*template, text.as_deref())))
     };
     let states = templates::ALL.iter().map(state).collect::<Result<Vec<_>>>()?;
@@ -88,16 +89,21 @@ fn workflows(session: &Session) -> Result<Option<Finding>> {
     let in_state = |state: State| states.iter().filter(|(_, found)| *found == state).count();
     let old = in_state(State::Missing) + in_state(State::Outdated);
     let what = "workflow files".to_owned();
+    if in_state(State::Undecided) > 0 {
+        let detail = "conflict markers are left, or the comments around the triggers are gone".to_owned();
+        let mend = Some("`cargo xtask update` says in which file".to_owned());
+        return Ok(Some(Finding { what, state: "FAIL", detail, mend }));
+    }
     Ok(Some(match (old, in_state(State::Edited)) {
-        (0, 0) => Finding { what, state: "ok", detail: "those of this version".to_owned(), mend: None },
+        (0, 0) => Finding { what, state: "ok", detail: "match this version".to_owned(), mend: None },
         (0, edited) => {
-            let detail = format!("those of this version, {edited} of them changed by this repository");
+            let detail = format!("match this version, with changes of this repository in {edited}");
             Finding { what, state: "ok", detail, mend: None }
         }
         (old, _) => Finding {
             what,
             state: "note",
-            detail: format!("{old} of {} are not those of this version", states.len()),
+            detail: format!("{old} of {} do not match this version", states.len()),
             mend: Some("`cargo xtask update` shows what would change".to_owned()),
         },
     }))

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, stdout};
 
 use crate::base::error::UserError;
 use crate::scaffold::changes::{self, Change};
-use crate::scaffold::update::{Proposal, Remark, proposals};
+use crate::scaffold::update::{Proposal, Remark, proposals, top};
 use crate::session::Session;
 
 /// What was typed.
@@ -24,57 +24,67 @@ pub struct Options {
 /// # Errors
 /// If a file cannot be read or written; if one needs somebody to look at it; with `check`, if one would change.
 pub fn run(session: &Session, options: Options) -> Result<()> {
-    let root = &session.layout.workspace;
-    let proposals = proposals(root, options.overwrite, &session.runner)?;
-    let undone = |change: &Change| !change.is_done();
-    let open: Vec<Change> = proposals.iter().map(|proposal| proposal.change.clone()).filter(undone).collect();
+    let root = top(&session.layout.workspace, &session.runner)?;
+    let proposals = proposals(&root, options.overwrite, &session.runner)?;
+    // The copies first: without them a file that was merged cannot be told from one that was edited.
+    let copies = proposals.iter().filter_map(|proposal| proposal.copy.clone());
+    let all = copies.chain(proposals.iter().map(|proposal| proposal.change.clone()));
+    let open: Vec<Change> = all.filter(|change| !change.is_done()).collect();
     let diff = changes::diff(&open, stdout().is_terminal(), &session.runner)?;
     if !diff.is_empty() {
         session.ui.out(&diff);
     }
     if options.write {
-        // The copies first: a file that was merged cannot be told from one that was edited.
-        let copies: Vec<Change> = proposals.iter().filter_map(|proposal| proposal.copy.clone()).collect();
-        changes::write(root, &copies)?;
-        changes::write(root, &open)?;
+        changes::write(&root, &open)?;
     }
-    let count = match open.len() {
-        0 => "the workflow files are those of this version".to_owned(),
-        1 => "1 file".to_owned(),
-        more => format!("{more} files"),
-    };
-    session.ui.note(match (open.is_empty(), options.write) {
-        (true, _) => count,
-        (false, true) => format!("{count} written: look at them with `git diff`, then commit them"),
-        (false, false) => format!("{count} would change; to write them: cargo xtask update --write"),
-    });
-    let remarks: Vec<UserError> = proposals.iter().filter_map(remark).collect();
-    match remarks.into_iter().next() {
-        Some(first) => Err(first.into()),
-        None if options.check && !open.is_empty() => {
-            Err(UserError::failed("the workflow files are not those of this version of the crate")
+    let remarks: Vec<String> = proposals.iter().filter_map(remark).collect();
+    let count = if open.len() == 1 { "1 file".to_owned() } else { format!("{} files", open.len()) };
+    match (open.is_empty(), options.write) {
+        (true, _) if remarks.is_empty() => session.ui.note("the workflow files match this version"),
+        (true, _) => {}
+        (false, true) => {
+            session.ui.note(format!("{count} written; review them with `git diff`, then commit them"))
+        }
+        (false, false) => {
+            session.ui.note(format!("{count} would change; to write them: cargo xtask update --write"));
+        }
+    }
+    match remarks.as_slice() {
+        [] if options.check && !open.is_empty() => {
+            Err(UserError::failed("the workflow files do not match this version of the crate")
                 .help("cargo xtask update --write")
                 .into())
         }
-        None => Ok(()),
+        [] => Ok(()),
+        all => Err(UserError::failed(all.join("\nerror: ")).into()),
     }
 }
 
-/// What somebody has to look at.
-fn remark(proposal: &Proposal) -> Option<UserError> {
+/// What cannot be done without a decision, with the way out.
+fn remark(proposal: &Proposal) -> Option<String> {
     let path = &proposal.change.path;
+    let overwrite = "cargo xtask update --overwrite --write";
     Some(match proposal.remark? {
         Remark::Conflicts(places) => {
             let what = if places == 1 { "1 place".to_owned() } else { format!("{places} places") };
-            UserError::failed(format!("{path}: this version changes {what} that this repository has changed, too"))
-                .help("decide between the conflict markers, as after `git merge`")
-                .help("or drop the changes of this repository: cargo xtask update --overwrite --write")
+            format!(
+                "{path}: this version changes {what} that this repository has changed as well\n\
+                 help: resolve the conflict markers, as after `git merge`\n\
+                 help: or drop the changes of this repository: {overwrite}"
+            )
         }
-        Remark::NoBase => UserError::failed(format!(
-            "{path}: it was edited, and git has no commit with the file as it was written, so the changes cannot be carried over"
-        ))
-        .help("see what is lost: cargo xtask update --overwrite; then write it with --write, and make the changes again"),
-        Remark::Foreign => UserError::failed(format!("{path}: it was not written by `init`, so it stays as it is"))
-            .help("rename it, or replace it: cargo xtask update --overwrite --write"),
+        Remark::Undecided => format!(
+            "{path}: it holds conflict markers, or the two comments around its triggers are gone, so it was not changed\n\
+             help: resolve the markers; put `# Your triggers begin: …` and `# Your triggers end.` back around the triggers"
+        ),
+        Remark::NoBase => format!(
+            "{path}: it was edited, and no commit of this clone has the file as it was written, so your changes cannot be merged\n\
+             help: a shallow clone lacks the history: git fetch --unshallow\n\
+             help: or see what would be lost with `cargo xtask update --overwrite`, add --write, and make your changes again"
+        ),
+        Remark::Foreign => format!(
+            "{path}: it was not written by `init`, so it was not changed\n\
+             help: rename it, or replace it: {overwrite}"
+        ),
     })
 }

@@ -20,6 +20,12 @@ pub(crate) const FILES: [&str; 6] = [
     "docker-compose.yml",
 ];
 
+/// What changes a bake file on this machine or in CI, if it is there.
+pub(crate) const OVERRIDES: [&str; 2] = ["docker-bake.override.hcl", "docker-bake.override.json"];
+
+/// The fields of a target that say nothing about what is published.
+const MOOT: [&str; 4] = ["description", "output", "call", "entitlements"];
+
 /// What `--print` prints.
 #[derive(Debug, Default, Deserialize)]
 struct Printed {
@@ -45,6 +51,8 @@ struct Target {
     cache_exports: Vec<Cache>,
     secret: Vec<Mounted>,
     attest: Vec<serde_json::Value>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, serde_json::Value>,
 }
 
 /// A cache, as an object or, by older versions, as a text.
@@ -73,37 +81,109 @@ pub(crate) fn read(file: &str, json: &str, own: &str) -> Result<Found> {
         UserError::failed(format!("reading what `docker buildx bake --print` says of {file}: {error}"))
     })?;
     let mut found = Found::default();
-    let mut repositories = BTreeSet::new();
-    // Images of which another one of these is built upon.
+    let names = names(file, &printed, own, &mut found.left);
+    for (name, target) in &printed.target {
+        let origin = format!("{file}, target {name}");
+        let place = target.context.as_deref().unwrap_or(".");
+        let outside = place.contains("://")
+            || place.starts_with(['/', '~'])
+            || place.split('/').any(|part| part == "..");
+        if target.dockerfile_inline.is_some() {
+            found.left.push(format!("{origin}: left out, since its Dockerfile is written in the file itself: move it to a file of its own"));
+        } else if outside {
+            found.left.push(format!(
+                "{origin}: left out, since its context {place} is not a folder of this repository"
+            ));
+        } else {
+            let image = image(&origin, name, target, &names, &mut found.left);
+            published(&image, target, &mut found.repositories, &mut found.left);
+            found.images.push(image);
+        }
+    }
+    Ok(found)
+}
+
+/// The names of the images, by target.
+fn names<'a>(
+    file: &str,
+    printed: &'a Printed,
+    own: &str,
+    left: &mut Vec<String>,
+) -> BTreeMap<&'a str, String> {
     let mut names: BTreeMap<&str, String> =
         printed.target.iter().map(|(name, target)| (name.as_str(), image_name(name, target, own))).collect();
     // Several targets that go to one repository under different tags are told apart by their own names.
-    let shared: Vec<String> = names.values().cloned().collect();
+    let all: Vec<String> = names.values().cloned().collect();
     for (target, name) in &mut names {
-        if shared.iter().filter(|other| *other == name).count() > 1 {
+        if all.iter().filter(|other| *other == name).count() > 1 {
+            left.push(format!(
+                "{file}, target {target}: other targets are published as {name}, too; here it is an image of its own, {}",
+                found::name(target)
+            ));
             *name = found::name(target);
         }
     }
-    for (name, target) in &printed.target {
-        let origin = format!("{file}, target {name}");
-        if target.dockerfile_inline.is_some() {
-            found.left.push(format!(
-                "{origin}: its Dockerfile is written in the file itself; move it to a file of its own"
-            ));
-            continue;
-        }
-        let image = image(&origin, name, target, &names, &mut found.left);
-        repositories.extend(target.tags.iter().filter_map(|tag| Some(split(tag).0?.to_owned())));
-        if !target.tags.is_empty() {
-            let tags = target.tags.join(", ");
-            found.left.push(format!(
-                "{origin}: the tags {tags} are fixed there; `tags` in matrix.toml says which ones a run sets"
-            ));
-        }
-        found.images.push(image);
+    names
+}
+
+/// Where an image is published, as far as all images can be.
+fn published(image: &Image, target: &Target, repositories: &mut Vec<String>, left: &mut Vec<String>) {
+    let origin = &image.origin;
+    if !target.tags.is_empty() {
+        left.push(format!(
+            "{origin}: its tags {} are replaced by `tags` in matrix.toml, which says what each run sets",
+            target.tags.join(", ")
+        ));
     }
-    found.repositories = repositories.into_iter().map(|place: String| qualified(&place)).collect();
-    Ok(found)
+    let places = target.tags.iter().map(|tag| split(tag));
+    let places: BTreeSet<(String, &str)> =
+        places.filter_map(|(folder, last)| Some((qualified(folder?), last))).collect();
+    let folders: BTreeSet<&String> = places.iter().map(|(folder, _)| folder).collect();
+    if let Some((folder, last)) = places.iter().find(|(_, last)| found::name(last) != image.name) {
+        left.push(format!(
+            "{origin}: it is published as {folder}/{last}, too; an image has one name, here {}",
+            image.name
+        ));
+    }
+    if folders.is_empty() {
+        return;
+    }
+    if repositories.is_empty() {
+        repositories.extend(folders.into_iter().cloned());
+    } else if folders != repositories.iter().collect() {
+        let folders: Vec<&str> = folders.into_iter().map(String::as_str).collect();
+        left.push(format!(
+            "{origin}: it is published to {}, and all images of a matrix.toml go to the same place: {}",
+            folders.join(", "),
+            repositories.join(", ")
+        ));
+    }
+}
+
+/// What the variables of a bake or Compose file mean for what was read: nothing of the environment has been asked.
+pub(crate) fn variables(file: &str, text: &str) -> Option<String> {
+    let compose = !file.starts_with("docker-bake");
+    let named: BTreeSet<&str> = if compose {
+        let after = text.split('$').skip(1).map(|rest| rest.trim_start_matches('{'));
+        after
+            .map(|rest| {
+                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                rest.get(..end).unwrap_or_default()
+            })
+            .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
+            .collect()
+    } else {
+        let blocks = text.lines().filter_map(|line| line.trim().strip_prefix("variable")?.split('"').nth(1));
+        blocks.collect()
+    };
+    let names: Vec<&str> = named.into_iter().collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{file}: its variables {} have their defaults here, not what the environment or a .env says; \
+             what is secret belongs into `secrets`, never into `build-args`",
+            names.join(", ")
+        )
+    })
 }
 
 /// The repository without its last part, and that part: `ghcr.io/acme/app:1` is `ghcr.io/acme` and `app`.
@@ -172,6 +252,16 @@ fn image(
             None => left.push(format!(
                 "{origin}: a secret has neither a variable nor a file; say where it comes from"
             )),
+        }
+    }
+    let moot = |value: &serde_json::Value| {
+        value.is_null() || value == false || value == "" || value.as_array().is_some_and(Vec::is_empty)
+    };
+    let compressed =
+        |name: &str, value: &serde_json::Value| name == "output" && value.to_string().contains("compression");
+    for (field, value) in &target.rest {
+        if compressed(field, value) || !(moot(value) || MOOT.contains(&field.as_str())) {
+            left.push(format!("{origin}: `{field}` is not carried over"));
         }
     }
     let sbom = |value: &serde_json::Value| {
@@ -243,8 +333,8 @@ mod tests {
         assert_eq!(found.repositories, ["ghcr.io/acme"]);
         expect_test::expect![[r#"
             docker-bake.hcl, target default: the build argument B comes from the environment; give it a value
-            docker-bake.hcl, target default: the tags ghcr.io/Acme/App:1 are fixed there; `tags` in matrix.toml says which ones a run sets
-            docker-bake.hcl, target inline: its Dockerfile is written in the file itself; move it to a file of its own
+            docker-bake.hcl, target default: its tags ghcr.io/Acme/App:1 are replaced by `tags` in matrix.toml, which says what each run sets
+            docker-bake.hcl, target inline: left out, since its Dockerfile is written in the file itself: move it to a file of its own
             docker-bake.hcl, target tools: a secret has neither a variable nor a file; say where it comes from"#]]
         .assert_eq(&found.left.join("\n"));
         assert!(read("docker-bake.hcl", "1", "app").is_err());

@@ -49,11 +49,11 @@ pub(crate) const MAIN: &str = include_str!("../main.rs");
 /// The alias.
 const ALIAS: &str = "xtask = \"run --quiet --package xtask --\"\n";
 
-/// A workspace for the crate alone.
+/// A workspace for the crate alone, `{exclude}` being what must not become a part of it.
 const WORKSPACE: &str = "\
 [workspace]
 members = [\"xtask\"]
-resolver = \"3\"
+{exclude}resolver = \"3\"
 
 # The tool spends its time in other programs: what counts is how fast it compiles.
 [profile.dev]
@@ -74,36 +74,45 @@ struct Workspace {
     members: Option<Spanned<Vec<String>>>,
 }
 
-/// `Cargo.toml` with `xtask` among the members of its workspace. None: it cannot be told where to write it.
-pub(crate) fn workspace(before: Option<&str>) -> Option<String> {
-    let Some(text) = before else { return Some(WORKSPACE.to_owned()) };
+/// `Cargo.toml` with `xtask` among the members of its workspace. `packages`: the folders of other packages, which a new
+/// workspace leaves alone. None: it cannot be told where to write it.
+pub(crate) fn workspace(before: Option<&str>, packages: &[String]) -> Option<String> {
+    let Some(text) = before else {
+        let list = serde_json::Value::from(packages.to_vec()).to_string().replace("\",\"", "\", \"");
+        let exclude = if packages.is_empty() { String::new() } else { format!("exclude = {list}\n") };
+        return Some(WORKSPACE.replace("{exclude}", &exclude));
+    };
     let CargoToml { workspace } = toml::from_str(text).ok()?;
     let added = "members = [\"xtask\"]\n";
-    match workspace {
+    let (old, after) = match workspace {
         // A package alone becomes the root of a workspace.
-        None => Some(format!("{}\n\n[workspace]\n{added}", text.trim_end())),
-        Some(Workspace { members: None }) => insert_after_line(text, "[workspace]", added),
+        None => (Vec::new(), format!("{}\n\n[workspace]\n{added}", text.trim_end())),
+        Some(Workspace { members: None }) => (Vec::new(), insert_after_line(text, "[workspace]", added)?),
         Some(Workspace { members: Some(members) }) => {
-            let is_member = |member: &String| member == "xtask" || member == "*";
-            if members.get_ref().iter().any(is_member) {
+            let Range { start, .. } = members.span();
+            let old = members.into_inner();
+            if old.iter().any(|member| member == "xtask" || member == "*") {
                 return Some(text.to_owned());
             }
-            let Range { start, end } = members.span();
-            let list = text.get(start..end)?;
-            let inner = list.strip_prefix('[')?.strip_suffix(']')?;
-            // In the form that is there: one member a line, or all in one.
-            let inner = match inner.trim_end().rsplit_once('\n') {
-                Some((_, last)) => {
-                    let indent: String = last.chars().take_while(|c| c.is_whitespace()).collect();
-                    let comma = if inner.trim_end().ends_with(',') { "" } else { "," };
-                    format!("{}{comma}\n{indent}\"xtask\",\n", inner.trim_end())
+            // At the front, where neither a comment nor a comma can be in the way.
+            let (head, rest) = text.split_at_checked(start + 1)?;
+            let list = match rest.chars().next()? {
+                '\n' | '\r' => {
+                    let line = rest.trim_start_matches(['\r', '\n']);
+                    let indent: String = line.chars().take_while(|c| [' ', '\t'].contains(c)).collect();
+                    format!("\n{indent}\"xtask\",")
                 }
-                None if inner.trim().is_empty() => "\"xtask\"".to_owned(),
-                None => format!("{}, \"xtask\"", inner.trim_end().trim_end_matches(',')),
+                _ if old.is_empty() => "\"xtask\"".to_owned(),
+                _ => "\"xtask\", ".to_owned(),
             };
-            Some(format!("{}[{inner}]{}", text.get(..start)?, text.get(end..)?))
+            (old, format!("{head}{list}{rest}"))
         }
-    }
+    };
+    // What was written is read again, so that no strange form is spoilt.
+    let CargoToml { workspace } = toml::from_str(&after).ok()?;
+    let mut members = workspace?.members?.into_inner();
+    members.retain(|member| member != "xtask");
+    (members == old).then_some(after)
 }
 
 /// `.cargo/config.toml` with the alias. None: there is one of that name which does something else.
@@ -153,19 +162,23 @@ mod tests {
     #[test]
     fn a_workspace_gets_a_member() {
         let table = [
-            (None, Some(WORKSPACE)),
             (
                 Some("[package]\nname = \"app\"\n"),
                 Some("[package]\nname = \"app\"\n\n[workspace]\nmembers = [\"xtask\"]\n"),
             ),
             (
                 Some("[workspace]\nmembers = [\"a\"]\nresolver = \"2\"\n"),
-                Some("[workspace]\nmembers = [\"a\", \"xtask\"]\nresolver = \"2\"\n"),
+                Some("[workspace]\nmembers = [\"xtask\", \"a\"]\nresolver = \"2\"\n"),
             ),
             (
-                Some("[workspace]\nmembers = [\n    \"a\",\n    \"b\"\n]\n"),
-                Some("[workspace]\nmembers = [\n    \"a\",\n    \"b\",\n    \"xtask\",\n]\n"),
+                Some("[workspace]\nmembers = [\n    \"a\",\n    \"b\" # last\n]\n"),
+                Some("[workspace]\nmembers = [\n    \"xtask\",\n    \"a\",\n    \"b\" # last\n]\n"),
             ),
+            (
+                Some("[workspace]\nmembers = [\"a\" # x\n]\n"),
+                Some("[workspace]\nmembers = [\"xtask\", \"a\" # x\n]\n"),
+            ),
+            (Some("workspace.members = [\"a\"]\n"), Some("workspace.members = [\"xtask\", \"a\"]\n")),
             (Some("[workspace]\nmembers = []\n"), Some("[workspace]\nmembers = [\"xtask\"]\n")),
             (
                 Some("[workspace]\nresolver = \"3\"\n"),
@@ -175,12 +188,19 @@ mod tests {
             (Some("[workspace"), None),
         ];
         for (before, after) in table {
-            let found = workspace(before);
+            let found = workspace(before, &[]);
             assert_eq!(found.as_deref(), after, "{before:?}");
             if let Some(text) = found {
                 toml::from_str::<toml::Table>(&text).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_new_workspace_leaves_other_packages_alone() {
+        let text = workspace(None, &["server".to_owned(), "a/b".to_owned()]).unwrap();
+        assert!(text.contains("members = [\"xtask\"]\nexclude = [\"server\", \"a/b\"]\nresolver"), "{text}");
+        assert!(workspace(None, &[]).unwrap().contains("members = [\"xtask\"]\nresolver"));
     }
 
     #[test]

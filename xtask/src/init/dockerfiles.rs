@@ -113,6 +113,12 @@ fn context(repository: &Repository, folder: &str, text: &str) -> String {
     if own { folder.to_owned() } else { ".".to_owned() }
 }
 
+/// Whether Dockerfiles copy a path by its name.
+pub(crate) fn names(texts: &str, path: &str) -> bool {
+    let is_below = |source: &String| source == path || source.starts_with(&format!("{path}/"));
+    sources(texts).iter().any(is_below) || texts.contains(&format!("source={path}"))
+}
+
 /// What a Dockerfile copies from its context, but for the whole of it.
 fn sources(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim);

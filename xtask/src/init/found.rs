@@ -63,6 +63,31 @@ pub(crate) struct Image {
     pub(crate) sbom: bool,
 }
 
+impl Image {
+    /// A file of its context, relative to the repository.
+    pub(crate) fn in_context(&self, file: &str) -> String {
+        let path = if self.context == "." { file.to_owned() } else { format!("{}/{file}", self.context) };
+        path.trim_start_matches("./").to_owned()
+    }
+
+    /// The Dockerfile, relative to the repository.
+    pub(crate) fn dockerfile_path(&self) -> String {
+        self.in_context(&self.dockerfile)
+    }
+
+    /// Whether another one is the same image under other tags.
+    pub(crate) fn is_built_like(&self, other: &Self) -> bool {
+        let how = |image: &Self| Self {
+            origin: String::new(),
+            tags: Vec::new(),
+            platforms: BTreeMap::new(),
+            cache: BTreeSet::new(),
+            ..image.clone()
+        };
+        how(self) == how(other)
+    }
+}
+
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tag {

@@ -196,13 +196,17 @@ fn section(image: &Image, all: &BTreeSet<&str>, first: bool) -> String {
     text
 }
 
+/// The values of all axes, for a tag: no two cells may set one.
+pub(crate) fn axes_suffix(image: &Image) -> String {
+    image.axes.keys().map(|axis| format!("-{{{axis}}}")).collect()
+}
+
 fn tags(image: &Image) -> String {
     let one = |text: &str, when: Option<&str>| match when {
         None => quoted(text),
         Some(when) => format!("{{ tag = {}, when = {} }}", quoted(text), quoted(when)),
     };
-    // No two cells may set one tag.
-    let axes: String = image.axes.keys().map(|axis| format!("-{{{axis}}}")).collect();
+    let axes = axes_suffix(image);
     let all: Vec<String> = if image.tags.is_empty() {
         TAGS.iter().map(|(text, when)| one(&format!("{text}{axes}"), *when)).collect()
     } else {
@@ -254,6 +258,7 @@ mod tests {
             files: BTreeSet::new(),
             address: Some("https://github.com/Acme/App".to_owned()),
             default_branch: "main".to_owned(),
+            is_guessed: false,
             bare_versions: false,
         }
     }

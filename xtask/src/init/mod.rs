@@ -7,7 +7,10 @@ mod found;
 mod matrix_text;
 mod other_files;
 mod proposal;
+mod remarks;
 mod repository;
+mod sources;
+mod validity;
 mod workflow;
 
 pub use crate::init::crate_files::CrateSource;

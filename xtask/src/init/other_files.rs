@@ -14,25 +14,20 @@ pub(crate) fn gitignore(before: Option<&str>) -> String {
     with_lines(before, &["/target"], &["target", "target/", "/target/"])
 }
 
-/// `.dockerignore` of the top folder. `rust`: the image may be built from the Rust files there. None: the file that is there
-/// leaves all out but what it names, so nothing is to be added.
-pub(crate) fn dockerignore(before: Option<&str>, rust: bool) -> Option<String> {
+/// `.dockerignore` of the top folder. `wanted`: whether an image may want a path, which then is not ignored. None: the file that
+/// is there leaves all out but what it names, so nothing is to be added.
+pub(crate) fn dockerignore(before: Option<&str>, wanted: &dyn Fn(&str) -> bool) -> Option<String> {
     let lines: Vec<&str> = before.unwrap_or_default().lines().map(str::trim).collect();
     if lines.iter().any(|line| ["*", "**", "/*", "/**"].contains(line)) {
         return None;
     }
-    let wanted =
-        OURS.into_iter().filter(|line| !rust || matches!(*line, "/target" | "/matrix.toml" | "/.github"));
-    let mut wanted: Vec<&str> = wanted.collect();
-    // Its state changes with every commit, and so would the inputs of the image.
-    wanted.extend(before.is_none().then_some("/.git"));
-    let known: Vec<String> = wanted.iter().map(|line| line.trim_start_matches('/').to_owned()).collect();
-    let missing: Vec<&str> = wanted
-        .iter()
-        .zip(&known)
-        .filter(|(_, name)| !lines.iter().any(|line| line.trim_matches('/') == name.as_str()))
-        .map(|(line, _)| *line)
-        .collect();
+    // The state of git changes with every commit, and so would the inputs of the image.
+    let git = before.is_none().then_some("/.git");
+    let is_new = |line: &&str| {
+        let path = line.trim_start_matches('/');
+        !wanted(path) && !lines.iter().any(|old| old.trim_matches('/') == path)
+    };
+    let missing: Vec<&str> = OURS.into_iter().chain(git).filter(is_new).collect();
     Some(with_lines(before, &missing, &[]))
 }
 
@@ -136,10 +131,13 @@ mod tests {
         assert_eq!(gitignore(Some("node_modules")), "node_modules\n/target\n");
         assert_eq!(gitignore(Some("target/\n")), "target/\n");
         let all = "/.cargo\n/.github\n/Cargo.lock\n/Cargo.toml\n/matrix.toml\n/target\n/xtask\n";
-        assert_eq!(dockerignore(None, false), Some(format!("{all}/.git\n")));
-        assert_eq!(dockerignore(Some("*\n!src\n"), false), None);
+        let dockerignore =
+            |before: Option<&str>, wanted: &[&str]| dockerignore(before, &|path| wanted.contains(&path));
+        assert_eq!(dockerignore(None, &[]), Some(format!("{all}/.git\n")));
+        assert_eq!(dockerignore(None, &[".git"]).as_deref(), Some(all));
+        assert_eq!(dockerignore(Some("*\n!src\n"), &[]), None);
         assert_eq!(
-            dockerignore(Some("xtask/\ntarget\n"), true).as_deref(),
+            dockerignore(Some("xtask/\ntarget\n"), &[".cargo", "Cargo.toml", "Cargo.lock"]).as_deref(),
             Some("xtask/\ntarget\n/.github\n/matrix.toml\n")
         );
     }

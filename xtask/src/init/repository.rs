@@ -23,6 +23,8 @@ pub(crate) struct Repository {
     pub(crate) address: Option<String>,
     /// The default branch.
     pub(crate) default_branch: String,
+    /// Whether that is only a guess.
+    pub(crate) is_guessed: bool,
     /// Whether its tags are versions without a `v` in front.
     pub(crate) bare_versions: bool,
 }
@@ -49,12 +51,7 @@ impl Repository {
         }
         let files = git.answer(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
         let remote = git.answer(&["remote", "get-url", "origin"])?;
-        let head = git.answer(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"])?;
-        let head = head.and_then(|head| head.strip_prefix("origin/").map(str::to_owned));
-        let default_branch = match head {
-            Some(head) => head,
-            None => git.answer(&["symbolic-ref", "--quiet", "--short", "HEAD"])?.unwrap_or("main".to_owned()),
-        };
+        let (default_branch, is_guessed) = default_branch(&git)?;
         let tags = git.answer(&["tag", "--list", "--sort=-creatordate"])?.unwrap_or_default();
         Ok(Self {
             root,
@@ -66,6 +63,7 @@ impl Repository {
                 .collect(),
             address: remote.as_deref().and_then(browser_address),
             default_branch,
+            is_guessed,
             bare_versions: tags
                 .lines()
                 .next()
@@ -92,6 +90,25 @@ impl Repository {
         below.then(|| changes::read(&self.root, path).ok().flatten()).flatten()
     }
 
+    /// The folders of Rust packages below the top, the outermost ones.
+    pub(crate) fn packages(&self) -> Vec<String> {
+        let mut folders: Vec<String> = Vec::new();
+        for folder in self.files.iter().filter_map(|path| path.strip_suffix("/Cargo.toml")) {
+            let is_inside = |outer: &String| folder.starts_with(&format!("{outer}/"));
+            if folder != "xtask" && !folders.iter().any(is_inside) {
+                folders.push(folder.to_owned());
+            }
+        }
+        folders
+    }
+
+    /// Those of some paths that git would ignore.
+    pub(crate) fn ignored(&self, paths: &[&str], runner: &Runner) -> Result<Vec<String>> {
+        let git = Git { folder: &self.root, runner };
+        let answer = git.answer(&[&["check-ignore", "--no-index", "--"], paths].concat())?;
+        Ok(answer.unwrap_or_default().lines().map(str::to_owned).collect())
+    }
+
     /// Whether there is a file or a folder of that name.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.files.contains(path)
@@ -101,6 +118,26 @@ impl Repository {
                 .next()
                 .is_some_and(|next| next.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
     }
+}
+
+/// The default branch, and whether it is only a guess: a clone knows it, another checkout may not.
+fn default_branch(git: &Git<'_>) -> Result<(String, bool)> {
+    let head = git.answer(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"])?;
+    if let Some(head) = head.as_deref().and_then(|head| head.strip_prefix("origin/")) {
+        return Ok((head.to_owned(), false));
+    }
+    let list = ["for-each-ref", "--format=%(refname:lstrip=-1)", "refs/heads", "refs/remotes/origin"];
+    let list = git.answer(&list)?.unwrap_or_default();
+    let all: BTreeSet<&str> = list.lines().collect();
+    let usual = ["main", "master"].into_iter().filter(|name| all.contains(name)).collect::<Vec<_>>();
+    let current = git.answer(&["symbolic-ref", "--quiet", "--short", "HEAD"])?;
+    Ok(match (all.len(), usual.as_slice(), current) {
+        (0 | 1, _, Some(current)) => (current, false),
+        (_, [one], _) => ((*one).to_owned(), false),
+        (1, _, None) => (list.trim().to_owned(), false),
+        (_, [first, ..], _) => ((*first).to_owned(), true),
+        (_, [], current) => (current.unwrap_or("main".to_owned()), true),
+    })
 }
 
 struct Git<'a> {

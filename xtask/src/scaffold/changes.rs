@@ -1,13 +1,14 @@
 //! Files that are to be written: shown as a diff first, then written.
 
 use anyhow::{Context as _, Result};
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use crate::argv::{Argv, Program};
+use crate::base::error::UserError;
 use crate::base::files;
 use crate::run::{Output, Runner};
+use crate::scaffold::scratch::Scratch;
 
 /// A file, before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +38,33 @@ pub fn read(root: &Path, path: &str) -> Result<Option<String>> {
     String::from_utf8(bytes).map(Some).with_context(|| format!("reading {path}: it is not UTF-8 text"))
 }
 
-/// Writes the files that do not hold it already.
+/// Writes the files that do not hold it already, all or, where a place is not as expected, none.
 ///
 /// # Errors
-/// If one cannot be written; those before it are.
+/// If a file would be written through a link, or to where something else is than a file; if one cannot be written.
 pub fn write(root: &Path, changes: &[Change]) -> Result<()> {
     for change in changes.iter().filter(|change| !change.is_done()) {
+        is_plain(root, &change.path)?;
+    }
+    for change in changes.iter().filter(|change| !change.is_done()) {
         files::write_atomic(&root.join(&change.path), change.after.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether nothing on the way to a file is a link, which could lead out of the repository.
+fn is_plain(root: &Path, path: &str) -> Result<()> {
+    let mut place = root.to_owned();
+    for part in path.split('/') {
+        place.push(part);
+        let Ok(found) = fs::symlink_metadata(&place) else { return Ok(()) };
+        if found.is_symlink() {
+            return Err(UserError::failed(format!("write {path}: {} is a symbolic link", place.display()))
+                .help(
+                    "nothing was written; put a folder or a file of its own there, or write the file by hand",
+                )
+                .into());
+        }
     }
     Ok(())
 }
@@ -57,9 +78,9 @@ pub fn diff(changes: &[Change], colour: bool, runner: &Runner) -> Result<String>
     for change in changes {
         let sides = [("a", change.before.as_ref()), ("b", Some(&change.after))];
         for (side, text) in sides {
-            fs::create_dir_all(scratch.0.join(side))?;
+            fs::create_dir_all(scratch.path().join(side))?;
             if let Some(text) = text {
-                files::write_atomic(&scratch.0.join(side).join(&change.path), text.as_bytes())?;
+                files::write_atomic(&scratch.path().join(side).join(&change.path), text.as_bytes())?;
             }
         }
     }
@@ -80,7 +101,7 @@ pub fn diff(changes: &[Change], colour: bool, runner: &Runner) -> Result<String>
             "a",
             "b",
         ])
-        .folder(&scratch.0)
+        .folder(scratch.path())
         .limit(60);
     let shown = runner.run(&argv, Output::Capture)?;
     match shown.code {
@@ -98,39 +119,19 @@ pub fn diff(changes: &[Change], colour: bool, runner: &Runner) -> Result<String>
 pub fn merge(base: &str, ours: &str, theirs: &str, runner: &Runner) -> Result<(String, i32)> {
     let scratch = Scratch::new()?;
     for (name, text) in [("base", base), ("ours", ours), ("theirs", theirs)] {
-        files::write_atomic(&scratch.0.join(name), text.as_bytes())?;
+        files::write_atomic(&scratch.path().join(name), text.as_bytes())?;
     }
     let labels = ["-L", "your changes", "-L", "as it was written", "-L", "the new version"];
     let argv = Argv::new("merge your changes with the new version", &Program::new("git"))
         .args(["merge-file", "--stdout", "--diff3"])
         .args(labels)
         .args(["ours", "base", "theirs"])
-        .folder(&scratch.0)
+        .folder(scratch.path())
         .limit(60);
     let merged = runner.run(&argv, Output::Capture)?;
     match merged.code {
         Some(conflicts @ 0..=127) => Ok((String::from_utf8_lossy(&merged.stdout).into_owned(), conflicts)),
         _ => Err(merged.fault(&argv).into()),
-    }
-}
-
-/// A private folder for temporary files, gone when dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let (all, own) = (std::env::temp_dir(), std::process::id());
-        // One that is there belongs to somebody else.
-        let made = (0..100)
-            .map(|number| all.join(format!("xtask-{own}-{number}")))
-            .find_map(|folder| DirBuilder::new().mode(0o700).create(&folder).is_ok().then_some(folder));
-        made.map(Self).with_context(|| format!("creating a temporary folder in {}", all.display()))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -170,6 +171,18 @@ mod tests {
         .assert_eq(&text);
         assert!(diff(&[], false, &runner).unwrap().is_empty());
         assert_eq!(changes.map(|change| change.is_done()), [false, true, false]);
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let scratch = Scratch::new().unwrap();
+        let root = scratch.path().join("root");
+        fs::create_dir_all(&root).unwrap();
+        std::os::unix::fs::symlink("..", root.join("linked")).unwrap();
+        let error =
+            write(&root, &[change("plain", None, "x"), change("linked/file", None, "x")]).unwrap_err();
+        assert!(format!("{error:#}").contains("linked is a symbolic link"), "{error:#}");
+        assert!(!root.join("plain").exists() && !scratch.path().join("file").exists());
     }
 
     #[test]

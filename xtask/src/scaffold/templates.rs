@@ -44,12 +44,14 @@ impl Template {
     /// The file with these triggers, or with its own: the lines between the marks, each indented by two spaces.
     #[must_use]
     pub fn text(self, triggers: Option<&str>) -> String {
-        let body = body(self.text);
-        let stamp = stamp_line(&hash(body));
-        match (parts(body), triggers) {
-            (Some((before, _, after)), Some(triggers)) => format!("{stamp}{before}{triggers}{after}"),
-            _ => format!("{stamp}{body}"),
-        }
+        let text = stamped(body(self.text));
+        triggers.map_or(text.clone(), |triggers| with_triggers(&text, triggers))
+    }
+
+    /// Whether it has triggers, which are the repository's.
+    #[must_use]
+    pub fn has_triggers(self) -> bool {
+        triggers(self.text).is_some()
     }
 
     /// The hash that the file bears.
@@ -96,8 +98,9 @@ pub fn with_triggers(text: &str, triggers: &str) -> String {
 /// How many hex digits of the hash are told.
 const LENGTH: usize = 12;
 
-fn stamp_line(hash: &str) -> String {
-    format!("{STAMP}{hash}{ADVICE}\n")
+/// A text under its own hash.
+pub(super) fn stamped(body: &str) -> String {
+    format!("{STAMP}{}{ADVICE}\n{body}", hash(body))
 }
 
 /// What follows the first line, where that is a stamp.

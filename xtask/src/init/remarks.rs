@@ -1,0 +1,71 @@
+//! What nobody can carry over, since it depends on people, machines or registries.
+
+use std::collections::BTreeSet;
+
+use crate::init::dockerfiles;
+use crate::init::found::Found;
+use crate::init::repository::Repository;
+
+/// Adds the remarks about a repository and what was found in it.
+pub(crate) fn about(repository: &Repository, found: &mut Found) {
+    let mut left = Vec::new();
+    if found.repositories.is_empty() && repository.address.is_none() {
+        left.push(
+            "matrix.toml: this repository has no remote `origin`, so images go to ghcr.io/acme: write your own registry there"
+                .to_owned(),
+        );
+    }
+    if repository.is_guessed {
+        left.push(format!(
+            "images.yml: git does not know the default branch; {} is assumed (`git remote set-head origin --auto` asks for it)",
+            repository.default_branch
+        ));
+    }
+    left.extend(elsewhere(repository, found));
+    for image in &found.images {
+        let path = image.dockerfile_path();
+        if !repository.has(&path) {
+            left.push(format!(
+                "{}: there is no file {path} in this repository; if a step makes it, commit it or write another one",
+                image.origin
+            ));
+        }
+        let text = repository.text(&path).unwrap_or_default();
+        let member = image.context == "." && repository.has("Cargo.toml");
+        if member && dockerfiles::names(&text, "Cargo.toml") && !dockerfiles::names(&text, "xtask") {
+            left.push(format!(
+                "{path}: it copies Cargo.toml, which has the member `xtask` now: copy xtask/ as well before cargo runs there"
+            ));
+        }
+    }
+    if repository.has("rust-toolchain.toml") || repository.has("rust-toolchain") {
+        left.push(format!(
+            "rust-toolchain: `cargo xtask` needs Rust {} or newer",
+            env!("CARGO_PKG_RUST_VERSION")
+        ));
+    }
+    found.left.extend(left);
+}
+
+/// What the workflow cannot know of registries and machines that are not GitHub's.
+fn elsewhere(repository: &Repository, found: &Found) -> Vec<String> {
+    let hosts = found.repositories.iter().filter_map(|place| place.split('/').next());
+    let hosts: BTreeSet<&str> = hosts.filter(|host| *host != "ghcr.io").collect();
+    let mut left: Vec<String> = hosts
+        .into_iter()
+        .map(|host| {
+            format!(
+                "images.yml, cell.yml: their steps docker/login-action log in to ghcr.io; commit the files, then change these \
+                 steps for {host}: `cargo xtask update` keeps such changes"
+            )
+        })
+        .collect();
+    if repository.address.as_ref().is_some_and(|address| !address.starts_with("https://github.com/")) {
+        left.push(
+            "images.yml, cell.yml: these are workflows of GitHub Actions; elsewhere run `cargo xtask plan`, `build` and `merge` in \
+             jobs of your own"
+                .to_owned(),
+        );
+    }
+    left
+}
