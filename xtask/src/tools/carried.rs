@@ -20,7 +20,7 @@ macro_rules! module {
 pub(super) const BUILDX: &[File] = module!("buildx": "go.mod", "go.sum");
 pub(super) const BUILDKIT: &[File] = module!("buildkit": "go.mod", "go.sum");
 pub(super) const COSIGN: &[File] = module!("cosign": "go.mod", "go.sum");
-pub(super) const REGISTRY: &[File] = module!("registry": "go.mod", "go.sum");
+pub(super) const REGISTRY: &[File] = module!("registry": "go.mod", "go.sum", "main.go");
 pub(super) const SBOM_SCANNER: &[File] = module!("sbom-scanner": "Dockerfile", "go.mod", "go.sum", "main.go");
 
 /// Writes a module into a folder, where Go can build it.

@@ -53,6 +53,8 @@ pub(super) struct Spec {
     /// A word that the version command of the real tool prints: `registry` is a common name.
     pub(super) mark: &'static str,
     pub(super) minimum: Version,
+    /// Whether a program of this name from elsewhere may be the tool. That of a name that only we use is something else.
+    pub(super) elsewhere: bool,
 }
 
 impl Tool {
@@ -85,6 +87,7 @@ impl Tool {
                 version_args,
                 mark,
                 minimum: Version::new(major, minor, patch),
+                elsewhere: true,
             }
         };
         match self {
@@ -133,7 +136,8 @@ impl Tool {
             Self::Registry => spec(
                 "registry",
                 "github.com/distribution/distribution/v3",
-                "github.com/distribution/distribution/v3/cmd/registry",
+                // Its own, without the drivers for clouds. One from elsewhere has them, and is as good.
+                OURS,
                 "registry",
                 "github.com/distribution/distribution/v3/version.version",
                 &["--version"],
@@ -160,16 +164,19 @@ impl Tool {
                 "GitVersion",
                 [1, 8, 8],
             ),
-            Self::TimestampServer => spec(
-                "timestamp-authority",
-                "github.com/sigstore/timestamp-authority",
-                OURS,
-                "timestamp-server",
-                "main.version",
-                &[],
-                "",
-                [1, 2, 9],
-            ),
+            Self::TimestampServer => Spec {
+                elsewhere: false,
+                ..spec(
+                    "timestamp-authority",
+                    "github.com/sigstore/timestamp-authority",
+                    OURS,
+                    "timestamp-server",
+                    "main.version",
+                    &[],
+                    "",
+                    [1, 2, 9],
+                )
+            },
             // 2.4 wants a newer Go than the other tools.
             Self::RekorServer => spec(
                 "rekor-server",
@@ -181,16 +188,19 @@ impl Tool {
                 "GitVersion",
                 [2, 3, 0],
             ),
-            Self::Testkit => spec(
-                "testkit",
-                "github.com/google/go-containerregistry",
-                OURS,
-                "testkit",
-                "main.version",
-                &[],
-                "",
-                [0, 22, 1],
-            ),
+            Self::Testkit => Spec {
+                elsewhere: false,
+                ..spec(
+                    "testkit",
+                    "github.com/google/go-containerregistry",
+                    OURS,
+                    "testkit",
+                    "main.version",
+                    &[],
+                    "",
+                    [0, 22, 1],
+                )
+            },
             Self::Actionlint => spec(
                 "actionlint",
                 "github.com/rhysd/actionlint",
@@ -211,16 +221,19 @@ impl Tool {
                 "act version",
                 [0, 2, 89],
             ),
-            Self::SbomScanner => spec(
-                "sbom-scanner",
-                "github.com/anchore/syft",
-                OURS,
-                "syft-scanner",
-                "main.version",
-                &[],
-                "",
-                [1, 54, 1],
-            ),
+            Self::SbomScanner => Spec {
+                elsewhere: false,
+                ..spec(
+                    "sbom-scanner",
+                    "github.com/anchore/syft",
+                    OURS,
+                    "syft-scanner",
+                    "main.version",
+                    &[],
+                    "",
+                    [1, 54, 1],
+                )
+            },
         }
     }
 

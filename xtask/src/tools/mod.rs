@@ -25,7 +25,6 @@ use crate::base::context::{Environment, Layout};
 use crate::base::error::UserError;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
-use catalog::OURS;
 use memory::Memory;
 use system::System;
 
@@ -151,8 +150,7 @@ impl Toolbox {
 
     /// The files that may be the tool: docker's plugin, which is what everybody's `docker buildx` is, then PATH.
     fn candidates(&self, tool: Tool) -> Vec<Candidate> {
-        // What bears the name of one of ours is something else, or an old one.
-        if tool.spec().package == OURS {
+        if !tool.spec().elsewhere {
             return Vec::new();
         }
         let name = tool.binary();
