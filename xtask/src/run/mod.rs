@@ -142,6 +142,17 @@ impl Runner {
         Self { ui, ..self }
     }
 
+    /// A runner of the same kind whose commands [`Runner::stop`] ends, and no others.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { signals: self.signals.part(), ..self.clone() }
+    }
+
+    /// Ends the commands of this part, and those that it would still start.
+    pub fn stop(&self) {
+        self.signals.stop();
+    }
+
     /// The time limit of a call that has `usual` by itself.
     pub fn limit(&self, usual: Duration) -> Duration {
         self.limit.unwrap_or(usual)

@@ -23,6 +23,8 @@ pub struct Signals {
     groups: Arc<Mutex<BTreeSet<u32>>>,
     /// Requests to registries that wait for an answer.
     requests: Arc<AtomicUsize>,
+    /// What this is a part of: it hears of every child here, and what stops it stops them.
+    whole: Option<Arc<Self>>,
 }
 
 /// A request that waits for an answer: as long as it is kept, we are not taken for idle.
@@ -55,6 +57,25 @@ impl Signals {
     /// Whether we were asked to stop.
     pub fn interrupted(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
+            || self.whole.as_ref().is_some_and(|whole| whole.interrupted())
+    }
+
+    /// A part that can be stopped alone.
+    pub(super) fn part(&self) -> Self {
+        Self { requests: self.requests.clone(), whole: Some(Arc::new(self.clone())), ..Self::default() }
+    }
+
+    /// Stops what runs here: every group is asked to end, and killed if it does not.
+    pub(super) fn stop(&self) {
+        self.interrupted.store(true, Ordering::SeqCst);
+        let groups: Vec<u32> = self.groups().iter().copied().collect();
+        groups.iter().for_each(|group| send(*group, Signal::INT));
+        let signals = self.clone();
+        thread::spawn(move || {
+            thread::sleep(GRACE);
+            let alive: Vec<u32> = signals.groups().iter().copied().collect();
+            alive.into_iter().for_each(|group| signals.kill(group));
+        });
     }
 
     /// A request begins.
@@ -95,6 +116,9 @@ impl Signals {
     /// A child has started. If we were asked to stop just before, it is asked too.
     pub(super) fn register(&self, group: u32) {
         self.groups().insert(group);
+        if let Some(whole) = &self.whole {
+            whole.register(group);
+        }
         if self.interrupted() {
             send(group, Signal::INT);
         }
@@ -102,6 +126,9 @@ impl Signals {
 
     pub(super) fn unregister(&self, group: u32) {
         self.groups().remove(&group);
+        if let Some(whole) = &self.whole {
+            whole.unregister(group);
+        }
     }
 
     pub(super) fn terminate(&self, group: u32) {
@@ -121,5 +148,37 @@ impl Signals {
 fn send(group: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(pid, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::argv::{Argv, Program};
+    use crate::run::{Output, Runner};
+    use std::time::Instant;
+
+    fn sh(script: &str) -> Argv {
+        Argv::new("try the shell", &Program::new("sh")).args(["-c", script])
+    }
+
+    #[test]
+    fn a_part_is_stopped_alone_and_with_the_whole() {
+        let whole = Runner::new(Signals::default());
+        let [one, two] = [whole.part(), whole.part()];
+        let began = Instant::now();
+        let stopped = thread::scope(|scope| {
+            let long = scope.spawn(|| one.run(&sh("sleep 30 & wait"), Output::Capture));
+            thread::sleep(Duration::from_millis(200));
+            one.stop();
+            long.join().unwrap()
+        });
+        assert!(stopped.is_err() && began.elapsed() < Duration::from_secs(25));
+        assert!(one.check_interrupted().is_err());
+        assert!(
+            two.check_interrupted().is_ok() && whole.run(&sh("true"), Output::Capture).unwrap().success()
+        );
+        whole.stop();
+        assert!(two.run(&sh("true"), Output::Capture).is_err());
     }
 }
