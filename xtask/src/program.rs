@@ -75,6 +75,7 @@ fn run(cli: cli::Cli, context: Context, ui: Ui) -> Result<()> {
     let mut session = Session::new(context, layout, runner, ui);
     session.comparison = Some(Arc::new(PublishedImages::new(&session)));
     let result = dispatch(&session, cli.command);
+    session.tools.finish();
     if cli.timings {
         ui.note(session.runner.usage().table(began.elapsed()));
     }

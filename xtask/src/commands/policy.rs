@@ -99,7 +99,7 @@ fn trust(session: &Session, sign: SigningMethod) -> Result<Trust> {
         }
         SigningMethod::Key { key } => Trust::Key(key_of(session, &key)?),
         SigningMethod::Local => {
-            let public = session.local().described()?.keys.public;
+            let public = session.local().described()?.public_key;
             Trust::Local(read(&public, "make it: cargo xtask local up")?)
         }
     })

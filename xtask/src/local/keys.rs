@@ -36,13 +36,17 @@ pub(super) fn paths(layout: &Layout) -> Keys {
     }
 }
 
+/// Whether a whole key is there. Half a pair is of no use.
+pub(super) fn are_there(keys: &Keys) -> bool {
+    keys.private.is_file() && keys.public.is_file() && keys.password.is_file()
+}
+
 /// Makes the key, unless it is there.
 pub(super) fn ensure(layout: &Layout, runner: &Runner, cosign: &Found) -> Result<Keys> {
     let keys = paths(layout);
     let folder = layout.local().join("keys");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    if !(keys.private.is_file() && keys.public.is_file() && keys.password.is_file()) {
-        // Half a pair is of no use: begin again.
+    if !are_there(&keys) {
         for path in [&keys.private, &keys.public, &keys.password] {
             let _ = fs::remove_file(path);
         }

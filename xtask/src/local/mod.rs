@@ -40,8 +40,8 @@ pub struct Stack {
     pub builder: String,
     /// `BUILDX_CONFIG`: the builder is registered there, not with the user's own.
     pub buildx_config: PathBuf,
-    /// The signing key.
-    pub keys: Keys,
+    /// The public half of the signing key, where [`Local::keys`] puts it.
+    pub public_key: PathBuf,
 }
 
 /// What `local status --json` prints.
@@ -121,11 +121,38 @@ impl Local<'_> {
         Ok(state.filter(|state| self.answers(state)).map(|state| self.stack(&state)))
     }
 
-    /// Starts what does not run. Quick when all of it does.
+    /// Starts what does not run, and makes the signing key. Quick when all of it is there.
+    ///
+    /// # Errors
+    /// As [`Local::services`] and [`Local::keys`].
+    pub fn up(&self, wanted: &Wanted) -> Result<Stack> {
+        let stack = self.services(wanted)?;
+        self.keys()?;
+        Ok(stack)
+    }
+
+    /// The signing key, which is made unless it is there.
+    ///
+    /// # Errors
+    /// If cosign cannot be had, or does not make it.
+    pub fn keys(&self) -> Result<Keys> {
+        // cosign may still be built: nobody else has to wait for the stack meanwhile.
+        let cosign = self.tools.get(Tool::Cosign)?;
+        let _lock = state::lock(self.layout)?;
+        keys::ensure(self.layout, self.runner, &cosign)
+    }
+
+    /// Whether there is a key by which the stack could have signed anything.
+    pub fn has_keys(&self) -> bool {
+        keys::are_there(&keys::paths(self.layout))
+    }
+
+    /// Starts what builds need and does not run, that is all but the key. Tools that are missing are built side by side,
+    /// and what comes next does not wait for those that it does not need.
     ///
     /// # Errors
     /// If neither a Docker Engine nor the tools for processes of our own can be had, or if a service does not come up.
-    pub fn up(&self, wanted: &Wanted) -> Result<Stack> {
+    pub fn services(&self, wanted: &Wanted) -> Result<Stack> {
         let _lock = state::lock(self.layout)?;
         let mut state = self.state_with_port(State::read(self.layout)?)?;
         if self.answers(&state) {
@@ -147,17 +174,18 @@ impl Local<'_> {
     fn start(&self, mut state: State, wanted: &Wanted) -> Result<Stack> {
         fs::create_dir_all(self.layout.local())
             .with_context(|| format!("creating {}", self.layout.local().display()))?;
-        let keys = keys::ensure(self.layout, self.runner, &self.tools.get(Tool::Cosign)?)?;
+        let mode = self.choose_mode()?;
+        self.tools.begin(tools(mode))?;
         state.offline =
             (wanted.scanner || !wanted.bases.is_empty()) && offline::needed(wanted, self.registry)?;
-        state.mode = Some(self.choose_mode()?);
+        state.mode = Some(mode);
         state.ready = false;
         // What is started is written down first: a killed `up` leaves nothing that `down` cannot find.
-        match state.mode {
-            Some(Mode::Containers) => containers::start(self, &mut state)?,
-            Some(Mode::Processes) | None => processes::start(self, &mut state)?,
+        match mode {
+            Mode::Containers => containers::start(self, &mut state)?,
+            Mode::Processes => processes::start(self, &mut state)?,
         }
-        let stack = Stack { keys, ..self.stack(&state) };
+        let stack = self.stack(&state);
         if state.offline {
             offline::serve(self, &stack, wanted)?;
         }
@@ -205,7 +233,7 @@ impl Local<'_> {
             registry: stack.registry,
             builder: stack.builder,
             buildx_config: stack.buildx_config,
-            public_key: stack.keys.public,
+            public_key: stack.public_key,
             mode,
             offline_bases: running && state.offline,
             data: self.layout.local(),
@@ -234,7 +262,7 @@ impl Local<'_> {
             registry: state.registry(),
             builder: self.builder(),
             buildx_config: self.buildx_config(),
-            keys: keys::paths(self.layout),
+            public_key: keys::paths(self.layout).public,
         }
     }
 
@@ -270,7 +298,7 @@ impl Local<'_> {
                         trouble.what
                     ));
                 }
-                processes::possible(self, trouble.as_ref())?;
+                processes::possible(trouble.as_ref())?;
                 Ok(Mode::Processes)
             }
         }
@@ -284,6 +312,14 @@ impl Local<'_> {
         let state = State::new(listener.local_addr()?.port());
         state.write(self.layout)?;
         Ok(state)
+    }
+}
+
+/// What a stack is made from. cosign is called last, for the key and for what is signed by it.
+fn tools(mode: Mode) -> &'static [Tool] {
+    match mode {
+        Mode::Containers => &[Tool::Buildx, Tool::Cosign],
+        Mode::Processes => &[Tool::Buildkitd, Tool::Buildx, Tool::Registry, Tool::Cosign],
     }
 }
 

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const SOCKET_LIMIT: usize = 100;
 
 /// Fails, with all ways out, where processes of our own cannot be the stack.
-pub(super) fn possible(local: &Local<'_>, trouble: Option<&Trouble>) -> Result<()> {
+pub(super) fn possible(trouble: Option<&Trouble>) -> Result<()> {
     let refuse = |why: &str| {
         let fault = UserError::failed(format!("start the local stack: {why}"));
         let fault =
@@ -40,8 +40,6 @@ pub(super) fn possible(local: &Local<'_>, trouble: Option<&Trouble>) -> Result<(
     if !rustix::process::geteuid().is_root() {
         return refuse("BuildKit without a Docker Engine has to run as root");
     }
-    local.tools.get(Tool::Buildkitd)?;
-    local.tools.get(Tool::Registry)?;
     Ok(())
 }
 

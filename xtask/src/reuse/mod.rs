@@ -75,6 +75,10 @@ impl PublishedImages {
             },
             _ => None,
         };
+        // Which may still take minutes to be made.
+        if plan.sign == SigningMethod::Local && !asked.demanded && !session.local().has_keys() {
+            return none("nothing has been signed with the local key yet");
+        }
         if !asked.demanded && session.tools.look(Tool::Cosign)?.is_none() {
             return none("cosign not found");
         }

@@ -115,11 +115,24 @@ impl Session {
         self.context.current.join(path)
     }
 
-    /// Starts the local stack, with stand-ins for what the matrix builds upon.
+    /// Starts the local stack, with stand-ins for what the matrix builds upon, and makes its key.
     ///
     /// # Errors
     /// If it does not start.
     pub fn local_up(&self) -> Result<Stack> {
+        self.local().up(&self.wanted()?)
+    }
+
+    /// Starts what builds need of the local stack, and waits for nothing else: see [`Local::services`].
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn local_services(&self) -> Result<Stack> {
+        self.local().services(&self.wanted()?)
+    }
+
+    /// What the local stack has to serve for the matrix.
+    fn wanted(&self) -> Result<Wanted> {
         let matrix = self.matrix()?;
         let mut wanted = Wanted::default();
         for image in &matrix.images {
@@ -128,7 +141,7 @@ impl Session {
         wanted.platforms =
             matrix.platforms.iter().map(|platform| platform.platform.clone()).collect::<Vec<Platform>>();
         wanted.scanner = matrix.images.iter().any(|image| image.options.attest.sbom == Sbom::On);
-        self.local().up(&wanted)
+        Ok(wanted)
     }
 
     /// buildx for a plan: the local stack's builder, or the one that was named or selected.
@@ -142,12 +155,12 @@ impl Session {
         Ok((buildx, stack))
     }
 
-    /// The local stack, started, if a plan is for it.
+    /// The services of the local stack, started, if a plan is for it.
     ///
     /// # Errors
     /// If it does not start.
     pub fn stack(&self, plan: &Plan) -> Result<Option<Stack>> {
-        (plan.sign == SigningMethod::Local).then(|| self.local_up()).transpose()
+        (plan.sign == SigningMethod::Local).then(|| self.local_services()).transpose()
     }
 
     /// cosign.
@@ -182,10 +195,10 @@ impl Session {
                 Some(Signer::Key { key: key.clone(), public: public_key(key), password: None })
             }
             SigningMethod::Local => {
-                let keys = match stack {
-                    Some(stack) => stack.keys.clone(),
-                    None => self.local_up()?.keys,
-                };
+                if stack.is_none() {
+                    self.local_services()?;
+                }
+                let keys = self.local().keys()?;
                 Some(Signer::Offline {
                     key: keys.private,
                     public: keys.public,

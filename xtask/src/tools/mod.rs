@@ -1,5 +1,7 @@
 //! The tools that we call: found on PATH when good enough, else built once from a pinned Go module.
 //!
+//! Several are built side by side, beside whatever the command does meanwhile.
+//!
 //! `xtask/tools/<name>/go.mod` is the one place that states a version, for what
 //! only our tests need `tools/<name>/go.mod`. What we build lies in
 //! `target/tools/<name>-<version>/`, with links in `target/tools/bin/`.
@@ -11,10 +13,14 @@ mod carried;
 mod catalog;
 #[cfg(feature = "standalone")]
 pub mod checkers;
+mod go;
 mod memory;
 mod pins;
 mod plugin;
+mod progress;
+mod schedule;
 pub mod system;
+mod workshop;
 
 use anyhow::Result;
 use semver::Version;
@@ -25,8 +31,10 @@ use crate::base::context::{Environment, Layout};
 use crate::base::error::UserError;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
+use build::{Site, binary_path};
 use memory::Memory;
 use system::System;
+use workshop::Workshop;
 
 pub use catalog::Tool;
 
@@ -85,6 +93,7 @@ pub struct Toolbox {
     runner: Runner,
     ui: Ui,
     memory: Memory,
+    workshop: Workshop,
 }
 
 impl Toolbox {
@@ -92,16 +101,23 @@ impl Toolbox {
     pub fn new(layout: &Layout, environment: &Environment, runner: &Runner, ui: Ui) -> Self {
         let file = layout.state().join("tools.json");
         let memory = if layout.matrix.is_file() { Memory::of(file) } else { Memory::default() };
-        Self { layout: layout.clone(), environment: environment.clone(), runner: runner.clone(), ui, memory }
+        Self {
+            layout: layout.clone(),
+            environment: environment.clone(),
+            runner: runner.clone(),
+            ui,
+            memory,
+            workshop: Workshop::default(),
+        }
     }
 
     /// What only the system can give.
     pub fn system(&self) -> System<'_> {
-        let Self { layout, environment, runner, ui, memory } = self;
+        let Self { layout, environment, runner, ui, memory, workshop: _ } = self;
         System { layout, environment, runner, ui: *ui, memory }
     }
 
-    /// Finds a tool, or builds it.
+    /// Finds a tool, or builds it. One that is being built already is waited for.
     ///
     /// # Errors
     /// If it is neither there nor can be built.
@@ -109,9 +125,39 @@ impl Toolbox {
         if let Some(found) = self.look(tool)? {
             return Ok(found);
         }
-        build::build(tool, &self.layout, &self.environment, &self.runner, self.ui)?;
+        self.workshop.start(&[tool], &self.site());
+        self.workshop.wait(tool, &self.runner)?;
         self.built(tool)?
             .ok_or_else(|| UserError::failed(format!("building {} left no binary", tool.binary())).into())
+    }
+
+    /// Starts to build those of some tools that are not there, beside whatever follows. [`Toolbox::get`] waits for them.
+    ///
+    /// # Errors
+    /// As [`Toolbox::look`].
+    pub fn begin(&self, tools: &[Tool]) -> Result<()> {
+        let mut missing = Vec::new();
+        for tool in tools {
+            if self.look(*tool)?.is_none() {
+                missing.push(*tool);
+            }
+        }
+        self.workshop.start(&missing, &self.site());
+        Ok(())
+    }
+
+    /// Stops the builds that nobody waits for. Without it they would go on when the program has ended.
+    pub fn finish(&self) {
+        self.workshop.finish(&self.site());
+    }
+
+    fn site(&self) -> Site {
+        Site {
+            layout: self.layout.clone(),
+            environment: self.environment.clone(),
+            runner: self.runner.clone(),
+            ui: self.ui,
+        }
     }
 
     /// Finds a tool, and builds nothing.
@@ -209,10 +255,6 @@ impl Toolbox {
         let program = Program::new(path.display().to_string());
         Ok(path.is_file().then_some(Found { program, version, origin: Origin::Built }))
     }
-}
-
-fn binary_path(tool: Tool, layout: &Layout, version: &Version) -> PathBuf {
-    layout.tools().join(format!("{}-{version}", tool.spec().folder)).join(tool.binary())
 }
 
 #[cfg(test)]

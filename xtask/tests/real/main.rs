@@ -40,6 +40,7 @@ mod reuse;
 mod shim;
 mod sigstore;
 mod stack;
+mod tools;
 mod workflow;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -85,6 +86,9 @@ const SCENARIOS: &[Scenario] = &[
     ("a_dead_registry_is_named", input::dead_registry),
     ("a_missing_tool_is_named", input::missing_tool),
     ("tools_are_built_in_a_foreign_workspace", input::foreign_workspace),
+    ("a_build_that_fails_stops_the_others", tools::failing_build),
+    ("what_is_built_beside_leaves_nothing", tools::interrupted),
+    ("images_are_built_while_cosign_compiles", tools::beside),
     ("policies_fit_their_schemas", policy::policies_fit_their_schemas),
     ("a_policy_asks_whose_run_it_was", policy::whose_run_it_was),
     ("the_stack_comes_back", stack::comes_back),
