@@ -10,6 +10,7 @@ mod keys;
 pub mod offline;
 mod process;
 mod processes;
+mod stand_in;
 mod state;
 
 use anyhow::{Context as _, Result};
@@ -17,7 +18,7 @@ use serde::Serialize;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::base::context::{Environment, Layout};
 use crate::base::error::UserError;
@@ -81,6 +82,8 @@ pub struct Local<'a> {
     pub registry: &'a Registry,
     /// For remarks.
     pub ui: Ui,
+    /// By the real clock.
+    pub now: SystemTime,
 }
 
 /// What the stack has to serve beside what is pushed to it.

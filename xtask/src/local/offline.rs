@@ -5,6 +5,7 @@
 //! official names, as a mirror: the images' own Dockerfiles stay as they are.
 //! The scanner that BuildKit runs for an SBOM is such an image too: its stand-in holds Syft, built from `xtask/tools/`.
 //! Nothing of it leaves this machine: only the local stack has the mirror.
+//! What one checkout has made, the others of the same user take from its archive.
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -16,6 +17,7 @@ use crate::argv::Argv;
 use crate::argv::buildx::Buildx;
 use crate::base::error::UserError;
 use crate::base::ids::{Digest, Platform};
+use crate::local::stand_in::{Archive, StandIn, names};
 use crate::local::{Local, Stack, Wanted};
 use crate::registry::Registry;
 use crate::run::Output;
@@ -81,12 +83,9 @@ impl Base {
         let mut bytes = fs::read(self.folder.join("base.toml"))?;
         bytes.extend(fs::read(self.folder.join("Dockerfile")).context("reading the stand-in's Dockerfile")?);
         bytes.extend(names(platforms).into_bytes());
+        bytes.extend(STATE.as_bytes());
         Ok(Digest::of(&bytes).to_string())
     }
-}
-
-fn names(platforms: &[Platform]) -> String {
-    platforms.iter().map(Platform::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// Whether stand-ins are needed: one of the official images does not answer from here.
@@ -108,17 +107,16 @@ pub(super) fn serve(local: &Local<'_>, stack: &Stack, wanted: &Wanted) -> Result
         let folder = home.join(Digest::of(base.folder.display().to_string().as_bytes()).hex());
         let tags: Vec<String> =
             base.recipe.replaces.iter().map(|reference| stand_in(&stack.registry, reference)).collect();
-        unless_made(local, &folder, &base.stamp(&wanted.platforms)?, &tags, || {
+        let stamp = base.stamp(&wanted.platforms)?;
+        unless_made(local, &folder, &stamp, &tags, || {
+            let names = base.recipe.replaces.iter().map(|r| r.trim_start_matches("docker.io/library/"));
             local.ui.note(format!(
                 "Docker Hub cannot be reached: {} made from Debian packages, for the local stack only",
-                base.recipe
-                    .replaces
-                    .iter()
-                    .map(|r| r.trim_start_matches("docker.io/library/"))
-                    .collect::<Vec<_>>()
-                    .join(" and ")
+                names.collect::<Vec<_>>().join(" and ")
             ));
-            make(local, &buildx, base, &folder, &wanted.platforms, &tags)
+            let image = StandIn { local, buildx: &buildx, platforms: &wanted.platforms, tags: &tags };
+            let archive = Archive::of(&folder, &stamp);
+            if image.push_archived(&archive)? { Ok(()) } else { make(&image, base, &folder, &archive) }
         })?;
     }
     if wanted.scanner {
@@ -129,7 +127,9 @@ pub(super) fn serve(local: &Local<'_>, stack: &Stack, wanted: &Wanted) -> Result
             let binary = PathBuf::from(local.tools.get(tool)?.program.path);
             let folder = binary.parent().context("a binary has a folder")?;
             let dockerfile = tool.module(local.layout)?.join("Dockerfile");
-            push(local, &buildx, &dockerfile, folder, &[Platform::host()], &tags)
+            let platforms = [Platform::host()];
+            let image = StandIn { local, buildx: &buildx, platforms: &platforms, tags: &tags };
+            image.push(&dockerfile, folder, Vec::new())
         })?;
     }
     Ok(())
@@ -165,14 +165,8 @@ fn all_there(registry: &Registry, references: &[String]) -> Result<bool> {
     Ok(true)
 }
 
-fn make(
-    local: &Local<'_>,
-    buildx: &Buildx,
-    base: &Base,
-    folder: &Path,
-    platforms: &[Platform],
-    tags: &[String],
-) -> Result<()> {
+fn make(image: &StandIn<'_>, base: &Base, folder: &Path, archive: &Archive) -> Result<()> {
+    let StandIn { local, platforms, .. } = *image;
     let scratch = folder.join("scratch");
     fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
     let mmdebstrap = local.mmdebstrap()?;
@@ -196,40 +190,11 @@ fn make(
             .limit(900);
         local.runner.check(&argv, Output::Capture)?;
     }
-    push(local, buildx, &base.folder.join("Dockerfile"), folder, platforms, tags)?;
+    image.push_and_keep(&base.folder.join("Dockerfile"), folder, archive)?;
     // The archives are large and only of use here.
     for platform in platforms {
         let _ = fs::remove_file(folder.join(format!("rootfs-{}.tar", platform.architecture())));
     }
-    Ok(())
-}
-
-fn push(
-    local: &Local<'_>,
-    buildx: &Buildx,
-    dockerfile: &Path,
-    context: &Path,
-    platforms: &[Platform],
-    tags: &[String],
-) -> Result<()> {
-    let argv = buildx
-        .argv("build the stand-in")
-        .arg("build")
-        .args(buildx.builder_args())
-        .args([
-            "--progress",
-            "plain",
-            "--provenance=false",
-            "--push",
-            "--platform",
-            &names(platforms),
-            "--file",
-        ])
-        .path(dockerfile)
-        .args(tags.iter().flat_map(|tag| ["--tag".to_owned(), tag.clone()]))
-        .path(context)
-        .limit(900);
-    local.runner.check(&argv, Output::Capture)?;
     Ok(())
 }
 

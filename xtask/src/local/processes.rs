@@ -95,7 +95,7 @@ fn registry_config(data: &Path, port: u16) -> String {
 
 fn start_buildkitd(local: &Local<'_>, state: &State, socket: &Path) -> Result<Id> {
     let folder = local.layout.local();
-    let runc = local.tools.system().runc()?;
+    let runc = local.tools.system(local.now).runc()?;
     let root = folder.join("buildkit");
     fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
     // A JSON string is a TOML basic string.
@@ -173,12 +173,12 @@ impl Local<'_> {
     /// # Errors
     /// If the machine cannot be made to run that platform's programs.
     pub fn ensure_emulation(&self, platform: &crate::base::ids::Platform) -> Result<()> {
-        self.tools.system().emulator(platform)
+        self.tools.system(self.now).emulator(platform)
     }
 
     /// mmdebstrap, for the stand-ins.
     pub(super) fn mmdebstrap(&self) -> Result<Program> {
-        Ok(Program::new(self.tools.system().mmdebstrap()?.display().to_string()))
+        Ok(Program::new(self.tools.system(self.now).mmdebstrap()?.display().to_string()))
     }
 }
 

@@ -64,6 +64,7 @@ impl Session {
             tools: &self.tools,
             registry: &self.registry,
             ui: self.ui,
+            now: self.context.clock.now(),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::base::context::{Environment, Layout};
 use crate::base::error::UserError;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
+use crate::tools::cache::UserCache;
 use crate::tools::catalog::Tool;
 use crate::tools::go::{self, Urgency};
 use crate::tools::progress::Packages;
@@ -25,13 +26,16 @@ pub(super) struct Site {
     pub(super) layout: Layout,
     pub(super) environment: Environment,
     pub(super) runner: Runner,
+    pub(super) cache: UserCache,
     pub(super) ui: Ui,
 }
 
 impl Site {
-    /// Builds a tool and links it into `target/tools/bin`. Two processes at once build it once.
+    /// Builds a tool, or takes it from the user's cache, and links it into `target/tools/bin`. Two processes at once build
+    /// it once.
     pub(super) fn build(&self, tool: Tool, urgency: Urgency) -> Result<()> {
         self.possible(tool)?;
+        let spec = tool.spec();
         let version = tool.pinned(&self.layout)?;
         let target = binary_path(tool, &self.layout, &version);
         let folder = target.parent().context("a binary has a folder")?;
@@ -40,7 +44,17 @@ impl Site {
         if target.is_file() {
             return self.link(tool, &target);
         }
+        let entry = self.entry(tool, &version)?;
+        if let Some(entry) = &entry
+            && self.cache.take(entry, &target)
+        {
+            self.ui.note(format!("{} {version}: taken from the cache of this user", spec.binary));
+            return self.link(tool, &target);
+        }
         self.compile(tool, &version, &target, urgency)?;
+        if let Some(entry) = &entry {
+            self.cache.keep(entry, &target);
+        }
         self.link(tool, &target)
     }
 
@@ -101,6 +115,19 @@ impl Site {
         fs::rename(&unfinished, target).with_context(|| format!("writing {}", target.display()))?;
         self.ui.note(format!("built {} {version} in {} s", tool.binary(), began.elapsed().as_secs()));
         Ok(())
+    }
+
+    /// Where a tool is in the user's cache: under its version and a hash of all that its binary depends on. `None`: no
+    /// cache is used.
+    fn entry(&self, tool: Tool, version: &Version) -> Result<Option<String>> {
+        if !self.cache.is_used() {
+            return Ok(None);
+        }
+        let go = self.runner.text(&go::describe(&tool.module(&self.layout)?))?;
+        let spec = tool.spec();
+        let flags = go::link_flags(&spec, version);
+        let hash = tool.hash_with(&self.layout, &[&go, &flags, spec.package])?;
+        Ok(Some(format!("tools/{}-{version}-{hash}", spec.binary)))
     }
 
     /// The packages that a tool consists of. `None` where Go does not tell: then nothing is counted.

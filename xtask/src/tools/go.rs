@@ -61,7 +61,7 @@ pub(super) fn build(
 }
 
 /// What the linker is told: no symbols, and the version.
-fn link_flags(spec: &Spec, version: &Version) -> String {
+pub(super) fn link_flags(spec: &Spec, version: &Version) -> String {
     format!("-s -w -X {}=v{version}", spec.variable)
 }
 
@@ -71,4 +71,11 @@ pub(super) fn list(spec: &Spec, module: &Path) -> Argv {
         .args(["list", "-deps", "-f"])
         .arg("{{.ImportPath}} {{with .Module}}{{.Version}}{{end}}")
         .arg(spec.package)
+}
+
+/// Asks for everything about Go and the target that makes a binary another one.
+pub(super) fn describe(module: &Path) -> Argv {
+    go("ask Go for its version and target".to_owned(), &plain(), module)
+        .args(["env", "GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "GO386", "GOEXPERIMENT"])
+        .limit(60)
 }

@@ -1,6 +1,7 @@
 //! The tools that we call: found on PATH when good enough, else built once from a pinned Go module.
 //!
-//! Several are built side by side, beside whatever the command does meanwhile.
+//! Several are built side by side, beside whatever the command does meanwhile, and what one checkout has built serves
+//! the other checkouts of the same user.
 //!
 //! `xtask/tools/<name>/go.mod` is the one place that states a version, for what
 //! only our tests need `tools/<name>/go.mod`. What we build lies in
@@ -9,6 +10,7 @@
 //! is built again when they change.
 
 mod build;
+pub mod cache;
 mod carried;
 mod catalog;
 #[cfg(feature = "standalone")]
@@ -25,6 +27,7 @@ mod workshop;
 use anyhow::Result;
 use semver::Version;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use crate::argv::{Argv, Program};
 use crate::base::context::{Environment, Layout};
@@ -32,6 +35,7 @@ use crate::base::error::UserError;
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
 use build::{Site, binary_path};
+use cache::UserCache;
 use memory::Memory;
 use system::System;
 use workshop::Workshop;
@@ -111,10 +115,10 @@ impl Toolbox {
         }
     }
 
-    /// What only the system can give.
-    pub fn system(&self) -> System<'_> {
+    /// What only the system can give, `now` being the real time.
+    pub fn system(&self, now: SystemTime) -> System<'_> {
         let Self { layout, environment, runner, ui, memory, workshop: _ } = self;
-        System { layout, environment, runner, ui: *ui, memory }
+        System { layout, environment, runner, ui: *ui, memory, cache: self.cache(), now }
     }
 
     /// Finds a tool, or builds it. One that is being built already is waited for.
@@ -151,11 +155,17 @@ impl Toolbox {
         self.workshop.finish(&self.site());
     }
 
+    /// What other checkouts of this user have made.
+    pub fn cache(&self) -> UserCache {
+        UserCache::of(&self.environment, self.ui)
+    }
+
     fn site(&self) -> Site {
         Site {
             layout: self.layout.clone(),
             environment: self.environment.clone(),
             runner: self.runner.clone(),
+            cache: self.cache(),
             ui: self.ui,
         }
     }

@@ -34,6 +34,16 @@ impl Tool {
         Ok(version)
     }
 
+    /// A hash of the files of its module and of what else makes its binary another one.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(super) fn hash_with(self, layout: &Layout, more: &[&str]) -> Result<BuildMetadata> {
+        let mut files = self.files(layout)?;
+        files.extend(more.iter().map(|text| (String::new(), Cow::Owned(text.as_bytes().to_owned()))));
+        hash(&files)
+    }
+
     /// The folder of its module. What this program carries is written there first.
     ///
     /// # Errors

@@ -6,17 +6,22 @@
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use crate::argv::{Argv, Program};
 use crate::base::context::{Environment, Layout};
 use crate::base::error::UserError;
-use crate::base::ids::Platform;
+use crate::base::ids::{Digest, Platform};
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
+use crate::tools::cache::UserCache;
 use crate::tools::memory::Memory;
 
 /// Where the kernel keeps its interpreters.
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
+
+/// How long a package serves other checkouts: it may have been updated since.
+const AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Finds what the system gives.
 pub struct System<'a> {
@@ -30,6 +35,10 @@ pub struct System<'a> {
     pub ui: Ui,
     /// What programs have said before.
     pub(super) memory: &'a Memory,
+    /// What other checkouts have downloaded.
+    pub(super) cache: UserCache,
+    /// By the real clock.
+    pub(super) now: SystemTime,
 }
 
 impl System<'_> {
@@ -162,7 +171,7 @@ impl System<'_> {
         let parent = root.parent().context("a package folder has a parent")?;
         let scratch = parent.join(format!(".{package}.{}", std::process::id()));
         fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
-        let result = self.download(package, &scratch).and_then(|deb| {
+        let result = self.archive(package, &scratch).and_then(|deb| {
             let extract = Argv::new(format!("unpack {package}"), &Program::new("dpkg"))
                 .arg("-x")
                 .path(&deb)
@@ -176,6 +185,19 @@ impl System<'_> {
         });
         let _ = fs::remove_dir_all(&scratch);
         result.map_err(|error| missing(&format!(", and its package cannot be had: {error:#}")).into())
+    }
+
+    /// The package as a file in a folder: what another checkout has downloaded this week, else a download.
+    fn archive(&self, package: &str, folder: &Path) -> Result<PathBuf> {
+        let kept = folder.join(format!("{package}.deb"));
+        let entry = entry(package, &fs::read_to_string("/etc/os-release").unwrap_or_default());
+        if self.cache.take_recent(&entry, &kept, self.now, AGE) {
+            return Ok(kept);
+        }
+        let downloaded = self.download(package, folder)?;
+        fs::rename(&downloaded, &kept).with_context(|| format!("writing {}", kept.display()))?;
+        self.cache.keep(&entry, &kept);
+        Ok(kept)
     }
 
     /// Downloads with the lists of the machine, or, when those are missing or old, with fresh ones of our own.
@@ -210,6 +232,12 @@ impl System<'_> {
     }
 }
 
+/// Where a package is in the user's cache. Another release of the distribution has another one.
+fn entry(package: &str, release: &str) -> String {
+    let hash: String = Digest::of(release.as_bytes()).hex().chars().take(12).collect();
+    format!("packages/{package}-{}-{hash}", std::env::consts::ARCH)
+}
+
 fn no_emulation(platform: &Platform, why: &str) -> UserError {
     UserError::failed(format!("set up the emulation of {platform}: {why}"))
         .help("with a Docker Engine: docker run --privileged --rm tonistiigi/binfmt --install all")
@@ -223,5 +251,19 @@ fn qemu_name(platform: &Platform) -> &str {
         "arm64" => "aarch64",
         "386" => "i386",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_release_has_other_packages() {
+        let [one, other] = ["VERSION_CODENAME=bookworm\n", "VERSION_CODENAME=trixie\n"];
+        assert_eq!(entry("runc", one), entry("runc", one));
+        assert!(
+            entry("runc", one) != entry("runc", other) && entry("runc", one).starts_with("packages/runc-")
+        );
     }
 }

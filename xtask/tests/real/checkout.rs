@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -220,6 +221,17 @@ pub fn clean(command: &mut Command) {
             command.env_remove(name);
         }
     }
+    // What the tests make is of no use to the user's other checkouts, but Go may use what it has compiled before.
+    if std::env::var_os("GOCACHE").is_none() {
+        command.env("GOCACHE", go_cache());
+    }
+    command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+}
+
+/// Where Go keeps what it has compiled: by its own rule, which looks at the variable that is another one for our commands.
+fn go_cache() -> &'static str {
+    static FOUND: OnceLock<String> = OnceLock::new();
+    FOUND.get_or_init(|| run(Command::new("go").args(["env", "GOCACHE"])).ok().stdout.trim().to_owned())
 }
 
 pub fn run(command: &mut Command) -> Done {

@@ -3,13 +3,14 @@
 use std::fs;
 use std::process::Command;
 
-use xtask_images::base::context::{Environment, Layout};
+use xtask_images::base::context::Layout;
 use xtask_images::base::ui::Ui;
 use xtask_images::run::{Runner, Signals};
 use xtask_images::tools::{Tool, Toolbox};
 
 use crate::checkout::{Checkout, run};
 use crate::registry;
+use crate::tools::environment;
 
 /// A matrix with one thing replaced, what it says, and the exit code.
 fn with_matrix(checkout: &Checkout, from: &str, to: &str, parts: &[&str]) {
@@ -132,7 +133,7 @@ pub fn foreign_workspace(_: &Checkout) {
     assert!(!plain.stdout.contains("testkit"), "the workspace is not seen: {}", plain.all());
     let toolbox = Toolbox::new(
         &Layout::without_matrix(&checkout.root),
-        &Environment::from_process(),
+        &environment(&checkout.root.join("target/cache")),
         &Runner::new(Signals::default()),
         Ui::default(),
     );

@@ -86,6 +86,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_dead_registry_is_named", input::dead_registry),
     ("a_missing_tool_is_named", input::missing_tool),
     ("tools_are_built_in_a_foreign_workspace", input::foreign_workspace),
+    ("a_second_checkout_takes_what_the_first_has_built", tools::second_checkout),
     ("a_build_that_fails_stops_the_others", tools::failing_build),
     ("what_is_built_beside_leaves_nothing", tools::interrupted),
     ("images_are_built_while_cosign_compiles", tools::beside),

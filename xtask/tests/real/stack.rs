@@ -43,11 +43,13 @@ pub fn comes_back(checkout: &Checkout) {
 /// Two checkouts at once have two registries, two builders, two keys.
 pub fn two_checkouts(checkout: &Checkout) {
     let other = Checkout::new("other");
-    other.xtask(&["local", "up"]).ok();
+    let done = other.xtask(&["local", "up"]).ok();
     let (one, two) = (checkout.status(), other.status());
     for field in ["registry", "builder", "public_key"] {
         assert_ne!(one[field], two[field], "{field}");
     }
+    let shared = done.stderr.contains("taken from the cache of this user");
+    assert_eq!(two["offline_bases"], shared, "stand-ins are made once: {}", done.all());
     drop(other);
     assert_eq!(checkout.status()["running"], true);
 }

@@ -2,11 +2,29 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use xtask_images::base::context::{Environment, Layout};
+use xtask_images::base::ui::Ui;
+use xtask_images::run::{Runner, Signals};
+use xtask_images::tools::{Tool, Toolbox};
+
 use crate::build::processes_with;
 use crate::checkout::{Checkout, run, wait};
+
+/// That of this process, for a user whose caches lie in a folder.
+pub fn environment(cache: &Path) -> Environment {
+    with(cache, &[])
+}
+
+fn with(cache: &Path, more: &[(&str, &str)]) -> Environment {
+    let ours = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let cache = ("XDG_CACHE_HOME".to_owned(), cache.display().to_string());
+    let all = std::env::vars().filter(|(name, _)| name != "GITHUB_ACTIONS");
+    all.chain([cache]).chain(ours).collect()
+}
 
 /// A checkout in which no tool is built yet.
 struct Bare {
@@ -19,6 +37,52 @@ impl Bare {
         fs::remove_file(checkout.root.join("target/tools")).unwrap();
         Self { checkout }
     }
+
+    /// Gets a tool of the tests. Returns its file, and whether it was compiled.
+    fn get(&self, environment: &Environment) -> (Vec<u8>, bool) {
+        let layout = Layout::without_matrix(&self.checkout.root);
+        let toolbox = Toolbox::new(&layout, environment, &Runner::new(Signals::default()), Ui::default());
+        let found = toolbox.get(Tool::Testkit).unwrap();
+        toolbox.finish();
+        let linked = self.checkout.root.join("target/tools/bin/testkit");
+        assert_eq!(fs::canonicalize(linked).unwrap(), fs::canonicalize(&found.program.path).unwrap());
+        let compiled = self.checkout.root.join("target/tools/testkit.log").is_file();
+        (fs::read(found.program.path).unwrap(), compiled)
+    }
+}
+
+/// By version and checksum: not what is damaged, what others could have written, or what another job has left.
+pub fn second_checkout(main: &Checkout) {
+    let cache = main.root.join("target/cache");
+    let here = environment(&cache);
+    let take = |name: &str, environment: &Environment| Bare::new(name).get(environment);
+    let (first, compiled) = take("first", &here);
+    assert!(compiled, "nobody has built it before");
+    let entry = only(&cache.join("xtask-images/tools"));
+    assert!(entry.to_str().unwrap().contains("testkit-0."), "{}", entry.display());
+    run(Command::new("sha256sum").args(["--check", "--strict", "testkit.sha256"]).current_dir(&entry)).ok();
+    let (second, compiled) = take("second", &here);
+    assert!(!compiled && second == first, "the second checkout compiles nothing");
+    let job = with(&cache, &[("GITHUB_ACTIONS", "true")]);
+    assert!(take("job", &job).1, "a job takes nothing that another job may have left");
+    // One byte is another one.
+    let binary = entry.join("testkit");
+    let mut bytes = first.clone();
+    bytes[first.len() / 2] ^= 1;
+    fs::write(&binary, bytes).unwrap();
+    let (third, compiled) = take("third", &here);
+    assert!(compiled && third == first, "what is damaged is built again");
+    assert!(!take("fourth", &here).1, "and the entry is whole again");
+    fs::set_permissions(&entry, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(take("fifth", &here).1, "others could have put anything there");
+    assert_eq!(fs::read_dir(entry.parent().unwrap()).unwrap().count(), 1);
+    fs::remove_dir_all(&cache).unwrap();
+}
+
+fn only(folder: &Path) -> PathBuf {
+    let entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    entries[0].clone()
 }
 
 /// What a command finds in place of Go, before all other programs.
@@ -29,7 +93,7 @@ fn with_go(checkout: &Checkout, args: &[&str], script: &str) -> Command {
     fs::set_permissions(bin.join("go"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut command = checkout.command(args);
-    command.env("PATH", path);
+    command.env("PATH", path).env("XDG_CACHE_HOME", checkout.root.join("target/cache"));
     command
 }
 
@@ -90,7 +154,7 @@ pub fn beside(main: &Checkout) {
 }
 
 /// Somebody loses patience: nothing goes on, and nothing half built looks whole.
-pub fn interrupted(_: &Checkout) {
+pub fn interrupted(main: &Checkout) {
     let bare = Bare::new("interrupted");
     let tools = bare.checkout.root.join("target/tools");
     let mut child = bare
@@ -98,6 +162,7 @@ pub fn interrupted(_: &Checkout) {
         .command(&["local", "up"])
         // All of it has to be compiled.
         .env("GOCACHE", bare.checkout.root.join("target/go"))
+        .env("XDG_CACHE_HOME", main.root.join("target/no-cache"))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
