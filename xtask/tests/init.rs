@@ -119,7 +119,7 @@ fn nothing_is_written_or_replaced_without_being_told() {
     // What is shown is what would be written.
     fs::write(repository.0.join("../init-untold.diff"), &diff).unwrap();
     repository.git(&["apply", "--index", "../init-untold.diff"]);
-    assert!(stderr(&repository.init(&["--write"])).contains("0 files, 0 lines"));
+    assert!(stderr(&repository.init(&["--write"])).contains("nothing to write"));
     fs::write(repository.0.join("matrix.toml"), "# ours\n").unwrap();
     let again = stderr(&repository.init(&["--write"]));
     assert!(

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
     /// Use this matrix.toml instead of the nearest one above the current folder.
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) matrix: Option<PathBuf>,
-    /// At the end, print what the command has cost: processes, registry requests, bytes and seconds.
+    /// At the end, print what the command cost: processes, registry requests, bytes and seconds.
     #[arg(long, global = true)]
     pub(crate) timings: bool,
     #[command(subcommand)]
@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Local(Local),
     /// From a fresh clone to signed, verified images in the local registry.
     Quickstart,
-    /// Add this build system to another repository: propose matrix.toml and write the files that it needs.
+    /// Add this build system to a repository: propose matrix.toml and the other files that it needs.
     #[cfg(feature = "standalone")]
     Init(Init),
     /// Bring the workflow files that `init` wrote to the state of this version, as a diff.
@@ -85,7 +85,7 @@ pub(crate) enum Command {
         #[arg(long)]
         plan: bool,
     },
-    /// Print what a shell needs to complete commands and options.
+    /// Print a completion script for a shell.
     #[cfg(feature = "standalone")]
     Completions(Completions),
     /// Write the manual: a page for each command.

@@ -13,7 +13,7 @@ pub(crate) struct Init {
     /// Read images, tags and triggers from this workflow, relative to the repository; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) from_workflow: Vec<String>,
-    /// Publish to this place, HOST/PATH without the image's name, instead of what the files say; may be repeated.
+    /// Publish below this place, e.g. ghcr.io/acme for ghcr.io/acme/app, instead of what the files say; may be repeated.
     #[arg(long, value_name = "HOST/PATH")]
     pub(crate) repository: Vec<String>,
     /// The git repository of the crate.

@@ -63,7 +63,13 @@ fn matrix(session: &Session) -> Finding {
             Finding { what, state: "note", detail, mend: None }
         }
         Ok(matrix) => {
-            let detail = format!("{} images, {} platforms", matrix.images.len(), matrix.platforms.len());
+            let count =
+                |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+            let detail = format!(
+                "{}, {}",
+                count(matrix.images.len(), "image"),
+                count(matrix.platforms.len(), "platform")
+            );
             Finding { what, state: "ok", detail, mend: None }
         }
         Err(_) => Finding {

@@ -131,7 +131,7 @@ fn published(image: &Image, target: &Target, repositories: &mut Vec<String>, lef
     let origin = &image.origin;
     if !target.tags.is_empty() {
         left.push(format!(
-            "{origin}: its tags {} are replaced by `tags` in matrix.toml, which says what each run sets",
+            "{origin}: not carried over are its tags ({}): the `tags` in matrix.toml take their place",
             target.tags.join(", ")
         ));
     }
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(found.repositories, ["ghcr.io/acme"]);
         expect_test::expect![[r#"
             docker-bake.hcl, target default: the build argument B comes from the environment; give it a value
-            docker-bake.hcl, target default: its tags ghcr.io/Acme/App:1 are replaced by `tags` in matrix.toml, which says what each run sets
+            docker-bake.hcl, target default: not carried over are its tags (ghcr.io/Acme/App:1): the `tags` in matrix.toml take their place
             docker-bake.hcl, target inline: left out, since its Dockerfile is written in the file itself: move it to a file of its own
             docker-bake.hcl, target tools: a secret has neither a variable nor a file; say where it comes from"#]]
         .assert_eq(&found.left.join("\n"));

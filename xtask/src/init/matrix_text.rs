@@ -7,12 +7,16 @@ use crate::init::found::{Found, Image, Secret};
 use crate::init::repository::Repository;
 
 /// What a run publishes where nothing says so.
-const TAGS: [(&str, Option<&str>); 4] = [
-    ("{version}", None),
+const TAGS: [(&str, Option<&str>); 5] = [
+    ("{version}", Some("tag")),
     ("{major}.{minor}", Some("tag")),
     ("{latest}", Some("release")),
     ("edge", Some("default-branch")),
+    (ALWAYS, None),
 ];
+
+/// What every run can set, whatever it is for.
+pub(crate) const ALWAYS: &str = "sha-{revision7}";
 
 /// The platforms where nothing says so.
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
@@ -54,14 +58,14 @@ pub(crate) fn text(found: &Found, repository: &Repository) -> String {
 }
 
 const HEAD: &str = "\
-# What is built and published, and as what. `cargo xtask plan` shows what becomes of it, `cargo xtask schema` prints the
-# JSON Schema for editors; every key is explained in docs/reference.md of xtask-images.
-version = 1
+# Which images are built, and under which names and tags they are published. `cargo xtask plan` shows what a run would do;
+# `cargo xtask schema` prints the JSON Schema for editors; docs/reference.md of xtask-images explains every key.
+version = 1 # of this format
 ";
 
 const SIGN: &str = "
 [sign]
-workflow = \"cell.yml\" # who signs: `verify` takes no other workflow's signature
+workflow = \"cell.yml\" # the workflow that signs; `verify` accepts no other
 ";
 
 /// Where an image was found, in one line: a file may have any name.
@@ -145,7 +149,8 @@ fn section(image: &Image, all: &BTreeSet<&str>, first: bool) -> String {
     if own != *all {
         line("platforms", list(own.iter().map(|platform| arch(platform))));
     }
-    let comment = if first { " # a tag v1.2.3 is version 1.2.3, a branch is its commit" } else { "" };
+    let comment =
+        if first { " # the version is that of the git tag; on a branch it is the short commit" } else { "" };
     line("ref", format!("{{ self = true }}{comment}"));
     line("tags", tags(image));
     if !image.axes.is_empty() {

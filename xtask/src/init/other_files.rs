@@ -9,6 +9,9 @@ use crate::init::found::Triggers;
 const OURS: [&str; 7] =
     ["/.cargo", "/.github", "/Cargo.lock", "/Cargo.toml", "/matrix.toml", "/target", "/xtask"];
 
+/// When a run starts by itself, where nothing says so.
+const DAILY: &str = "17 4 * * *";
+
 /// `.gitignore` with what Cargo builds.
 pub(crate) fn gitignore(before: Option<&str>) -> String {
     with_lines(before, &["/target"], &["target", "target/", "/target/"])
@@ -73,7 +76,7 @@ pub(crate) fn triggers(found: Option<&Triggers>, default_branch: &str, bare_vers
         branches: vec![default_branch.to_owned()],
         tags: vec![if bare_versions { "[0-9]*" } else { "v*" }.to_owned()],
         pull_request: true,
-        schedules: vec!["17 4 * * *".to_owned()],
+        schedules: vec![DAILY.to_owned()],
         ..Triggers::default()
     };
     let Triggers { branches, tags, paths, pull_request, schedules, release } = found.unwrap_or(&usual);
@@ -108,7 +111,8 @@ pub(crate) fn triggers(found: Option<&Triggers>, default_branch: &str, bare_vers
         text += "  schedule:\n";
     }
     for schedule in schedules {
-        let _ = writeln!(text, "    - cron: {}", serde_json::Value::String(schedule.clone()));
+        let comment = if found.is_none() { " # daily, for updates of packages and base images" } else { "" };
+        let _ = writeln!(text, "    - cron: {}{comment}", serde_json::Value::String(schedule.clone()));
     }
     text
 }
@@ -146,7 +150,7 @@ mod tests {
     fn triggers_are_those_of_the_old_workflow() {
         assert_eq!(
             triggers(None, "master", true),
-            "  push:\n    branches: [master]\n    tags: [\"[0-9]*\"]\n  pull_request:\n  schedule:\n    - cron: \"17 4 * * *\"\n"
+            "  push:\n    branches: [master]\n    tags: [\"[0-9]*\"]\n  pull_request:\n  schedule:\n    - cron: \"17 4 * * *\" # daily, for updates of packages and base images\n"
         );
         let mut found = Triggers {
             tags: vec!["v*.*.*".to_owned()],

@@ -85,7 +85,7 @@ fn is_free(repository: &Repository) -> Result<()> {
     }
     Err(UserError::invalid("xtask/ is another program already")
         .help("rename its package, folder and alias, and run `init` again")
-        .help("or let it do both: add the dependency of docs/adopt.md to it, and call `xtask_images::main()` for what it does not know")
+        .help("or let it do both: add the dependency of docs/adopt.md to it, and call the crate's `main` for what it does not know")
         .into())
 }
 

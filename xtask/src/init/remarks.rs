@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::init::dockerfiles;
-use crate::init::found::Found;
+use crate::init::found::{Found, Secret};
 use crate::init::repository::Repository;
 
 /// Adds the remarks about a repository and what was found in it.
@@ -11,7 +11,7 @@ pub(crate) fn about(repository: &Repository, found: &mut Found) {
     let mut left = Vec::new();
     if found.repositories.is_empty() && repository.address.is_none() {
         left.push(
-            "matrix.toml: this repository has no remote `origin`, so images go to ghcr.io/acme: write your own registry there"
+            "matrix.toml: this repository has no remote `origin`, so ghcr.io/acme is a placeholder: set `repositories`"
                 .to_owned(),
         );
     }
@@ -22,7 +22,29 @@ pub(crate) fn about(repository: &Repository, found: &mut Found) {
         ));
     }
     left.extend(elsewhere(repository, found));
+    if found.images.iter().any(|image| image.platforms.is_empty()) {
+        left.push(
+            "matrix.toml: nothing says for which platforms, so it has amd64 and arm64: remove arm64 where an image does not build for it"
+                .to_owned(),
+        );
+    }
+    if found.images.iter().any(|image| image.cache.contains("gha")) {
+        left.push(
+            "cell.yml: the cache `gha` keeps nothing until a step hands the runner's variables on, see docs/adopt.md; `registry` needs none"
+                .to_owned(),
+        );
+    }
     for image in &found.images {
+        for (id, secret) in &image.secrets {
+            if let Secret::Env(name) = secret
+                && name != "GITHUB_TOKEN"
+            {
+                left.push(format!(
+                    "images.yml, cell.yml: pass the secret {name} on to the steps that build, for {id} of {}: docs/adopt.md has the lines",
+                    image.name
+                ));
+            }
+        }
         let path = image.dockerfile_path();
         if !repository.has(&path) {
             left.push(format!(
@@ -55,8 +77,8 @@ fn elsewhere(repository: &Repository, found: &Found) -> Vec<String> {
         .into_iter()
         .map(|host| {
             format!(
-                "images.yml, cell.yml: their steps docker/login-action log in to ghcr.io; commit the files, then change these \
-                 steps for {host}: `cargo xtask update` keeps such changes"
+                "images.yml, cell.yml: they log in to ghcr.io only; commit the files, then add a step docker/login-action for {host} \
+                 beside each of theirs, see docs/adopt.md: `cargo xtask update` keeps such changes"
             )
         })
         .collect();

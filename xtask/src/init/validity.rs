@@ -37,10 +37,9 @@ pub(crate) fn always_a_tag(found: &mut Found) {
             tag.when = None;
             continue;
         }
-        let text = format!("{{version}}{}", matrix_text::axes_suffix(image));
+        let text = format!("{}{}", matrix_text::ALWAYS, matrix_text::axes_suffix(image));
         found.left.push(format!(
-            "matrix.toml: every run needs a tag, and all of {} have a condition, so \"{text}\" was added: the version of a tag, \
-             the short commit of a branch",
+            "matrix.toml: every run needs a tag, and all tags of {} have a condition, so \"{text}\" was added",
             image.name
         ));
         image.tags.retain(|tag| tag.text != text);
