@@ -38,14 +38,20 @@ pub(super) struct Built {
     pub(super) tags: Vec<Text>,
     /// Whether it goes to a registry.
     pub(super) pushed: bool,
+    /// The conditions of it that only a run can tell.
+    pub(super) conditions: Vec<String>,
 }
 
 /// Tags that a job gives to an image that another one has pushed by its digest.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tagged {
+    /// The step, for remarks.
+    pub(super) at: String,
     pub(super) row: BTreeMap<String, String>,
     pub(super) repository: Text,
     pub(super) tags: Vec<Text>,
+    /// The conditions of it that only a run can tell.
+    pub(super) conditions: Vec<String>,
 }
 
 /// All that the steps of a workflow do, under each event.

@@ -54,6 +54,13 @@ pub(super) fn condition(text: &str, scope: &Scope) -> Option<bool> {
     value.truth()
 }
 
+/// An `if` without the `${{ }}` around it, for remarks.
+pub(super) fn bare(text: &str) -> String {
+    let text = text.trim();
+    let inner = text.strip_prefix("${{").and_then(|text| text.strip_suffix("}}"));
+    inner.filter(|inner| !inner.contains("${{")).unwrap_or(text).trim().to_owned()
+}
+
 /// The value of an expression; one that is wrong has an unknown value.
 pub(super) fn evaluate(source: &str, scope: &Scope) -> Value {
     if source.len() > LONGEST {

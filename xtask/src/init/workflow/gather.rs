@@ -188,7 +188,8 @@ fn image(
     image.platform_args = args.platforms;
     image.labels = labels.common;
     image.annotations = annotations.common;
-    let (tags, remarks) = tags::read(name, builds, steps, &axes, enabled);
+    let origin = &image.origin;
+    let (tags, remarks) = tags::read(&tags::Source { name, origin, builds, steps, axes: &axes, enabled });
     if tags.is_empty() && remarks.is_empty() && all.iter().any(|built| built.pushed) {
         let scripts = match steps.scripts.as_slice() {
             [] => String::new(),
@@ -200,7 +201,7 @@ fn image(
         ));
     }
     image.tags = tags;
-    left.extend(remarks.into_iter().map(|remark| format!("{}: {remark}", image.origin)));
+    left.extend(remarks);
     image
 }
 

@@ -7,7 +7,7 @@ use crate::init::workflow::build_push::runner;
 use crate::init::workflow::built::Steps;
 use crate::init::workflow::evaluation::{enter, text, value};
 use crate::init::workflow::event::{Case, Event};
-use crate::init::workflow::expression::condition;
+use crate::init::workflow::expression::{bare, condition};
 use crate::init::workflow::job_matrix::{MOST, expand, flat};
 use crate::init::workflow::scope::Scope;
 use crate::init::workflow::steps::{self, Place};
@@ -34,6 +34,28 @@ struct Caller {
     row: BTreeMap<String, String>,
     left_out: Vec<BTreeMap<String, String>>,
     id: String,
+    conditions: Vec<String>,
+}
+
+/// A job that was read.
+#[derive(Debug, Default)]
+struct Done {
+    outputs: Option<Value>,
+    /// The conditions of it that only a run can tell.
+    conditions: Vec<String>,
+    /// Jobs before it, or itself, that neither build nor tell anything: tests.
+    gates: Vec<String>,
+}
+
+/// What a job is read with.
+struct Task<'a> {
+    file_name: &'a str,
+    name: &'a str,
+    /// For remarks.
+    at: String,
+    job: &'a Yaml,
+    caller: &'a Caller,
+    conditions: Vec<String>,
 }
 
 impl Jobs<'_> {
@@ -58,7 +80,7 @@ impl Jobs<'_> {
         scope.set("inputs", Value::Map(caller.inputs.clone()));
         enter(&mut scope, part(workflow, "env"));
         let mut open = pairs(part(workflow, "jobs"));
-        let mut done: Vec<(String, Value)> = Vec::new();
+        let mut done: Vec<(String, Done)> = Vec::new();
         // Outputs of jobs are known to those that need them, wherever these stand in the file.
         while !open.is_empty() {
             let waits = |(_, job): &(String, &Yaml)| {
@@ -68,21 +90,34 @@ impl Jobs<'_> {
             let at = open.iter().position(|job| !waits(job)).unwrap_or(0);
             let (name, job) = open.remove(at);
             let mut scope = scope.clone();
-            for need in list(part(job, "needs")) {
-                let outputs =
-                    done.iter().find(|(other, _)| *other == need).map(|(_, outputs)| outputs.clone());
-                let outputs = outputs.unwrap_or(Value::Unknown);
+            let needs = list(part(job, "needs"));
+            for need in &needs {
+                let outputs = done.iter().find(|(other, _)| other == need);
+                let outputs = outputs.and_then(|(_, done)| done.outputs.clone()).unwrap_or(Value::Unknown);
                 let result = [("result", Value::typed("success")), ("outputs", outputs)];
                 let result = result.map(|(name, value)| (name.to_owned(), value)).to_vec();
-                scope.put("needs", &need, Value::Map(Map::open(result)));
+                scope.put("needs", need, Value::Map(Map::open(result)));
             }
-            let outputs = self.job(file_name, &name, job, scope, caller);
-            done.push((name, outputs));
+            let needed: Vec<(&str, &Done)> = done
+                .iter()
+                .filter(|(other, _)| needs.contains(other))
+                .map(|(other, done)| (other.as_str(), done))
+                .collect();
+            let made = self.job(file_name, &name, job, scope, caller, &needed);
+            done.push((name, made));
         }
     }
 
-    /// Reads a job, and says what its outputs are.
-    fn job(&mut self, file_name: &str, name: &str, job: &Yaml, mut scope: Scope, caller: &Caller) -> Value {
+    /// Reads a job.
+    fn job(
+        &mut self,
+        file_name: &str,
+        name: &str,
+        job: &Yaml,
+        scope: Scope,
+        caller: &Caller,
+        needed: &[(&str, &Done)],
+    ) -> Done {
         let at = match caller.job.as_str() {
             "" => format!("{file_name}: job {name}"),
             calling => format!("{calling} > {file_name}, job {name}"),
@@ -90,9 +125,31 @@ impl Jobs<'_> {
         let written = scalar(part(job, "if"));
         let holds = if written.is_empty() { Some(true) } else { condition(&written, &scope) };
         if holds == Some(false) {
-            return Value::Unknown;
+            return Done::default();
         }
-        let builds = self.steps.builds.len();
+        let mut conditions = caller.conditions.clone();
+        conditions.extend(inherited(&written, needed));
+        conditions.extend(holds.is_none().then(|| bare(&written)));
+        let before = (self.steps.builds.len(), self.steps.tagged.len());
+        let task = Task { file_name, name, at, job, caller, conditions };
+        let outputs = self.rows(&task, scope);
+        let builds = self.steps.builds.len() > before.0;
+        let works = builds || self.steps.tagged.len() > before.1;
+        if builds {
+            self.not_carried(&task, holds.is_none().then_some(written.trim()));
+        }
+        let mut gates: Vec<String> = needed.iter().flat_map(|(_, done)| done.gates.clone()).collect();
+        if works {
+            gates.clear();
+        } else if part(job, "outputs").is_null() {
+            gates.push(name.to_owned());
+        }
+        Done { outputs: Some(outputs), conditions: task.conditions, gates }
+    }
+
+    /// Reads a job for each row of its matrix, and says what its outputs are.
+    fn rows(&mut self, task: &Task<'_>, mut scope: Scope) -> Value {
+        let Task { at, job, caller, .. } = task;
         let rows = expand(&value(&scope, part(part(job, "strategy"), "matrix")));
         if rows.too_many {
             self.steps
@@ -116,48 +173,54 @@ impl Jobs<'_> {
             let mut keys = caller.row.clone();
             keys.extend(flat(row));
             let place = Place {
-                file_name: file_name.to_owned(),
+                file_name: task.file_name.to_owned(),
                 at: at.clone(),
-                id: format!("{}/{name}/{index}", caller.id),
+                id: format!("{}/{}/{index}", caller.id, task.name),
                 row: keys,
                 left_out: caller.left_out.iter().chain(&left_out).cloned().collect(),
                 runner: runner(&scope, part(job, "runs-on")),
+                conditions: task.conditions.clone(),
             };
-            let made = match scalar(part(job, "uses")).as_str() {
-                "" => {
-                    let mut scope = scope.clone();
-                    enter(&mut scope, part(job, "env"));
-                    steps::read(&self.case, self.files, self.steps, &place, job, &mut scope);
-                    let named = pairs(part(job, "outputs")).into_iter();
-                    let named = named.map(|(name, output)| (name, text(&scope, output)));
-                    let named = named.map(|(name, text)| match text.is_unknown() {
-                        true => (name, Value::Unknown),
-                        false => (name, Value::Text(text)),
-                    });
-                    Value::Map(Map::closed(named.collect()))
-                }
-                uses => {
-                    self.call(&place, uses, job, &scope, caller);
-                    Value::Unknown
-                }
-            };
+            let made = self.row(&place, job, &scope, caller);
             if index == 0 {
                 outputs = made;
             }
         }
-        if holds.is_none() && self.steps.builds.len() > builds {
+        outputs
+    }
+
+    fn row(&mut self, place: &Place, job: &Yaml, scope: &Scope, caller: &Caller) -> Value {
+        let uses = scalar(part(job, "uses"));
+        if !uses.is_empty() {
+            self.call(place, &uses, job, scope, caller);
+            return Value::Unknown;
+        }
+        let mut scope = scope.clone();
+        enter(&mut scope, part(job, "env"));
+        steps::read(&self.case, self.files, self.steps, place, job, &mut scope);
+        let named = pairs(part(job, "outputs")).into_iter();
+        let named = named.map(|(name, output)| (name, text(&scope, output)));
+        let named = named.map(|(name, text)| match text.is_unknown() {
+            true => (name, Value::Unknown),
+            false => (name, Value::Text(text)),
+        });
+        Value::Map(Map::closed(named.collect()))
+    }
+
+    /// What of a job that builds is not carried.
+    fn not_carried(&mut self, task: &Task<'_>, condition: Option<&str>) {
+        let at = &task.at;
+        if let Some(condition) = condition {
             self.steps.leave(format!(
-                "{at}: its condition `{}` is not carried; its images are built in every run",
-                written.trim()
+                "{at}: its condition `{condition}` is not carried; its images are built in every run"
             ));
         }
-        let fails = part(job, "continue-on-error");
-        if !fails.is_null() && scalar(fails) != "false" && self.steps.builds.len() > builds {
+        let fails = part(task.job, "continue-on-error");
+        if !fails.is_null() && scalar(fails) != "false" {
             self.steps.leave(format!(
                 "{at}: its continue-on-error is not carried: `allow-failure` is a key of tracks and composer modes"
             ));
         }
-        outputs
     }
 
     fn call(&mut self, place: &Place, uses: &str, job: &Yaml, scope: &Scope, caller: &Caller) {
@@ -188,9 +251,19 @@ impl Jobs<'_> {
             row: place.row.clone(),
             left_out: place.left_out.clone(),
             id: place.id.clone(),
+            conditions: place.conditions.clone(),
         };
         self.all(short, &called, &caller);
     }
+}
+
+/// The conditions of the jobs before one: it is skipped where these are, unless its own condition says otherwise.
+fn inherited(condition: &str, needed: &[(&str, &Done)]) -> Vec<String> {
+    let waits = |need: &str| {
+        !["always(", "cancelled(", "failure("].iter().any(|function| condition.contains(function))
+            || condition.contains(&format!("needs.{need}.result"))
+    };
+    needed.iter().filter(|(need, _)| waits(need)).flat_map(|(_, done)| done.conditions.clone()).collect()
 }
 
 /// The inputs of a workflow with their defaults.

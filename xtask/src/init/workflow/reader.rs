@@ -53,3 +53,7 @@ pub(crate) fn read(
 #[cfg(test)]
 #[path = "reader_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "safety_tests.rs"]
+mod safety_tests;

@@ -254,18 +254,18 @@ fn build_push() {
 }
 
 /// Reads a workflow of `acme/app`.
-fn small(text: &str, files: &dyn Fn(&str) -> Option<String>) -> String {
+pub(super) fn small(text: &str, files: &dyn Fn(&str) -> Option<String>) -> String {
     short(&read("ci.yml", text, &surroundings("acme/app", "main"), files).unwrap())
 }
 
 /// A job with one build.
-fn job(on: &str, steps: &str) -> String {
+pub(super) fn job(on: &str, steps: &str) -> String {
     format!(
         "on: {on}\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n{steps}"
     )
 }
 
-fn none(_: &str) -> Option<String> {
+pub(super) fn none(_: &str) -> Option<String> {
     None
 }
 

@@ -53,10 +53,46 @@ fn what_scripts_do() {
     assert_eq!(builds("docker buildx imagetools inspect x"), None);
     assert!(script("echo hello\ndocker run x").only_tells && !script("npm ci").only_tells);
     let tags = script("docker buildx imagetools create \\\n  -t a/b:1 --tag \"a/b:$KIND\" a/b@sha256:x");
-    let plain: Vec<String> = tags.tags.iter().map(Text::plain).collect();
+    let plain: Vec<String> = tags.tags.iter().map(|(tag, _)| tag.plain()).collect();
     assert_eq!(
         (plain.as_slice(), tags.tags_computed),
         (&["a/b:1".to_owned(), "a/b:full".to_owned()][..], false)
     );
     assert!(script("docker buildx imagetools create $(jq x) a").tags_computed);
+}
+
+#[test]
+fn conditions_of_tags() {
+    const CREATE: &str = "docker buildx imagetools create -t a/b:1 a/b:2";
+    let table = [
+        ("CREATE", "1"),
+        ("if ./is-newest.sh; then\n  CREATE\nfi", "1 if `if ./is-newest.sh; then`"),
+        ("if ./is-newest.sh; then\n  :\nelse\n  CREATE\nfi", "1 if `if ./is-newest.sh; then … else`"),
+        ("if [ \"$KIND\" = full ]; then\n  CREATE\nfi", "1"),
+        ("if [ \"$KIND\" = slim ]; then\n  CREATE\nfi", ""),
+        ("if ./is-newest.sh; then CREATE; fi", "1 if `if ./is-newest.sh`"),
+        ("if [ \"$KIND\" = full ]; then CREATE; fi", "1"),
+        ("if [ \"$KIND\" = slim ]; then CREATE; fi", ""),
+        ("./is-newest.sh && CREATE", "1 if `./is-newest.sh`"),
+        ("./is-old.sh || CREATE", "1 if `./is-old.sh`"),
+        ("[ \"$KIND\" = full ] && CREATE", "1"),
+        ("[ \"$KIND\" = full ] || CREATE", ""),
+        ("cd images && CREATE", "1"),
+        ("for x in 1 2; do\n  CREATE\ndone", "1"),
+        ("case $x in\n  y) CREATE ;;\nesac", "1 if `case $x in`"),
+        ("./is-newest.sh || exit 0\nCREATE", "1 if `./is-newest.sh`"),
+        ("if ! ./is-newest.sh; then\n  exit 0\nfi\nCREATE", "1 if `if ! ./is-newest.sh; then`"),
+        ("if ! ./works.sh; then\n  exit 1\nfi\nCREATE", "1"),
+        ("exit 0\nCREATE", ""),
+    ];
+    for (text, expected) in table {
+        let found = script(&text.replace("CREATE", CREATE));
+        let tag = |(tag, conditions): &(Text, Vec<String>)| {
+            let (_, tag) = tag.reference();
+            let conditions = conditions.iter().map(|condition| format!(" if `{condition}`"));
+            tag.unwrap().plain() + &conditions.collect::<String>()
+        };
+        let tags: Vec<String> = found.tags.iter().map(tag).collect();
+        assert_eq!(tags.join(", "), expected, "{text}");
+    }
 }

@@ -7,7 +7,7 @@ use crate::init::workflow::build_push::{self, step_name};
 use crate::init::workflow::built::{Built, Steps, Tagged};
 use crate::init::workflow::evaluation::{enter, text, value};
 use crate::init::workflow::event::Case;
-use crate::init::workflow::expression::condition;
+use crate::init::workflow::expression::{bare, condition};
 use crate::init::workflow::home_assistant;
 use crate::init::workflow::home_assistant_actions;
 use crate::init::workflow::metadata_action::{self, Inputs};
@@ -27,6 +27,8 @@ pub(super) struct Place {
     pub(super) row: BTreeMap<String, String>,
     pub(super) left_out: Vec<BTreeMap<String, String>>,
     pub(super) runner: Option<Text>,
+    /// The conditions of the job that only a run can tell.
+    pub(super) conditions: Vec<String>,
 }
 
 /// What scans an image: a command of `[publish] gate` does that before any tag is set.
@@ -59,6 +61,10 @@ struct Job<'a> {
     /// The images and tags of each metadata-action that a script may use.
     metadata: Vec<(String, metadata_action::Metadata)>,
     built: bool,
+    /// The conditions of the step at hand that only a run can tell, those of the job included.
+    conditions: Vec<String>,
+    /// The steps that may run, each as text, with the conditions under which it does.
+    ran: Vec<(String, Vec<String>)>,
 }
 
 /// Reads the steps of a job.
@@ -71,7 +77,17 @@ pub(super) fn read(
     scope: &mut Scope,
 ) {
     let steps = part(job, "steps").as_sequence().map(Vec::as_slice).unwrap_or_default();
-    let mut job = Job { case, files, all, place, prepared: Vec::new(), metadata: Vec::new(), built: false };
+    let mut job = Job {
+        case,
+        files,
+        all,
+        place,
+        prepared: Vec::new(),
+        metadata: Vec::new(),
+        built: false,
+        conditions: Vec::new(),
+        ran: Vec::new(),
+    };
     for (index, step) in steps.iter().enumerate() {
         let at = format!("{}, {}", place.at, step_name(step, index));
         let written = scalar(part(step, "if"));
@@ -79,10 +95,13 @@ pub(super) fn read(
         if holds == Some(false) {
             continue;
         }
+        job.conditions.clone_from(&place.conditions);
+        job.conditions.extend(holds.is_none().then(|| bare(&written)));
         let builds = job.all.builds.len();
         let mut inner = scope.clone();
         enter(&mut inner, part(step, "env"));
         let outputs = job.step(&at, index, step, &inner, scope);
+        job.ran.push((serde_yaml_ng::to_string(step).unwrap_or_default(), job.conditions.clone()));
         let id = scalar(part(step, "id"));
         if !id.is_empty() {
             let result = vec![("outputs".to_owned(), outputs)];
@@ -95,7 +114,7 @@ pub(super) fn read(
             ));
         }
     }
-    job.tag_by_metadata(steps);
+    job.tag_by_metadata();
 }
 
 impl Job<'_> {
@@ -149,7 +168,7 @@ impl Job<'_> {
             }
             "home-assistant/builder/actions/publish-multi-arch-manifest" => {
                 let (repository, tags) = home_assistant_actions::manifest(inner, with);
-                self.tag(repository, tags);
+                self.tag(at, repository, tags, Vec::new());
             }
             "actions/download-artifact" => {
                 let what =
@@ -189,12 +208,15 @@ impl Job<'_> {
         built.row = row.clone();
         built.left_out.clone_from(left_out);
         built.runner.clone_from(runner);
+        built.conditions.clone_from(&self.conditions);
         self.all.builds.push((self.case.event, built));
         self.built = true;
     }
 
-    fn tag(&mut self, repository: Text, tags: Vec<Text>) {
-        self.all.tagged.push((self.case.event, Tagged { row: self.place.row.clone(), repository, tags }));
+    fn tag(&mut self, at: &str, repository: Text, tags: Vec<Text>, more: Vec<String>) {
+        let (at, row) = (at.to_owned(), self.place.row.clone());
+        let conditions = self.conditions.iter().cloned().chain(more).collect();
+        self.all.tagged.push((self.case.event, Tagged { at, row, repository, tags, conditions }));
     }
 
     fn login(&mut self, at: &str, registry: &Text) {
@@ -228,10 +250,12 @@ impl Job<'_> {
             let what = "runs before the build; images are built from the committed files alone";
             self.prepared.push(format!("{at}: {what}"));
         }
-        for reference in &script.tags {
+        for (reference, conditions) in script.tags {
             let (repository, tag) = reference.reference();
-            self.tag(repository, tag.into_iter().collect());
+            self.tag(at, repository, tag.into_iter().collect(), conditions);
         }
+        // The tags of metadata-action that it sets by itself are under the same conditions.
+        self.conditions.extend(script.computed_if);
         let by_metadata = scalar(part(step, "run")).contains("DOCKER_METADATA_OUTPUT")
             || self
                 .metadata
@@ -245,23 +269,27 @@ impl Job<'_> {
     }
 
     /// In a job that builds nothing, the tags of metadata-action go to what other jobs have pushed.
-    fn tag_by_metadata(&mut self, steps: &[Yaml]) {
+    fn tag_by_metadata(&mut self) {
         if self.built || self.metadata.is_empty() {
             return;
         }
-        let texts: Vec<String> =
-            steps.iter().map(|step| serde_yaml_ng::to_string(step).unwrap_or_default()).collect();
+        let ran = std::mem::take(&mut self.ran);
+        self.conditions.clear();
         for (id, metadata) in std::mem::take(&mut self.metadata) {
-            let used = texts.iter().any(|text| {
+            let uses = |(text, _): &&(String, Vec<String>)| {
                 text.contains("DOCKER_METADATA_OUTPUT")
                     || (!id.is_empty()
                         && ["tags", "json", "tag-names"]
                             .iter()
                             .any(|output| text.contains(&format!("steps.{id}.outputs.{output}"))))
-            });
-            if used {
+            };
+            // The step with the fewest conditions decides.
+            if let Some((_, conditions)) =
+                ran.iter().filter(uses).min_by_key(|(_, conditions)| conditions.len())
+            {
                 for image in metadata.images {
-                    self.tag(image, metadata.tags.clone());
+                    let at = self.place.at.clone();
+                    self.tag(&at, image, metadata.tags.clone(), conditions.clone());
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::init::found::Tag;
 use crate::init::workflow::axes::{Axes, Cell};
-use crate::init::workflow::built::{Built, Steps};
+use crate::init::workflow::built::{Built, Steps, Tagged};
 use crate::init::workflow::event::Event;
 use crate::init::workflow::text::Text;
 
@@ -15,82 +15,146 @@ struct Found {
     cells: BTreeSet<Cell>,
 }
 
+/// What the tags of an image are read from.
+pub(super) struct Source<'a> {
+    pub(super) name: &'a str,
+    /// The job, for remarks.
+    pub(super) origin: &'a str,
+    pub(super) builds: &'a [(Event, &'a Built)],
+    pub(super) steps: &'a Steps,
+    pub(super) axes: &'a Axes,
+    pub(super) enabled: &'a [Event],
+}
+
+/// Tags while they are collected.
+struct Tags<'a> {
+    source: &'a Source<'a>,
+    tags: Vec<Found>,
+    /// Those that depend on what only a run can tell.
+    conditional: Vec<Conditional>,
+    left: Vec<String>,
+}
+
+/// A tag that depends on what only a run can tell.
+struct Conditional {
+    event: Event,
+    template: String,
+    at: String,
+    conditions: Vec<String>,
+}
+
 /// The tags of an image, and what of them cannot be carried.
-pub(super) fn read(
-    name: &str,
-    builds: &[(Event, &Built)],
-    steps: &Steps,
-    axes: &Axes,
-    enabled: &[Event],
-) -> (Vec<Tag>, Vec<String>) {
-    let mut left = Vec::new();
-    let mut tags: Vec<Found> = Vec::new();
-    let mut add = |event: Event, tag: &Text, cells: BTreeSet<Cell>, left: &mut Vec<String>| {
+pub(super) fn read(source: &Source<'_>) -> (Vec<Tag>, Vec<String>) {
+    let mut tags = Tags { source, tags: Vec::new(), conditional: Vec::new(), left: Vec::new() };
+    for (event, built) in source.builds {
+        let cells = BTreeSet::from([source.axes.cell(&built.row)]);
+        for tag in &built.tags {
+            tags.add(*event, tag, &cells, &built.at, &built.conditions);
+        }
+    }
+    for (event, tagged) in source.steps.tagged.iter().filter(|(_, tagged)| source.has(tagged)) {
+        let cells = source.cells(tagged);
+        for tag in &tagged.tags {
+            tags.add(*event, tag, &cells, &tagged.at, &tagged.conditions);
+        }
+    }
+    tags.made()
+}
+
+impl Source<'_> {
+    /// Whether tags are those of a build of the image.
+    fn has(&self, tagged: &Tagged) -> bool {
+        let repository = tagged.repository.plain();
+        let known = self.builds.iter().flat_map(|(_, built)| &built.repositories);
+        let ours = known.map(Text::plain).any(|known| known == repository)
+            || repository.rsplit('/').next() == Some(self.name);
+        // A row of another image, or of what cannot be carried of this one, is none of ours.
+        ours && self.builds.iter().any(|(_, built)| fits(built, tagged))
+    }
+
+    fn cells(&self, tagged: &Tagged) -> BTreeSet<Cell> {
+        let of_row =
+            |cell: &&Cell| cell.iter().all(|(key, value)| tagged.row.get(key).is_none_or(|own| own == value));
+        self.axes.cells.iter().filter(of_row).cloned().collect()
+    }
+
+    /// Conditions that all builds of an event have: a remark says that these are not carried.
+    fn is_common(&self, event: Event, condition: &String) -> bool {
+        let mut builds = self.builds.iter().filter(|(other, _)| *other == event).peekable();
+        builds.peek().is_some() && builds.all(|(_, built)| built.conditions.contains(condition))
+    }
+}
+
+/// Whether a row may tag what another one has built.
+fn fits(built: &Built, tagged: &Tagged) -> bool {
+    built.row.iter().all(|(key, value)| tagged.row.get(key).is_none_or(|other| other == value))
+}
+
+impl Tags<'_> {
+    fn add(&mut self, event: Event, tag: &Text, cells: &BTreeSet<Cell>, at: &str, conditions: &[String]) {
+        let Source { name, origin, axes, .. } = self.source;
         if tag.is_empty() {
             return;
         }
-        match tag.template(&axes.names, None) {
-            Ok(template) => {
-                let Some(template) = valid(&template) else { return };
-                match tags.iter_mut().find(|known| known.template == template) {
-                    Some(known) => {
-                        known.events.insert(event);
-                        known.cells.extend(cells);
-                    }
-                    None => tags.push(Found { template, events: BTreeSet::from([event]), cells }),
-                }
+        let template = match tag.template(&axes.names, None) {
+            Ok(template) => template,
+            Err(unknown) => {
+                self.left.push(format!(
+                    "{origin}: a tag of {name} holds {unknown}, which only a run can tell: write the tag under `tags`"
+                ));
+                return;
             }
-            Err(unknown) => left.push(format!(
-                "a tag of {name} holds {unknown}, which only a run can tell: write the tag under `tags`"
-            )),
-        }
-    };
-    for (event, built) in builds {
-        for tag in &built.tags {
-            add(*event, tag, BTreeSet::from([axes.cell(&built.row)]), &mut left);
-        }
-    }
-    let repositories: BTreeSet<String> =
-        builds.iter().flat_map(|(_, built)| &built.repositories).map(Text::plain).collect();
-    for (event, tagged) in &steps.tagged {
-        let repository = tagged.repository.plain();
-        let ours = repositories.contains(&repository) || repository.rsplit('/').next() == Some(name);
-        let of_row =
-            |cell: &&Cell| cell.iter().all(|(key, value)| tagged.row.get(key).is_none_or(|own| own == value));
-        let cells: BTreeSet<Cell> = axes.cells.iter().filter(of_row).cloned().collect();
-        // A row of another image, or of what cannot be carried of this one, is none of ours.
-        let fits = |built: &Built| {
-            built.row.iter().all(|(key, value)| tagged.row.get(key).is_none_or(|other| other == value))
         };
-        if ours && builds.iter().any(|(_, built)| fits(built)) {
-            for tag in &tagged.tags {
-                add(*event, tag, cells.clone(), &mut left);
+        let Some(template) = valid(&template) else { return };
+        let mut conditions = conditions.to_vec();
+        conditions.retain(|condition| !self.source.is_common(event, condition));
+        conditions.dedup();
+        if !conditions.is_empty() {
+            self.conditional.push(Conditional { event, template, at: at.to_owned(), conditions });
+            return;
+        }
+        match self.tags.iter_mut().find(|known| known.template == template) {
+            Some(known) => {
+                known.events.insert(event);
+                known.cells.extend(cells.iter().cloned());
+            }
+            None => {
+                self.tags.push(Found { template, events: BTreeSet::from([event]), cells: cells.clone() });
             }
         }
     }
-    let mut made = Vec::new();
-    for tag in tags {
-        let whens = conditions(&tag, enabled);
-        if tag.cells != axes.cells {
-            left.push(partial(name, &tag, &whens, axes));
-            continue;
+
+    fn made(mut self) -> (Vec<Tag>, Vec<String>) {
+        let Source { name, origin, axes, enabled, .. } = self.source;
+        for Conditional { event, template, at, conditions } in self.conditional {
+            let sure = |tag: &Found| tag.template == template && tag.events.contains(&event);
+            if !self.tags.iter().any(sure) {
+                self.left.push(format!(
+                    "{at}: the tag {template} of {name} depends on `{}`, which only a run can tell; it is left out",
+                    conditions.join("` and `")
+                ));
+            }
         }
-        let missing: Vec<String> = axes
-            .names
-            .values()
-            .filter(|axis| !tag.template.contains(&format!("{{{axis}}}")))
-            .cloned()
-            .collect();
-        if let (Some(axis), true) = (missing.first(), axes.cells.len() > 1) {
-            left.push(format!(
-                "the tag {} of {name} is the same for each value of {axis}, and two cells cannot share one: put {{{axis}}} \
-                 into it, or give it a `when`",
-                tag.template
-            ));
+        let mut made = Vec::new();
+        for tag in self.tags {
+            let whens = conditions(&tag, enabled);
+            if tag.cells != axes.cells {
+                self.left.push(format!("{origin}: {}", partial(name, &tag, &whens, axes)));
+                continue;
+            }
+            let in_tag = |axis: &&String| tag.template.contains(&format!("{{{axis}}}"));
+            let missing = axes.names.values().find(|axis| !in_tag(axis));
+            if let (Some(axis), true) = (missing, axes.cells.len() > 1) {
+                self.left.push(format!(
+                    "{origin}: the tag {} of {name} is the same for each value of {axis}, and two cells cannot share one: \
+                     put {{{axis}}} into it, or give it a `when`",
+                    tag.template
+                ));
+            }
+            made.extend(whens.into_iter().map(|when| Tag { text: tag.template.clone(), when }));
         }
-        made.extend(whens.into_iter().map(|when| Tag { text: tag.template.clone(), when }));
+        (made, self.left)
     }
-    (made, left)
 }
 
 /// A template of a tag: metadata-action writes a dash for what a tag cannot hold. None: an empty branch or tag in front
