@@ -63,9 +63,27 @@ pub(super) struct Steps {
     pub(super) scripts: Vec<String>,
     /// What cannot be carried.
     pub(super) left: Vec<String>,
+    /// Some of it is not the same for each tag, and was left out.
+    pub(super) differs: bool,
+    /// Repositories for which metadata-action makes no tags under some event.
+    pub(super) disabled: Vec<String>,
 }
 
 impl Steps {
+    /// Adds those of another event.
+    pub(super) fn add(&mut self, other: Self) {
+        self.builds.extend(other.builds);
+        self.tagged.extend(other.tagged);
+        self.differs |= other.differs;
+        self.disabled.extend(other.disabled);
+        for script in other.scripts {
+            if !self.scripts.contains(&script) {
+                self.scripts.push(script);
+            }
+        }
+        other.left.into_iter().for_each(|remark| self.leave(remark));
+    }
+
     /// Adds a remark unless it is there.
     pub(super) fn leave(&mut self, remark: String) {
         if !self.left.contains(&remark) {

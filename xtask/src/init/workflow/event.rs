@@ -93,7 +93,7 @@ impl Case<'_> {
         let release = match self.event {
             Event::Release => Value::Map(Map::open(vec![
                 ("tag_name".to_owned(), Value::Text(reference)),
-                ("prerelease".to_owned(), Value::Bool(false)),
+                ("prerelease".to_owned(), Value::Bool(self.tag.ends_with("-rc.1"))),
                 ("draft".to_owned(), Value::Bool(false)),
             ])),
             _ => Value::Null,

@@ -21,6 +21,7 @@ pub(super) fn interpolate(text: &str, scope: &Scope) -> Value {
             (from.get(..end).unwrap_or_default(), from.get(end + 2..).unwrap_or_default());
         let name = format!("${{{{ {} }}}}", expression.trim());
         let value = evaluate(expression, scope);
+        scope.log(expression, &value);
         if whole.is_empty() && before.trim().is_empty() && after.trim().is_empty() {
             return match value {
                 Value::Unknown => Value::Text(Text::unknown(&name)),
@@ -51,6 +52,7 @@ fn end_of(text: &str) -> Option<usize> {
 /// The value of an `if`, which is an expression with or without `${{ }}`.
 pub(super) fn condition(text: &str, scope: &Scope) -> Option<bool> {
     let value = if text.contains("${{") { interpolate(text, scope) } else { evaluate(text, scope) };
+    scope.log(&bare(text), &value);
     value.truth()
 }
 

@@ -10,7 +10,8 @@ use crate::init::workflow::text::{Map, Text, Value};
 fn scope(event: Event) -> Scope {
     let around =
         Surroundings { owner_and_name: Some("Acme/app".to_owned()), default_branch: "main".to_owned() };
-    let mut scope = Scope::new(Case { event, tag: "v1.2.3", surroundings: &around }.github());
+    let mut scope =
+        Scope::new(Case { event, tag: "v1.2.3", surroundings: &around }.github(), Default::default());
     let row = [
         ("platform", Value::typed("linux/arm64")),
         ("php", Value::Number(8.4)),

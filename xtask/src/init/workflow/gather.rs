@@ -11,6 +11,7 @@ use crate::init::workflow::places::{cells, places, platforms};
 use crate::init::workflow::settings::{files, merged};
 use crate::init::workflow::tags;
 use crate::init::workflow::text::Text;
+use crate::init::workflow::variants;
 
 /// The images of the steps that were read under each of some events.
 pub(super) fn found(mut steps: Steps, enabled: &[Event], fallback: &str) -> Found {
@@ -34,8 +35,9 @@ pub(super) fn found(mut steps: Steps, enabled: &[Event], fallback: &str) -> Foun
     for name in &names {
         let builds = of_name.get(name).map(Vec::as_slice).unwrap_or_default();
         let builds = &of_one_folder(name, builds, &mut left);
+        let (builds, others) = &variants::first(name, builds, &mut left);
         repositories(name, builds, &mut found.repositories, &mut left);
-        found.images.push(image(name, builds, &steps, enabled, &mut left));
+        found.images.push(image(name, builds, others, &steps, enabled, &mut left));
     }
     needs(&mut found.images, &names);
     left.extend(found.images.iter().filter_map(|image| based(image, &names, &found.repositories)));
@@ -143,6 +145,7 @@ fn repositories(name: &str, builds: &[(Event, &Built)], all: &mut Vec<String>, l
 fn image(
     name: &str,
     builds: &[(Event, &Built)],
+    others: &[(Event, &Built)],
     steps: &Steps,
     enabled: &[Event],
     left: &mut Vec<String>,
@@ -189,8 +192,9 @@ fn image(
     image.labels = labels.common;
     image.annotations = annotations.common;
     let origin = &image.origin;
-    let (tags, remarks) = tags::read(&tags::Source { name, origin, builds, steps, axes: &axes, enabled });
-    if tags.is_empty() && remarks.is_empty() && all.iter().any(|built| built.pushed) {
+    let (tags, remarks) =
+        tags::read(&tags::Source { name, origin, builds, others, steps, axes: &axes, enabled });
+    if tags.is_empty() && remarks.is_empty() && !steps.differs && all.iter().any(|built| built.pushed) {
         let scripts = match steps.scripts.as_slice() {
             [] => String::new(),
             scripts => format!(" ({})", scripts.join("; ")),

@@ -42,6 +42,20 @@ impl Version {
         made.ok_or_else(|| "what the pattern takes out of a tag has no placeholder".to_owned())
     }
 
+    /// Whether a pattern of `type=match` may fit a tag: what it begins with is there.
+    pub(super) fn may_match(pattern: &str, tag: &str) -> bool {
+        let pattern = pattern.trim_start_matches('/');
+        let (anchored, rest) = pattern.strip_prefix('^').map_or((false, pattern), |rest| (true, rest));
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_')));
+        let end = match rest.get(end.unwrap_or(rest.len())..) {
+            // What may be missing is no part of it.
+            Some(after) if after.starts_with(['?', '*', '{', '|']) => 0,
+            _ => end.unwrap_or(rest.len()),
+        };
+        let start = rest.get(..end).unwrap_or_default();
+        if anchored { tag.starts_with(start) } else { tag.contains(start) }
+    }
+
     /// A part of it.
     fn part(&self, name: &str) -> Option<Text> {
         match (self, name) {
@@ -57,6 +71,11 @@ impl Version {
             }
         }
     }
+}
+
+/// Whether metadata-action takes a tag for a version.
+pub(super) fn is_version(tag: &str) -> bool {
+    semver::Version::parse(tag.strip_prefix('v').unwrap_or(tag)).is_ok()
 }
 
 fn without_v(value: &Text) -> Text {

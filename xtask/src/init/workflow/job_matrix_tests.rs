@@ -6,7 +6,8 @@ use crate::init::workflow::scope::Scope;
 
 fn rows(matrix: &str) -> Vec<String> {
     let around = Surroundings::default();
-    let scope = Scope::new(Case { event: Event::Push, tag: "", surroundings: &around }.github());
+    let scope =
+        Scope::new(Case { event: Event::Push, tag: "", surroundings: &around }.github(), Default::default());
     let yaml = serde_yaml_ng::from_str(matrix).unwrap();
     let found = expand(&crate::init::workflow::evaluation::value(&scope, &yaml));
     let row = |row| {

@@ -9,7 +9,7 @@ use crate::init::workflow::evaluation::{enter, text, value};
 use crate::init::workflow::event::{Case, Event};
 use crate::init::workflow::expression::{bare, condition};
 use crate::init::workflow::job_matrix::{MOST, expand, flat};
-use crate::init::workflow::scope::Scope;
+use crate::init::workflow::scope::{Log, Scope};
 use crate::init::workflow::steps::{self, Place};
 use crate::init::workflow::text::{Map, Missing, Text, Value};
 use crate::init::workflow::yaml::{list, pairs, parse, part, scalar};
@@ -24,6 +24,8 @@ pub(super) struct Jobs<'a> {
     pub(super) steps: &'a mut Steps,
     /// How many rows were looked at.
     pub(super) rows: usize,
+    /// What the expressions are.
+    pub(super) log: Log,
 }
 
 /// The call of a workflow that another one makes.
@@ -45,6 +47,8 @@ struct Done {
     conditions: Vec<String>,
     /// Jobs before it, or itself, that neither build nor tell anything: tests.
     gates: Vec<String>,
+    /// It does not run.
+    skipped: bool,
 }
 
 /// What a job is read with.
@@ -76,7 +80,7 @@ impl Jobs<'_> {
     }
 
     fn all(&mut self, file_name: &str, workflow: &Yaml, caller: &Caller) {
-        let mut scope = Scope::new(self.case.github());
+        let mut scope = Scope::new(self.case.github(), self.log.clone());
         scope.set("inputs", Value::Map(caller.inputs.clone()));
         enter(&mut scope, part(workflow, "env"));
         let mut open = pairs(part(workflow, "jobs"));
@@ -92,9 +96,13 @@ impl Jobs<'_> {
             let mut scope = scope.clone();
             let needs = list(part(job, "needs"));
             for need in &needs {
-                let outputs = done.iter().find(|(other, _)| other == need);
-                let outputs = outputs.and_then(|(_, done)| done.outputs.clone()).unwrap_or(Value::Unknown);
-                let result = [("result", Value::typed("success")), ("outputs", outputs)];
+                let before = done.iter().find(|(other, _)| other == need);
+                let skipped = before.is_some_and(|(_, done)| done.skipped);
+                let outputs = before.and_then(|(_, done)| done.outputs.clone()).unwrap_or(Value::Unknown);
+                let result = [
+                    ("result", Value::typed(if skipped { "skipped" } else { "success" })),
+                    ("outputs", outputs),
+                ];
                 let result = result.map(|(name, value)| (name.to_owned(), value)).to_vec();
                 scope.put("needs", need, Value::Map(Map::open(result)));
             }
@@ -124,8 +132,9 @@ impl Jobs<'_> {
         };
         let written = scalar(part(job, "if"));
         let holds = if written.is_empty() { Some(true) } else { condition(&written, &scope) };
-        if holds == Some(false) {
-            return Done::default();
+        // A job is skipped with the ones that it needs, unless its condition says otherwise.
+        if holds == Some(false) || (needed.iter().any(|(_, done)| done.skipped) && !in_any_case(&written)) {
+            return Done { skipped: true, ..Done::default() };
         }
         let mut conditions = caller.conditions.clone();
         conditions.extend(inherited(&written, needed));
@@ -144,7 +153,7 @@ impl Jobs<'_> {
         } else if part(job, "outputs").is_null() {
             gates.push(name.to_owned());
         }
-        Done { outputs: Some(outputs), conditions: task.conditions, gates }
+        Done { outputs: Some(outputs), conditions: task.conditions, gates, skipped: false }
     }
 
     /// Reads a job for each row of its matrix, and says what its outputs are.
@@ -259,11 +268,13 @@ impl Jobs<'_> {
 
 /// The conditions of the jobs before one: it is skipped where these are, unless its own condition says otherwise.
 fn inherited(condition: &str, needed: &[(&str, &Done)]) -> Vec<String> {
-    let waits = |need: &str| {
-        !["always(", "cancelled(", "failure("].iter().any(|function| condition.contains(function))
-            || condition.contains(&format!("needs.{need}.result"))
-    };
+    let waits = |need: &str| !in_any_case(condition) || condition.contains(&format!("needs.{need}.result"));
     needed.iter().filter(|(need, _)| waits(need)).flat_map(|(_, done)| done.conditions.clone()).collect()
+}
+
+/// Whether a job with this condition may run without the jobs that it needs.
+fn in_any_case(condition: &str) -> bool {
+    ["always(", "cancelled(", "failure("].iter().any(|function| condition.contains(function))
 }
 
 /// The inputs of a workflow with their defaults.

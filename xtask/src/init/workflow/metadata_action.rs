@@ -207,6 +207,9 @@ fn make(entry: &Entry, case: &Case<'_>) -> Result<Option<(Text, bool)>, String> 
             match whole {
                 Some(_) => return Err("a pattern for another value is not read".to_owned()),
                 None if !tagged => None,
+                None if !Version::may_match(&pattern, case.tag) => {
+                    return Err(format!("{} does not fit it; the tag is left out", case.tag));
+                }
                 None => Some((Version::matched(&pattern, &entry.plain("group"))?, true)),
             }
         }
@@ -246,6 +249,9 @@ fn version(entry: &Entry, case: &Case<'_>) -> Result<Option<Version>, String> {
                 Err(format!("only a run can tell {unknown}: write where the version comes from under `ref`"))
             }
         },
+        None if case.event.is_tag() && !handlebars::is_version(case.tag) => {
+            Err(format!("{} is no version, so that metadata-action sets no such tag", case.tag))
+        }
         None => Ok(case.event.is_tag().then_some(Version::OfTag)),
     }
 }

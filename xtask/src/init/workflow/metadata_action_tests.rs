@@ -90,7 +90,7 @@ fn lines_of_tags() {
           Schedule: 
         type=match,pattern=release-(\w+),group=1 | 
           Push: 
-          Tag: (`type=match,pattern=release-(\w+),group=1`: what the pattern takes out of a tag has no placeholder)
+          Tag: (`type=match,pattern=release-(\w+),group=1`: v1.2.3 does not fit it; the tag is left out)
           Schedule: 
         type=ref,event=branch;type=ref,event=tag | prefix=x-
           Push: x-feature-main

@@ -20,6 +20,7 @@ mod jobs;
 mod metadata_action;
 mod places;
 mod reader;
+mod samples;
 mod scope;
 mod script;
 mod settings;
@@ -29,6 +30,7 @@ mod steps;
 mod tags;
 mod text;
 mod triggers;
+mod variants;
 mod yaml;
 
 pub(crate) use crate::init::workflow::event::Surroundings;

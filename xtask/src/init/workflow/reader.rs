@@ -9,6 +9,8 @@ use crate::init::workflow::event::Surroundings;
 use crate::init::workflow::event::{Case, Event};
 use crate::init::workflow::gather;
 use crate::init::workflow::jobs::Jobs;
+use crate::init::workflow::samples::{self, Run};
+use crate::init::workflow::scope::Log;
 use crate::init::workflow::triggers;
 use crate::init::workflow::yaml::{parse, part};
 
@@ -27,7 +29,7 @@ pub(crate) fn read(
         let error = UserError::invalid(format!("{file_name}: it has no `jobs`, so it is no workflow"));
         return Err(error.help("name a file of .github/workflows").into());
     }
-    let started = triggers::read(&workflow, &surroundings.default_branch);
+    let mut started = triggers::read(&workflow, &surroundings.default_branch);
     // Without an event that publishes, what is built can be told all the same.
     let events = match started.events.as_slice() {
         [] => vec![Event::Push],
@@ -35,8 +37,22 @@ pub(crate) fn read(
     };
     let mut steps = Steps::default();
     for event in &events {
-        let case = Case { event: *event, tag: &started.tag, surroundings };
-        Jobs { case, files, steps: &mut steps, rows: 0 }.workflow(file_name, &workflow);
+        let samples = match event.is_tag() {
+            true => started.samples.as_slice(),
+            false => started.samples.get(..1).unwrap_or_default(),
+        };
+        let runs = samples.iter().map(|sample| {
+            let case = Case { event: *event, tag: &sample.tag, surroundings };
+            let (mut steps, log) = (Steps::default(), Log::default());
+            Jobs { case, files, steps: &mut steps, rows: 0, log: log.clone() }.workflow(file_name, &workflow);
+            (sample.clone(), Run { steps, logged: log.take() })
+        });
+        let (read, others) = samples::agreed(*event, runs.collect());
+        steps.add(read);
+        for (pattern, remark) in others {
+            started.triggers.iter_mut().for_each(|triggers| triggers.tags.retain(|tag| *tag != pattern));
+            started.left.push(remark);
+        }
     }
     let fallback = surroundings.owner_and_name.as_deref().and_then(|name| name.rsplit('/').next());
     let fallback = fallback.map(found::name).filter(|name| !name.is_empty());

@@ -71,3 +71,175 @@ fn a_condition_that_builds_and_tags_share() {
         ! ci.yml: job build, step docker/build-push-action: its condition `steps.filter.outputs.app == 'true'` is not carried; the image is built in every run
     "#]].assert_eq(&small(&text, &none));
 }
+
+#[test]
+fn variants_of_an_image() {
+    let rows = r#"
+on: {push: {branches: [main]}}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    strategy:
+      matrix:
+        include:
+          - {variant: debian, file: Dockerfile}
+          - {variant: alpine, file: Dockerfile.alpine}
+    steps:
+      - uses: docker/build-push-action@v6
+        with: {push: true, file: "${{ matrix.file }}", tags: "ghcr.io/acme/app:${{ matrix.variant }}"}
+"#;
+    let stages = job(
+        "{push: {branches: [main]}}",
+        r#"      - uses: docker/build-push-action@v6
+        with: {push: true, target: full, tags: "ghcr.io/acme/app:full"}
+      - uses: docker/build-push-action@v6
+        with: {push: true, target: slim, tags: "ghcr.io/acme/app:slim"}
+  merge:
+    runs-on: ubuntu-latest
+    steps:
+      - run: docker buildx imagetools create -t ghcr.io/acme/app:latest x
+"#,
+    );
+    let flavors = job(
+        "{push: {branches: [main], tags: [v*]}}",
+        r#"      - uses: docker/build-push-action@v6
+        with: {push: true, build-args: FLAVOR=full, tags: "ghcr.io/acme/app:${{ github.ref_name }}"}
+      - uses: docker/build-push-action@v6
+        with: {push: true, build-args: FLAVOR=debug, tags: "ghcr.io/acme/app:${{ github.ref_name }}-debug"}
+"#,
+    );
+    let found = [rows, &stages, &flavors].map(|text| small(text, &none)).join("---\n");
+    expect![[r#"
+        to ghcr.io/acme
+        image app (ci.yml, job build)
+          . Dockerfile -
+          tag debian when default-branch
+        Some(Triggers { branches: ["main"], tags: [], paths: [], pull_request: false, schedules: [], release: false })
+        ! ci.yml: job build, step docker/build-push-action: app is built there with another Dockerfile than before, and an image has one: declare an image of its own for each; only the first is written; left out: tags alpine; file Dockerfile.alpine; variant alpine
+        ---
+        to ghcr.io/acme
+        image app (ci.yml, job build)
+          . Dockerfile full
+          tag full when default-branch
+        Some(Triggers { branches: ["main"], tags: [], paths: [], pull_request: false, schedules: [], release: false })
+        ! ci.yml: job build, step docker/build-push-action: app is built there with another stage than before, and an image has one: declare an image of its own for each; only the first is written; left out: tags slim
+        ! ci.yml: job merge, step 1: the tags latest may be those of a variant of app that is left out, and so they are too
+        ---
+        to ghcr.io/acme
+        image app (ci.yml, job build)
+          . Dockerfile -
+          FLAVOR=full
+          tag {ref}
+        Some(Triggers { branches: ["main"], tags: ["v*"], paths: [], pull_request: false, schedules: [], release: false })
+        ! ci.yml: job build, step docker/build-push-action: app is built there with another set of build arguments than before, and an image has one: declare an image of its own for each; only the first is written; left out: tags {ref}-debug
+    "#]].assert_eq(&found);
+}
+
+/// A Dockerfile and an argument by platform, and an argument that is an axis, are no variants.
+#[test]
+fn what_is_no_variant() {
+    let text = r#"
+on: {push: {branches: [main]}}
+jobs:
+  build:
+    runs-on: ${{ matrix.os }}
+    strategy:
+      matrix:
+        php: ["8.3", "8.4"]
+        os: [ubuntu-latest, ubuntu-24.04-arm]
+        include:
+          - {os: ubuntu-latest, file: Dockerfile, arch: x86}
+          - {os: ubuntu-24.04-arm, file: Dockerfile.arm, arch: arm}
+    steps:
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          file: ${{ matrix.file }}
+          platforms: ${{ matrix.arch == 'arm' && 'linux/arm64' || 'linux/amd64' }}
+          build-args: |
+            PHP=${{ matrix.php }}
+            ARCH=${{ matrix.arch }}
+          tags: ghcr.io/acme/app:${{ matrix.php }}
+"#;
+    expect![[r#"
+        to ghcr.io/acme
+        image app (ci.yml, job build)
+          . Dockerfile -
+          Dockerfile.arm for linux/arm64
+          linux/amd64 on Some("ubuntu-latest")
+          linux/arm64 on Some("ubuntu-24.04-arm")
+          axis php = 8.3, 8.4
+          PHP={php}
+          ARCH=x86 for linux/amd64
+          ARCH=arm for linux/arm64
+          tag {php} when default-branch
+        Some(Triggers { branches: ["main"], tags: [], paths: [], pull_request: false, schedules: [], release: false })
+    "#]].assert_eq(&small(text, &none));
+}
+
+#[test]
+fn conditions_on_the_name_of_a_tag() {
+    let text = job(
+        "{push: {tags: ['v*', 'nightly-*', 'v1.*']}}",
+        r#"      - id: meta
+        uses: docker/metadata-action@v5
+        with:
+          images: ghcr.io/acme/app
+          tags: |
+            type=semver,pattern={{version}}
+            type=semver,pattern={{major}}.{{minor}},enable=${{ !contains(github.ref_name, '-') }}
+            type=semver,pattern={{major}},enable=${{ !startsWith(github.ref, 'refs/tags/v0.') }}
+            type=raw,value=stable,enable=${{ !contains(github.ref_name,'rc') }}
+            type=raw,value=testing,enable=${{ contains(github.ref_name,'rc') }}
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          tags: ${{ steps.meta.outputs.tags }}
+          build-args: |
+            CHANNEL=${{ contains(github.ref_name, '-rc') && 'testing' || 'stable' }}
+            VERSION=${{ github.ref_name }}
+"#,
+    );
+    let jobs = r#"
+on: {push: {tags: ['v*']}}
+jobs:
+  build:
+    if: ${{ !contains(github.ref, '-rc') }}
+    runs-on: ubuntu-latest
+    steps:
+      - uses: docker/build-push-action@v6
+        with: {outputs: "type=image,name=ghcr.io/acme/app,push-by-digest=true,push=true"}
+  merge:
+    needs: build
+    runs-on: ubuntu-latest
+    steps:
+      - run: |
+          docker buildx imagetools create -t ghcr.io/acme/app:${{ github.ref_name }} x
+          if [[ "$GITHUB_REF_NAME" != v0.* ]]; then
+            docker buildx imagetools create -t ghcr.io/acme/app:latest x
+          fi
+"#;
+    let found = [text.as_str(), jobs].map(|text| small(text, &none)).join("---\n");
+    expect![[r#"
+        to ghcr.io/acme
+        image app (ci.yml, job build)
+          . Dockerfile -
+          VERSION={ref}
+          tag {version} when tag
+          tag {major}.{minor} when tag
+          tag {latest} when release
+        Some(Triggers { branches: [], tags: ["v*", "v1.*"], paths: [], pull_request: false, schedules: [], release: false })
+        ! ci.yml: on.push.tags: what a tag like nightly-1.2.3 gets is not what v1.2.3 gets (`!contains(github.ref_name, '-')`): the pattern nightly-* is left out
+        ! ci.yml: job build, step docker/build-push-action: {major} is set in a run for v1.2.3 and not in one for v0.1.0 (`!startsWith(github.ref, 'refs/tags/v0.')`), and no `when` can say that; the tag is left out
+        ! ci.yml: job build, step docker/build-push-action: stable is set in a run for v1.2.3 and not in one for v1.2.3-rc.1 (`!contains(github.ref_name, '-')`, `!contains(github.ref_name,'rc')`, `contains(github.ref_name, '-rc') && 'testing' || 'stable'`, `contains(github.ref_name,'rc')`), and no `when` can say that; the tag is left out
+        ! ci.yml: job build, step docker/build-push-action: testing is set in a run for v1.2.3-rc.1 and not in one for v1.2.3 (`!contains(github.ref_name, '-')`, `!contains(github.ref_name,'rc')`, `contains(github.ref_name, '-rc') && 'testing' || 'stable'`, `contains(github.ref_name,'rc')`), and no `when` can say that; the tag is left out
+        ! ci.yml: job build, step docker/build-push-action: the build argument CHANNEL is another one in runs for v1.2.3 and for v1.2.3-rc.1 (`!contains(github.ref_name, '-')`, `!contains(github.ref_name,'rc')`, `contains(github.ref_name, '-rc') && 'testing' || 'stable'`, `contains(github.ref_name,'rc')`); it is left out
+        ---
+        to ghcr.io/acme
+        image app (ci.yml, job build)
+          . Dockerfile -
+        Some(Triggers { branches: [], tags: ["v*"], paths: [], pull_request: false, schedules: [], release: false })
+        ! ci.yml: job merge, step 1: latest is set in a run for v1.2.3 and not in one for v0.1.0 (`[[ "$GITHUB_REF_NAME" != v0.* ]]`), and no `when` can say that; the tag is left out
+        ! ci.yml: job merge, step 1: {ref} is set in a run for v1.2.3 and not in one for v1.2.3-rc.1 (`!contains(github.ref, '-rc')`), and no `when` can say that; the tag is left out
+    "#]].assert_eq(&found);
+}

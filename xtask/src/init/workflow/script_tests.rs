@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{Script, read};
 use crate::init::workflow::event::{Case, Event, Surroundings};
-use crate::init::workflow::scope::Scope;
+use crate::init::workflow::scope::{Log, Scope};
 use crate::init::workflow::text::{Text, Value};
 
 fn script(text: &str) -> Script {
     let around =
         Surroundings { owner_and_name: Some("Acme/App".to_owned()), default_branch: "main".to_owned() };
-    let mut scope = Scope::new(Case { event: Event::Tag, tag: "v1.2.3", surroundings: &around }.github());
+    let mut scope =
+        Scope::new(Case { event: Event::Tag, tag: "v1.2.3", surroundings: &around }.github(), Log::default());
     scope.put("env", "KIND", Value::typed("full"));
     read(&Text::typed(text), &scope)
 }

@@ -2,13 +2,19 @@
 
 use crate::init::workflow::scope::Scope;
 use crate::init::workflow::shell::{expand, unquoted};
-use crate::init::workflow::text::Text;
+use crate::init::workflow::text::{Text, Value};
 
 /// The longest condition that is read: each part of it takes some of the stack.
 const LONGEST: usize = 2000;
 
 /// Whether a condition holds. None: only a run can tell, or it is another command.
 pub(super) fn holds(condition: &Text, scope: &Scope, locals: &[(String, Text)]) -> Option<bool> {
+    let truth = command(condition, scope, locals);
+    scope.log(&condition.plain(), &truth.map_or(Value::Unknown, Value::Bool));
+    truth
+}
+
+fn command(condition: &Text, scope: &Scope, locals: &[(String, Text)]) -> Option<bool> {
     let plain = condition.plain();
     if plain.len() > LONGEST {
         return None;
@@ -19,7 +25,7 @@ pub(super) fn holds(condition: &Text, scope: &Scope, locals: &[(String, Text)]) 
     });
     match inner {
         Some((start, length)) => joint(&condition.cut(start..start + length).trim(), scope, locals, test),
-        None if plain.contains("&&") || plain.contains("||") => joint(condition, scope, locals, holds),
+        None if plain.contains("&&") || plain.contains("||") => joint(condition, scope, locals, command),
         None => None,
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Source<'a> {
     /// The job, for remarks.
     pub(super) origin: &'a str,
     pub(super) builds: &'a [(Event, &'a Built)],
+    /// Builds of other variants, which are left out.
+    pub(super) others: &'a [(Event, &'a Built)],
     pub(super) steps: &'a Steps,
     pub(super) axes: &'a Axes,
     pub(super) enabled: &'a [Event],
@@ -53,6 +55,10 @@ pub(super) fn read(source: &Source<'_>) -> (Vec<Tag>, Vec<String>) {
         }
     }
     for (event, tagged) in source.steps.tagged.iter().filter(|(_, tagged)| source.has(tagged)) {
+        if source.others.iter().any(|(_, built)| fits(built, tagged)) {
+            tags.ambiguous(tagged);
+            continue;
+        }
         let cells = source.cells(tagged);
         for tag in &tagged.tags {
             tags.add(*event, tag, &cells, &tagged.at, &tagged.conditions);
@@ -121,6 +127,21 @@ impl Tags<'_> {
             None => {
                 self.tags.push(Found { template, events: BTreeSet::from([event]), cells: cells.clone() });
             }
+        }
+    }
+
+    /// Tags of which nothing says that they are those of the variant that is written.
+    fn ambiguous(&mut self, tagged: &Tagged) {
+        let one = |tag: &Text| tag.template(&self.source.axes.names, None).unwrap_or_else(|unknown| unknown);
+        let tags: Vec<String> = tagged.tags.iter().map(one).collect();
+        if !tags.is_empty() {
+            let remark = format!(
+                "{}: the tags {} may be those of a variant of {} that is left out, and so they are too",
+                tagged.at,
+                tags.join(", "),
+                self.source.name
+            );
+            self.left.push(remark);
         }
     }
 

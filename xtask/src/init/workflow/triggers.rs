@@ -5,6 +5,7 @@ use serde_yaml_ng::Value as Yaml;
 
 use crate::init::found::Triggers;
 use crate::init::workflow::event::Event;
+use crate::init::workflow::samples::{self, Sample};
 use crate::init::workflow::yaml::{list, pairs, part};
 
 /// What was read of `on`.
@@ -14,8 +15,8 @@ pub(super) struct Started {
     pub(super) triggers: Option<Triggers>,
     /// The events that may publish; empty: none does.
     pub(super) events: Vec<Event>,
-    /// A tag that starts a run.
-    pub(super) tag: String,
+    /// Tags that start a run.
+    pub(super) samples: Vec<Sample>,
     /// What cannot be carried.
     pub(super) left: Vec<String>,
 }
@@ -29,7 +30,7 @@ pub(super) fn read(workflow: &Yaml, default_branch: &str) -> Started {
         Yaml::Mapping(_) => pairs(on),
         other => list(other).into_iter().map(|name| (name, &Yaml::Null)).collect(),
     };
-    let mut started = Started { tag: "v1.2.3".to_owned(), ..Started::default() };
+    let mut started = Started { samples: samples::of(&[]), ..Started::default() };
     let mut triggers = Triggers::default();
     let mut dispatched = false;
     for (name, filters) in &named {
@@ -117,9 +118,9 @@ fn push(filters: &Yaml, default_branch: &str, triggers: &mut Triggers, started: 
             "on.push: runs for {others} publish only if `refs` of [publish] names these branches"
         ));
     }
-    if let Some(pattern) = tags.iter().find(|tag| !tag.starts_with('!')) {
+    if tags.iter().any(|tag| !tag.starts_with('!')) {
         started.events.push(Event::Tag);
-        started.tag = sample(pattern);
+        started.samples = samples::of(&tags);
     }
     triggers.branches = branches;
     triggers.tags = tags;
@@ -138,27 +139,6 @@ fn paths(filters: &Yaml, triggers: &mut Triggers) {
     for path in list(part(filters, "paths")) {
         if !triggers.paths.contains(&path) {
             triggers.paths.push(path);
-        }
-    }
-}
-
-/// A tag that a pattern selects, with a version in it.
-fn sample(pattern: &str) -> String {
-    let end = pattern.find(|c: char| c.is_ascii_digit() || matches!(c, '*' | '[' | '?' | '+'));
-    let prefix = pattern.get(..end.unwrap_or(pattern.len())).unwrap_or_default();
-    format!("{prefix}1.2.3")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_that_patterns_select() {
-        for (pattern, tag) in
-            [("v*", "v1.2.3"), ("*", "1.2.3"), ("v[0-9]+.[0-9]+", "v1.2.3"), ("app/v1.*", "app/v1.2.3")]
-        {
-            assert_eq!(sample(pattern), tag, "{pattern}");
         }
     }
 }
