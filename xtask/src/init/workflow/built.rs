@@ -38,6 +38,8 @@ pub(super) struct Built {
     pub(super) tags: Vec<Text>,
     /// Whether it goes to a registry.
     pub(super) pushed: bool,
+    /// Its labels are those that metadata-action takes from GitHub.
+    pub(super) labels_of_github: bool,
     /// The conditions of it that only a run can tell.
     pub(super) conditions: Vec<String>,
 }

@@ -36,7 +36,7 @@ pub(super) fn found(mut steps: Steps, enabled: &[Event], fallback: &str) -> Foun
         let builds = of_name.get(name).map(Vec::as_slice).unwrap_or_default();
         let builds = &of_one_folder(name, builds, &mut left);
         let (builds, others) = &variants::first(name, builds, &mut left);
-        repositories(name, builds, &mut found.repositories, &mut left);
+        repositories(name, builds, &steps.disabled, &mut found.repositories, &mut left);
         found.images.push(image(name, builds, others, &steps, enabled, &mut left));
     }
     needs(&mut found.images, &names);
@@ -100,7 +100,13 @@ fn name(built: &Built, fallback: &str, left: &mut Vec<String>) -> String {
 }
 
 /// Adds where an image is published.
-fn repositories(name: &str, builds: &[(Event, &Built)], all: &mut Vec<String>, left: &mut Vec<String>) {
+fn repositories(
+    name: &str,
+    builds: &[(Event, &Built)],
+    disabled: &[String],
+    all: &mut Vec<String>,
+    left: &mut Vec<String>,
+) {
     let mut ours: Vec<String> = Vec::new();
     for (_, built) in builds.iter().filter(|(_, built)| built.pushed) {
         for repository in &built.repositories {
@@ -108,6 +114,15 @@ fn repositories(name: &str, builds: &[(Event, &Built)], all: &mut Vec<String>, l
                 let unknown = repository.unknowns().next().unwrap_or_default();
                 let remark = "which only a run can tell: write it under `repositories` of [publish]";
                 left.push(format!("{}: where it is published holds {unknown}, {remark}", built.at));
+                continue;
+            }
+            if disabled.contains(&repository.plain()) {
+                left.push(format!(
+                    "{}: {} is not enabled under each event, and an image goes to all `repositories` of [publish] in each run; \
+                     it is left out",
+                    built.at,
+                    repository.plain()
+                ));
                 continue;
             }
             let plain = repository.plain().to_lowercase();
@@ -191,6 +206,7 @@ fn image(
     image.platform_args = args.platforms;
     image.labels = labels.common;
     image.annotations = annotations.common;
+    left.extend(labels_of_github(&image, &all));
     let origin = &image.origin;
     let (tags, remarks) =
         tags::read(&tags::Source { name, origin, builds, others, steps, axes: &axes, enabled });
@@ -207,6 +223,21 @@ fn image(
     image.tags = tags;
     left.extend(remarks);
     image
+}
+
+/// What metadata-action takes from GitHub for labels that nothing else sets.
+fn labels_of_github(image: &Image, builds: &[&Built]) -> Option<String> {
+    let known = |name: &&str| !image.labels.contains_key(&format!("org.opencontainers.image.{name}"));
+    let names: Vec<&str> = ["description", "licenses", "url"].into_iter().filter(known).collect();
+    (builds.iter().any(|built| built.labels_of_github) && !names.is_empty()).then(|| {
+        format!(
+            "{}: metadata-action takes labels of {} from GitHub: revision, source, created, version and title are set without \
+             it, org.opencontainers.image.{{{}}} are not: write these under `labels`",
+            image.origin,
+            image.name,
+            names.join(",")
+        )
+    })
 }
 
 /// Contexts that are other images of the same workflow.

@@ -149,6 +149,7 @@ impl Jobs<'_> {
         }
         let mut gates: Vec<String> = needed.iter().flat_map(|(_, done)| done.gates.clone()).collect();
         if works {
+            self.lost(&task, &gates);
             gates.clear();
         } else if part(job, "outputs").is_null() {
             gates.push(name.to_owned());
@@ -214,6 +215,27 @@ impl Jobs<'_> {
             false => (name, Value::Text(text)),
         });
         Value::Map(Map::closed(named.collect()))
+    }
+
+    /// What is around a job that builds or tags, and would be lost.
+    fn lost(&mut self, task: &Task<'_>, gates: &[String]) {
+        let at = &task.at;
+        for gate in gates {
+            self.steps.leave(format!(
+                "{at} needs the job {gate} first, which builds no image that is read: make it a required check"
+            ));
+        }
+        let environment = part(task.job, "environment");
+        let environment = match environment {
+            Yaml::Mapping(_) => scalar(part(environment, "name")),
+            other => scalar(other),
+        };
+        if !environment.is_empty() {
+            self.steps.leave(format!(
+                "{at}: its environment {environment} is not carried, with its approvals, secrets and variables: add \
+                 `environment` to the jobs of images.yml that publish"
+            ));
+        }
     }
 
     /// What of a job that builds is not carried.

@@ -24,6 +24,8 @@ pub(super) struct Inputs {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Metadata {
     pub(super) images: Vec<Text>,
+    /// Images that are not enabled, and whether that is known.
+    pub(super) disabled: Vec<(Text, bool)>,
     /// The tags, without the images' names; the first is the version.
     pub(super) tags: Vec<Text>,
     pub(super) labels: Text,
@@ -73,8 +75,10 @@ impl Entry {
 
 /// What a step says for an event.
 pub(super) fn read(inputs: &Inputs, case: &Case<'_>) -> Metadata {
+    let (images, disabled) = images(&inputs.images);
     let mut metadata = Metadata {
-        images: images(&inputs.images),
+        images,
+        disabled,
         labels: inputs.labels.clone(),
         annotations: inputs.annotations.clone(),
         ..Metadata::default()
@@ -125,23 +129,27 @@ fn readable(line: &Text) -> String {
     text
 }
 
-fn images(text: &Text) -> Vec<Text> {
-    let mut images = Vec::new();
+/// The images, and those that are not enabled with whether that is known.
+fn images(text: &Text) -> (Vec<Text>, Vec<(Text, bool)>) {
+    let (mut images, mut disabled) = (Vec::new(), Vec::new());
     for line in text.lines() {
         let fields = line.fields();
         let named = |name: &str| {
             let mut found = fields.iter().filter_map(|field| field.split_once('='));
             found.find(|(key, _)| key.plain().eq_ignore_ascii_case(name)).map(|(_, value)| value)
         };
-        if named("enable").is_some_and(|value| value.plain() == "false") {
-            continue;
-        }
-        match named("name") {
-            Some(name) => images.push(name),
-            None => images.extend(fields.into_iter().filter(|field| !field.plain().contains('='))),
+        let names = match named("name") {
+            Some(name) => vec![name],
+            None => fields.iter().filter(|field| !field.plain().contains('=')).cloned().collect(),
+        };
+        match named("enable") {
+            Some(value) if value.plain() != "true" => {
+                disabled.extend(names.into_iter().map(|name| (name, !value.is_unknown())));
+            }
+            _ => images.extend(names),
         }
     }
-    images
+    (images, disabled)
 }
 
 fn flavor(text: &Text) -> Flavor {
@@ -290,7 +298,7 @@ impl Metadata {
                 whole.push(tag.clone());
                 whole
             }));
-            if self.images.is_empty() {
+            if self.images.is_empty() && self.disabled.is_empty() {
                 tags.push(tag.clone());
             }
         }

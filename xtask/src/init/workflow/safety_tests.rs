@@ -243,3 +243,67 @@ jobs:
         ! ci.yml: job merge, step 1: {ref} is set in a run for v1.2.3 and not in one for v1.2.3-rc.1 (`!contains(github.ref, '-rc')`), and no `when` can say that; the tag is left out
     "#]].assert_eq(&found);
 }
+
+#[test]
+fn what_is_around_a_build() {
+    let text = r#"
+on: {push: {branches: [main], tags: ['v*']}}
+jobs:
+  lint:
+    runs-on: ubuntu-latest
+    steps: [{run: cargo clippy}]
+  test:
+    needs: lint
+    uses: ./.github/workflows/test.yml
+  meta:
+    needs: test
+    runs-on: ubuntu-latest
+    outputs: {name: app}
+    steps: [{run: "true"}]
+  build:
+    needs: meta
+    environment: {name: production, url: "https://example.org"}
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+        with: {ref: "${{ github.sha }}", repository: "${{ github.repository }}", submodules: false, fetch-depth: 0}
+      - uses: actions/checkout@v4
+        with: {repository: acme/themes, path: themes, ref: v2, submodules: recursive, lfs: true}
+      - id: meta
+        uses: docker/metadata-action@v5
+        with:
+          images: |
+            ghcr.io/acme/app
+            name=docker.io/acme/app,enable=${{ github.ref_type == 'tag' }}
+            name=quay.io/acme/app,enable=${{ vars.QUAY == 'yes' }}
+          labels: org.opencontainers.image.licenses=MIT
+      - uses: docker/build-push-action@v6
+        with:
+          push: true
+          tags: ${{ steps.meta.outputs.tags }}
+          labels: ${{ steps.meta.outputs.labels }}
+"#;
+    let called =
+        |_: &str| Some("on: workflow_call\njobs: {a: {runs-on: x, steps: [{run: cargo test}]}}".to_owned());
+    expect![[r#"
+        to ghcr.io/acme
+        image app (ci.yml, job build)
+          . Dockerfile -
+          label org.opencontainers.image.licenses=MIT
+          tag main when default-branch
+          tag {ref} when tag
+          tag {latest} when release
+        Some(Triggers { branches: ["main"], tags: ["v*"], paths: [], pull_request: false, schedules: [], release: false })
+        ! ci.yml: job build, step "meta": only a run can tell whether quay.io/acme/app is enabled; it is left out
+        ! ci.yml: job build, step actions/checkout: checks out with `repository: acme/themes`; images are built from the committed files of this repository alone
+        ! ci.yml: job build, step actions/checkout: checks out with `ref: v2`; images are built from the committed files of this repository alone
+        ! ci.yml: job build, step actions/checkout: checks out with `path: themes`; images are built from the committed files of this repository alone
+        ! ci.yml: job build, step actions/checkout: checks out with `submodules: recursive`; images are built from the committed files of this repository alone
+        ! ci.yml: job build, step actions/checkout: checks out with `lfs: true`; images are built from the committed files of this repository alone
+        ! ci.yml: job build needs the job lint first, which builds no image that is read: make it a required check
+        ! ci.yml: job build needs the job test first, which builds no image that is read: make it a required check
+        ! ci.yml: job build: its environment production is not carried, with its approvals, secrets and variables: add `environment` to the jobs of images.yml that publish
+        ! ci.yml: job build, step docker/build-push-action: docker.io/acme/app is not enabled under each event, and an image goes to all `repositories` of [publish] in each run; it is left out
+        ! ci.yml, job build: metadata-action takes labels of app from GitHub: revision, source, created, version and title are set without it, org.opencontainers.image.{description,url} are not: write these under `labels`
+    "#]].assert_eq(&small(text, &called));
+}

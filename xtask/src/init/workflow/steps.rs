@@ -125,8 +125,12 @@ impl Job<'_> {
         let with = part(step, "with");
         match action {
             "" => return self.run(at, step, inner, scope),
+            "actions/checkout" => self.checkout(at, inner, with),
             "docker/build-push-action" => {
-                let (built, left) = build_push::read(inner, with);
+                let (mut built, left) = build_push::read(inner, with);
+                let labels = scalar(part(with, "labels"));
+                built.labels_of_github =
+                    labels.contains(".outputs.labels") || labels.contains(".outputs.json");
                 self.build(at, &index.to_string(), built, left);
             }
             "docker/metadata-action" | "crazy-max/ghaction-docker-meta" => {
@@ -134,6 +138,15 @@ impl Job<'_> {
                 // Without `tags`, the ones of another step count wherever these are not used.
                 if !part(with, "tags").is_null() {
                     metadata.left.iter().for_each(|remark| self.all.leave(format!("{at}: {remark}")));
+                }
+                for (image, known) in &metadata.disabled {
+                    self.all.disabled.push(image.plain());
+                    if !known {
+                        let image = image.plain();
+                        self.all.leave(format!(
+                            "{at}: only a run can tell whether {image} is enabled; it is left out"
+                        ));
+                    }
                 }
                 let outputs = metadata.outputs();
                 self.metadata.push((scalar(part(step, "id")), metadata));
@@ -191,6 +204,29 @@ impl Job<'_> {
             _ => {}
         }
         Value::Map(Map::open(Vec::new()))
+    }
+
+    /// What is checked out beside the commit of the run, or in its place.
+    fn checkout(&mut self, at: &str, inner: &Scope, with: &Yaml) {
+        let github = inner.map("github");
+        for name in ["repository", "ref", "path", "submodules", "lfs"] {
+            let value = text(inner, part(with, name)).trim();
+            let plain = value.plain();
+            let usual = match name {
+                "repository" => github.get("repository").text().plain() == plain,
+                "ref" => ["ref", "ref_name", "sha"].iter().any(|own| github.get(own).text().plain() == plain),
+                "path" => matches!(plain.as_str(), "." | "./"),
+                _ => plain == "false",
+            };
+            if plain.is_empty() || (usual && !value.is_unknown()) {
+                continue;
+            }
+            let written = scalar(part(with, name));
+            self.prepared.push(format!(
+                "{at}: checks out with `{name}: {}`; images are built from the committed files of this repository alone",
+                written.trim()
+            ));
+        }
     }
 
     fn build(&mut self, at: &str, part: &str, mut built: Built, left: Vec<String>) {
