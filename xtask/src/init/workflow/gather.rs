@@ -182,30 +182,7 @@ fn image(
     };
     places(&mut image, &all, left);
     cells(&image, &all, &axes, left);
-    let args = merged("build argument", builds, &axes, |built| &built.args);
-    let labels = merged("label", builds, &axes, |built| &built.labels);
-    let annotations = merged("annotation", builds, &axes, |built| &built.annotations);
-    let contexts = merged("context", builds, &axes, |built| &built.contexts);
-    image.contexts = contexts
-        .common
-        .into_iter()
-        .map(|(name, path)| (name, path.trim_start_matches("./").to_owned()))
-        .collect();
-    for (kind, settings) in [("label", &labels), ("annotation", &annotations)] {
-        for name in settings.platforms.values().flat_map(|settings| settings.keys()).collect::<BTreeSet<_>>()
-        {
-            left.push(format!(
-                "{}: the {kind} {name} has another value for each platform: write it under `[[images.{}.override]]`",
-                image.origin, image.name
-            ));
-        }
-    }
-    let remarks = [args.left, labels.left, annotations.left, contexts.left].concat();
-    left.extend(remarks.iter().map(|remark| remark.replace("images.NAME", &format!("images.{name}"))));
-    image.build_args = args.common;
-    image.platform_args = args.platforms;
-    image.labels = labels.common;
-    image.annotations = annotations.common;
+    settings(&mut image, builds, &axes, left);
     left.extend(labels_of_github(&image, &all));
     let origin = &image.origin;
     let (tags, remarks) =
@@ -223,6 +200,36 @@ fn image(
     image.tags = tags;
     left.extend(remarks);
     image
+}
+
+/// Arguments, labels, annotations and contexts.
+fn settings(image: &mut Image, builds: &[(Event, &Built)], axes: &Axes, left: &mut Vec<String>) {
+    let args = merged("build argument", builds, axes, |built| &built.args);
+    let labels = merged("label", builds, axes, |built| &built.labels);
+    let annotations = merged("annotation", builds, axes, |built| &built.annotations);
+    let contexts = merged("context", builds, axes, |built| &built.contexts);
+    image.contexts = contexts
+        .common
+        .into_iter()
+        .map(|(name, path)| (name, path.trim_start_matches("./").to_owned()))
+        .collect();
+    for (kind, settings) in [("label", &labels), ("annotation", &annotations)] {
+        for name in settings.platforms.values().flat_map(|settings| settings.keys()).collect::<BTreeSet<_>>()
+        {
+            left.push(format!(
+                "{}: the {kind} {name} has another value for each platform: write it under `[[images.{}.override]]`",
+                image.origin, image.name
+            ));
+        }
+    }
+    let remarks = [args.left, labels.left, annotations.left, contexts.left].concat();
+    left.extend(
+        remarks.iter().map(|remark| remark.replace("images.NAME", &format!("images.{}", image.name))),
+    );
+    image.build_args = args.common;
+    image.platform_args = args.platforms;
+    image.labels = labels.common;
+    image.annotations = annotations.common;
 }
 
 /// What metadata-action takes from GitHub for labels that nothing else sets.

@@ -148,30 +148,7 @@ fn parse(text: &Text, scope: &Scope) -> Arguments {
             }
             continue;
         }
-        let takes_value = matches!(
-            plain.as_str(),
-            "-t" | "--target"
-                | "-i"
-                | "--image"
-                | "-d"
-                | "--docker-hub"
-                | "-v"
-                | "--version"
-                | "--base"
-                | "--generic"
-                | "--version-from"
-                | "--additional-tag"
-                | "--release"
-                | "--cache-tag"
-                | "--machine"
-                | "-r"
-                | "--repository"
-                | "-b"
-                | "--branch"
-                | "--docker-user"
-                | "--docker-password"
-        );
-        let value = if takes_value {
+        let value = if takes_value(&plain) {
             words.next().map(|value| unquoted(&value)).unwrap_or_default()
         } else {
             Text::default()
@@ -198,6 +175,33 @@ fn parse(text: &Text, scope: &Scope) -> Arguments {
         }
     }
     arguments
+}
+
+/// Whether a word follows a flag.
+fn takes_value(flag: &str) -> bool {
+    matches!(
+        flag,
+        "-t" | "--target"
+            | "-i"
+            | "--image"
+            | "-d"
+            | "--docker-hub"
+            | "-v"
+            | "--version"
+            | "--base"
+            | "--generic"
+            | "--version-from"
+            | "--additional-tag"
+            | "--release"
+            | "--cache-tag"
+            | "--machine"
+            | "-r"
+            | "--repository"
+            | "-b"
+            | "--branch"
+            | "--docker-user"
+            | "--docker-password"
+    )
 }
 
 /// The repository is `/data` in the builder.

@@ -77,6 +77,11 @@ fn one(
         }
         return;
     }
+    by_event(kind, name, at, &values, merged);
+}
+
+/// A setting that differs by event or by row.
+fn by_event(kind: &str, name: &str, at: &str, values: &[(String, Option<String>)], merged: &mut Merged) {
     let mut all: Vec<&str> = values.iter().filter_map(|(_, value)| value.as_deref()).collect();
     // A version is that of the tag, and in other runs the short commit.
     if let Some(version) = all.iter().find(|value| value.contains("{version}")) {

@@ -134,40 +134,14 @@ impl Job<'_> {
                 self.build(at, &index.to_string(), built, left);
             }
             "docker/metadata-action" | "crazy-max/ghaction-docker-meta" => {
-                let metadata = metadata(inner, with, self.case);
-                // Without `tags`, the ones of another step count wherever these are not used.
-                if !part(with, "tags").is_null() {
-                    metadata.left.iter().for_each(|remark| self.all.leave(format!("{at}: {remark}")));
-                }
-                for (image, known) in &metadata.disabled {
-                    self.all.disabled.push(image.plain());
-                    if !known {
-                        let image = image.plain();
-                        self.all.leave(format!(
-                            "{at}: only a run can tell whether {image} is enabled; it is left out"
-                        ));
-                    }
-                }
-                let outputs = metadata.outputs();
-                self.metadata.push((scalar(part(step, "id")), metadata));
-                return outputs;
+                return self.metadata(at, step, inner, with);
             }
             "docker/bake-action" => {
                 self.all.leave(format!("{at}: bake files are read without --from-workflow"));
             }
             "docker/login-action" => self.login(at, &text(inner, part(with, "registry"))),
             "home-assistant/builder" => {
-                let (builds, left) = home_assistant::arguments(inner, with, self.files);
-                for (part, built) in builds.into_iter().enumerate() {
-                    self.build(at, &format!("{index}.{part}"), built, Vec::new());
-                }
-                left.into_iter().for_each(|remark| self.all.leave(format!("{at}: {remark}")));
-                if self.all.builds.iter().any(|(_, built)| built.pushed) {
-                    let file = &self.place.file_name;
-                    home_assistant::REMARKS
-                        .iter()
-                        .for_each(|remark| self.all.leave(format!("{file}: {remark}")));
-                }
+                self.home_assistant(at, index, inner, with);
             }
             "home-assistant/actions/helpers/info" => {
                 return home_assistant_actions::info(inner, with, self.files);
@@ -204,6 +178,37 @@ impl Job<'_> {
             _ => {}
         }
         Value::Map(Map::open(Vec::new()))
+    }
+
+    fn metadata(&mut self, at: &str, step: &Yaml, inner: &Scope, with: &Yaml) -> Value {
+        let metadata = metadata(inner, with, self.case);
+        // Without `tags`, the ones of another step count wherever these are not used.
+        if !part(with, "tags").is_null() {
+            metadata.left.iter().for_each(|remark| self.all.leave(format!("{at}: {remark}")));
+        }
+        for (image, known) in &metadata.disabled {
+            self.all.disabled.push(image.plain());
+            if !known {
+                let image = image.plain();
+                self.all
+                    .leave(format!("{at}: only a run can tell whether {image} is enabled; it is left out"));
+            }
+        }
+        let outputs = metadata.outputs();
+        self.metadata.push((scalar(part(step, "id")), metadata));
+        outputs
+    }
+
+    fn home_assistant(&mut self, at: &str, index: usize, inner: &Scope, with: &Yaml) {
+        let (builds, left) = home_assistant::arguments(inner, with, self.files);
+        for (part, built) in builds.into_iter().enumerate() {
+            self.build(at, &format!("{index}.{part}"), built, Vec::new());
+        }
+        left.into_iter().for_each(|remark| self.all.leave(format!("{at}: {remark}")));
+        if self.all.builds.iter().any(|(_, built)| built.pushed) {
+            let file = &self.place.file_name;
+            home_assistant::REMARKS.iter().for_each(|remark| self.all.leave(format!("{file}: {remark}")));
+        }
     }
 
     /// What is checked out beside the commit of the run, or in its place.
