@@ -307,3 +307,26 @@ jobs:
         ! ci.yml, job build: metadata-action takes labels of app from GitHub: revision, source, created, version and title are set without it, org.opencontainers.image.{description,url} are not: write these under `labels`
     "#]].assert_eq(&small(text, &called));
 }
+
+/// A build under a condition beside one without: its tags are left out too.
+#[test]
+fn a_build_that_promotes() {
+    let text = job(
+        "{push: {branches: [main]}}",
+        r#"      - uses: docker/build-push-action@v6
+        with: {push: true, tags: "ghcr.io/acme/app:edge"}
+      - uses: docker/build-push-action@v6
+        if: vars.PROMOTE == 'yes'
+        with: {push: true, tags: "ghcr.io/acme/app:stable"}
+"#,
+    );
+    expect![[r#"
+        to ghcr.io/acme
+        image app (ci.yml, job build)
+          . Dockerfile -
+          tag edge when default-branch
+        Some(Triggers { branches: ["main"], tags: [], paths: [], pull_request: false, schedules: [], release: false })
+        ! ci.yml: job build, step docker/build-push-action: its condition `vars.PROMOTE == 'yes'` is not carried; the image is built in every run
+        ! ci.yml: job build, step docker/build-push-action: the tag stable of app depends on `vars.PROMOTE == 'yes'`, which only a run can tell; it is left out
+    "#]].assert_eq(&small(&text, &none));
+}
