@@ -22,6 +22,14 @@ pub(crate) fn about(repository: &Repository, found: &mut Found) {
         ));
     }
     left.extend(elsewhere(repository, found));
+    let read =
+        found.images.iter().filter(|image| image.tags.is_empty() && image.origin.starts_with(".github/"));
+    left.extend(read.map(|image| {
+        format!(
+            "{}: no tag of {} could be carried over; the usual ones are proposed",
+            image.origin, image.name
+        )
+    }));
     if found.images.iter().any(|image| image.platforms.is_empty()) {
         left.push(
             "matrix.toml: nothing says for which platforms, so it has amd64 and arm64: remove arm64 where an image does not build for it"
