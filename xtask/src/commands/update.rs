@@ -22,7 +22,7 @@ pub struct Options {
 /// Runs the command.
 ///
 /// # Errors
-/// If a file cannot be read or written; if one needs somebody to look at it; with `check`, if one would change.
+/// If a file cannot be read or written; if one needs a decision; with `check`, if one would change.
 pub fn run(session: &Session, options: Options) -> Result<()> {
     let root = top(&session.layout.workspace, &session.runner)?;
     let proposals = proposals(&root, options.overwrite, &session.runner)?;

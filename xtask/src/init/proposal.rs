@@ -94,7 +94,7 @@ fn is_free(repository: &Repository) -> Result<()> {
 enum Kind {
     /// It is ours: another one stays, unless it may be replaced.
     Whole,
-    /// It gets a few lines more; where that cannot be, somebody has to write them.
+    /// It gets a few lines more; where that cannot be done, a remark says so.
     Part,
     /// It gets a few lines more if they are of use.
     Optional,

@@ -53,11 +53,11 @@ pub struct Proposal {
     pub change: Change,
     /// Where it has changes of the repository: a copy without them, since no commit will have one. The next update needs it.
     pub copy: Option<Change>,
-    /// Why it needs somebody to look at it, if it does.
+    /// Why it needs a decision, if it does.
     pub remark: Option<Remark>,
 }
 
-/// Why a proposal needs somebody to look at it.
+/// Why a proposal needs a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remark {
     /// The new version changes what the repository has changed: so many places are between conflict markers.
