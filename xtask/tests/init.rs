@@ -5,6 +5,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
     reason = "tests may panic, and start what they test"
 )]
 
@@ -12,6 +14,11 @@ use expect_test::expect_file;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+#[path = "init/repositories.rs"]
+mod repositories;
+
+use repositories::REPOSITORIES;
 
 struct Repository(PathBuf);
 
@@ -70,17 +77,8 @@ fn stderr(output: &Output) -> String {
 /// Not `bake` and `compose`, which buildx reads: the real scenario has them.
 #[test]
 fn what_is_proposed() {
-    let repositories: [(&str, &[&str]); 8] = [
-        ("one", &[]),
-        ("family", &[]),
-        ("rust", &[]),
-        ("snipe-it", &[".github/workflows/build.yml"]),
-        ("qm-nmr-calc", &[".github/workflows/publish-images.yml"]),
-        ("multi-arch-of-madness", &[".github/workflows/release.yml"]),
-        ("home-assistant", &[".github/workflows/builder.yml"]),
-        ("build-push", &[".github/workflows/docker.yml"]),
-    ];
-    for (name, workflows) in repositories {
+    let by_buildx = |name: &str| ["bake", "compose"].contains(&name);
+    for (name, workflows) in REPOSITORIES.into_iter().filter(|(name, _)| !by_buildx(name)) {
         let repository = Repository::new(name, name);
         let mut args = vec!["--write"];
         args.extend(workflows.iter().flat_map(|workflow| ["--from-workflow", *workflow]));

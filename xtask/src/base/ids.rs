@@ -60,6 +60,11 @@ impl Digest {
         self.0.trim_start_matches("sha256:")
     }
 
+    /// The first 12 hex digits, for the name of what is made from something.
+    pub fn short_hex(&self) -> &str {
+        self.hex().get(..12).unwrap_or_default()
+    }
+
     /// `sha256:` and the first 12 digits, for tables.
     pub fn short(&self) -> &str {
         self.0.get(..19).unwrap_or(&self.0)

@@ -137,7 +137,7 @@ fn published(image: &Image, target: &Target, repositories: &mut Vec<String>, lef
     }
     let places = target.tags.iter().map(|tag| split(tag));
     let places: BTreeSet<(String, &str)> =
-        places.filter_map(|(folder, last)| Some((qualified(folder?), last))).collect();
+        places.filter_map(|(folder, last)| Some((found::qualified(folder?), last))).collect();
     let folders: BTreeSet<&String> = places.iter().map(|(folder, _)| folder).collect();
     if let Some((folder, last)) = places.iter().find(|(_, last)| found::name(last) != image.name) {
         left.push(format!(
@@ -193,15 +193,6 @@ fn split(reference: &str) -> (Option<&str>, &str) {
     (folder, last.split(':').next().unwrap_or(last))
 }
 
-/// With a host: Docker Hub's may be left out. Source:
-/// <https://github.com/distribution/reference/blob/main/normalize.go>.
-pub(crate) fn qualified(place: &str) -> String {
-    let place = place.to_ascii_lowercase();
-    let first = place.split('/').next().unwrap_or_default();
-    let is_host = first.contains(['.', ':']) || first == "localhost";
-    if is_host { place } else { format!("docker.io/{place}") }
-}
-
 fn image_name(target: &str, content: &Target, own: &str) -> String {
     let tagged = content.tags.first().map(|tag| found::name(split(tag).1));
     let plain = if target == "default" { own.to_owned() } else { found::name(target) };
@@ -245,7 +236,7 @@ fn image(
         }
     }
     let caches = target.cache_from.iter().chain(&target.cache_exports);
-    image.cache = caches.filter_map(|cache| cache_kind(cache.kind())).collect();
+    image.cache = caches.filter_map(|cache| found::cache_kind(cache.kind())).collect();
     for secret in &target.secret {
         match secret.parts() {
             Some((id, place)) => drop(image.secrets.insert(id, place)),
@@ -270,11 +261,6 @@ fn image(
     };
     image.sbom = target.attest.iter().any(sbom);
     image
-}
-
-/// One of our kinds of caches.
-pub(crate) fn cache_kind(kind: &str) -> Option<&'static str> {
-    ["gha", "inline", "registry"].into_iter().find(|known| *known == kind)
 }
 
 impl Cache {

@@ -135,3 +135,17 @@ pub(crate) fn name(text: &str) -> String {
     let text: String = text.to_ascii_lowercase().chars().map(plain).collect();
     text.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
+
+/// With a host: Docker Hub's may be left out. Source:
+/// <https://github.com/distribution/reference/blob/main/normalize.go>.
+pub(crate) fn qualified(place: &str) -> String {
+    let place = place.to_ascii_lowercase();
+    let first = place.split('/').next().unwrap_or_default();
+    let is_host = first.contains(['.', ':']) || first == "localhost";
+    if is_host { place } else { format!("docker.io/{place}") }
+}
+
+/// One of our kinds of caches.
+pub(crate) fn cache_kind(kind: &str) -> Option<&'static str> {
+    ["gha", "inline", "registry"].into_iter().find(|known| *known == kind)
+}

@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::argv::buildx::Buildx;
 use crate::argv::{Argv, Program};
@@ -12,9 +11,7 @@ use crate::base::files;
 use crate::base::ids::{Digest, Platform};
 use crate::local::Local;
 use crate::run::Output;
-
-/// How long an archive serves other checkouts: its packages may have been updated since.
-const AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+use crate::tools::cache;
 
 /// An image that is made for the local registry.
 #[derive(Clone, Copy)]
@@ -43,8 +40,8 @@ pub(super) struct Archive {
 impl Archive {
     /// That of what `stamp` says an image is made from, with its files in `folder`.
     pub(super) fn of(folder: &Path, stamp: &str) -> Self {
-        let hash: String = Digest::of(stamp.as_bytes()).hex().chars().take(12).collect();
-        Self { file: folder.join("image.tar"), entry: format!("stand-ins/{hash}") }
+        let entry = format!("stand-ins/{}", Digest::of(stamp.as_bytes()).short_hex());
+        Self { file: folder.join("image.tar"), entry }
     }
 }
 
@@ -69,13 +66,13 @@ impl StandIn<'_> {
 
     /// The same, and keeps it for the other checkouts of this user.
     pub(super) fn push_and_keep(&self, dockerfile: &Path, context: &Path, archive: &Archive) -> Result<()> {
-        let cache = self.local.tools.cache();
-        if !cache.is_used() {
+        let kept = self.local.tools.cache();
+        if !kept.is_used() {
             return self.push(dockerfile, context, Vec::new());
         }
         let output = format!("type=oci,dest={}", archive.file.display());
         self.push(dockerfile, context, vec!["--output".to_owned(), output])?;
-        cache.keep(&archive.entry, &archive.file);
+        kept.keep(&archive.entry, &archive.file);
         let _ = fs::remove_file(&archive.file);
         Ok(())
     }
@@ -86,7 +83,7 @@ impl StandIn<'_> {
     /// If we were asked to stop. Anything else that is in the way is said, and a reason to make it anew.
     pub(super) fn push_archived(&self, archive: &Archive) -> Result<bool> {
         let Local { runner, tools, ui, now, .. } = *self.local;
-        if !tools.cache().take_recent(&archive.entry, &archive.file, now, AGE) {
+        if !tools.cache().take_recent(&archive.entry, &archive.file, now, cache::WEEK) {
             return Ok(false);
         }
         let pushed = self.push_layout(archive);

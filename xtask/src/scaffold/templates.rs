@@ -95,7 +95,7 @@ pub fn with_triggers(text: &str, triggers: &str) -> String {
     }
 }
 
-/// How many hex digits of the hash are told.
+/// How many hex digits of the hash are told: those of [`Digest::short_hex`].
 const LENGTH: usize = 12;
 
 /// A text under its own hash.
@@ -121,7 +121,7 @@ fn parts(text: &str) -> Option<(&str, &str, &str)> {
 
 fn hash(body: &str) -> String {
     let text = with_triggers(body, "");
-    Digest::of(text.as_bytes()).hex().chars().take(LENGTH).collect()
+    Digest::of(text.as_bytes()).short_hex().to_owned()
 }
 
 #[cfg(test)]

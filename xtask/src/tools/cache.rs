@@ -23,6 +23,9 @@ use crate::base::ui::Ui;
 /// The folder below the user's folder for caches.
 const FOLDER: &str = "xtask-images";
 
+/// How long what is made from packages of a distribution serves other checkouts: they may have been updated since.
+pub const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// What the file beside the content ends with.
 const SUM: &str = ".sha256";
 

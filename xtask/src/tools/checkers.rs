@@ -42,8 +42,7 @@ pub(crate) fn run(tools: &Toolbox) -> Result<()> {
 fn checkers(tools: &Toolbox) -> Result<PathBuf> {
     let requirements = tools.layout.tool_modules().join("zizmor/requirements.txt");
     let text = fs::read(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
-    let state: String = Digest::of(&text).hex().chars().take(12).collect();
-    let folder = tools.layout.tools().join(format!("zizmor-{state}"));
+    let folder = tools.layout.tools().join(format!("zizmor-{}", Digest::of(&text).short_hex()));
     fs::create_dir_all(tools.layout.tools()).context("creating target/tools")?;
     let lock = File::create(tools.layout.tools().join("zizmor.lock"))?;
     lock.lock().context("waiting for another installation of zizmor")?;

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::argv::{Argv, Program};
 use crate::base::context::{Environment, Layout};
@@ -14,14 +14,11 @@ use crate::base::error::UserError;
 use crate::base::ids::{Digest, Platform};
 use crate::base::ui::Ui;
 use crate::run::{Output, Runner};
-use crate::tools::cache::UserCache;
+use crate::tools::cache::{self, UserCache};
 use crate::tools::memory::Memory;
 
 /// Where the kernel keeps its interpreters.
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
-
-/// How long a package serves other checkouts: it may have been updated since.
-const AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Finds what the system gives.
 pub struct System<'a> {
@@ -191,7 +188,7 @@ impl System<'_> {
     fn archive(&self, package: &str, folder: &Path) -> Result<PathBuf> {
         let kept = folder.join(format!("{package}.deb"));
         let entry = entry(package, &fs::read_to_string("/etc/os-release").unwrap_or_default());
-        if self.cache.take_recent(&entry, &kept, self.now, AGE) {
+        if self.cache.take_recent(&entry, &kept, self.now, cache::WEEK) {
             return Ok(kept);
         }
         let downloaded = self.download(package, folder)?;
@@ -234,8 +231,8 @@ impl System<'_> {
 
 /// Where a package is in the user's cache. Another release of the distribution has another one.
 fn entry(package: &str, release: &str) -> String {
-    let hash: String = Digest::of(release.as_bytes()).hex().chars().take(12).collect();
-    format!("packages/{package}-{}-{hash}", std::env::consts::ARCH)
+    let hash = Digest::of(release.as_bytes());
+    format!("packages/{package}-{}-{}", std::env::consts::ARCH, hash.short_hex())
 }
 
 fn no_emulation(platform: &Platform, why: &str) -> UserError {

@@ -5,20 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::checkout::{Checkout, Done, clean, run, workspace};
-
-/// The repositories below `xtask/tests/init`, and the workflows that are read.
-const REPOSITORIES: [(&str, &[&str]); 10] = [
-    ("one", &[]),
-    ("family", &[]),
-    ("bake", &[]),
-    ("compose", &[]),
-    ("rust", &[]),
-    ("snipe-it", &[".github/workflows/build.yml"]),
-    ("qm-nmr-calc", &[".github/workflows/publish-images.yml"]),
-    ("multi-arch-of-madness", &[".github/workflows/release.yml"]),
-    ("home-assistant", &[".github/workflows/builder.yml"]),
-    ("build-push", &[".github/workflows/docker.yml"]),
-];
+use crate::repositories::REPOSITORIES;
 
 /// A repository whose `cargo xtask` is compiled in a folder that all of them share.
 struct Adopter {

@@ -36,6 +36,8 @@ mod readme;
 mod registries;
 mod registry;
 mod registry_client;
+#[path = "../init/repositories.rs"]
+mod repositories;
 mod reuse;
 mod shim;
 mod sigstore;

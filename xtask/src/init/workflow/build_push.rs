@@ -3,7 +3,7 @@
 use serde_yaml_ng::Value as Yaml;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::init::found::Secret;
+use crate::init::found::{self, Secret};
 use crate::init::workflow::built::Built;
 use crate::init::workflow::evaluation::{text, value};
 use crate::init::workflow::scope::Scope;
@@ -178,12 +178,12 @@ fn cache(from: &Text, to: &Text, left: &mut Vec<String>) -> BTreeSet<&'static st
     for line in from.lines().iter().chain(&to.lines()) {
         let plain = line.plain();
         let kind = plain.split(',').find_map(|field| field.trim().strip_prefix("type="));
-        match kind {
-            Some("gha") => kinds.extend(["gha"]),
-            Some("inline") => kinds.extend(["inline"]),
-            Some("registry") | None => kinds.extend(["registry"]),
-            Some(other) => left.push(format!(
-                "its cache of type {other} is not carried: `gha`, `registry` and `inline` can be"
+        // A reference alone is a cache in a registry.
+        let kind = kind.unwrap_or("registry");
+        match found::cache_kind(kind) {
+            Some(known) => drop(kinds.insert(known)),
+            None => left.push(format!(
+                "its cache of type {kind} is not carried: `gha`, `registry` and `inline` can be"
             )),
         }
     }

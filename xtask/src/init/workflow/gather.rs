@@ -126,12 +126,10 @@ fn repositories(
                 continue;
             }
             let plain = repository.plain().to_lowercase();
-            let host = plain.split('/').next().unwrap_or_default();
-            let whole = match host.contains(['.', ':']) || host == "localhost" {
-                true => plain,
-                false if plain.contains('/') => format!("docker.io/{plain}"),
-                false => continue,
-            };
+            if !plain.contains('/') {
+                continue;
+            }
+            let whole = found::qualified(&plain);
             let Some((folder, last)) = whole.rsplit_once('/') else { continue };
             if found::name(last) != name {
                 left.push(format!(

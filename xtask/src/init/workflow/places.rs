@@ -8,11 +8,10 @@ use crate::init::workflow::built::Built;
 use crate::init::workflow::settings::{files, path};
 use crate::init::workflow::text::Text;
 
-/// The context, the Dockerfile of each platform and the stage.
+/// The context, the Dockerfile of each platform and the stage, which is that of each build: see `variants`.
 pub(super) fn places(image: &mut Image, builds: &[&Built], left: &mut Vec<String>) {
     ".".clone_into(&mut image.context);
     let mut dockerfiles: Vec<(String, String)> = Vec::new();
-    let mut targets: Vec<Option<String>> = Vec::new();
     for built in builds {
         let (context, dockerfile) = match files(built) {
             Ok(found) => found,
@@ -30,24 +29,7 @@ pub(super) fn places(image: &mut Image, builds: &[&Built], left: &mut Vec<String
         if !dockerfiles.contains(&pair) {
             dockerfiles.push(pair);
         }
-        let target = built.target.as_ref().filter(|target| !target.is_unknown()).map(Text::plain);
-        if !targets.contains(&target) {
-            targets.push(target);
-        }
-    }
-    let several = |what: &str, all: &[String]| {
-        format!(
-            "{}: the {what} of {} is {} by the row of its matrix, and one image has one: declare an image of its own for \
-             each; the first is written",
-            image.origin,
-            image.name,
-            all.join(", ")
-        )
-    };
-    if targets.len() > 1 {
-        let targets: Vec<String> =
-            targets.iter().map(|target| target.clone().unwrap_or_else(|| "none".to_owned())).collect();
-        left.push(several("stage", &targets));
+        image.target = built.target.as_ref().filter(|target| !target.is_unknown()).map(Text::plain);
     }
     let platforms: BTreeSet<&String> = dockerfiles.iter().map(|(platform, _)| platform).collect();
     let names: BTreeSet<&String> = dockerfiles.iter().map(|(_, dockerfile)| dockerfile).collect();
@@ -61,10 +43,15 @@ pub(super) fn places(image: &mut Image, builds: &[&Built], left: &mut Vec<String
             dockerfiles.iter().filter(|(_, dockerfile)| *dockerfile != usual).cloned().collect();
     } else if names.len() > 1 {
         let names: Vec<String> = names.into_iter().cloned().collect();
-        left.push(several("Dockerfile", &names));
+        left.push(format!(
+            "{}: the Dockerfile of {} is {} by the row of its matrix, and one image has one: declare an image of its own for \
+             each; the first is written",
+            image.origin,
+            image.name,
+            names.join(", ")
+        ));
     }
     image.dockerfile = usual;
-    image.target = targets.into_iter().next().flatten();
 }
 
 /// The platforms, each with the label of the runner that builds it natively.
