@@ -1,6 +1,6 @@
 // Command testkit holds what the tests need beside the real tools: a registry
 // with the referrers API, an issuer of GitHub-like identity tokens, a proxy
-// that spoils chosen requests, and throw-away credentials.
+// that spoils chosen requests, GitHub's cache service, and throw-away credentials.
 //
 // A server prints one line of JSON on stdout once it listens, with its
 // "address", and logs to stderr. It runs until it is killed.
@@ -23,6 +23,7 @@ var commands = map[string]func(args []string) error{
 	"registry":    runRegistry,
 	"issuer":      runIssuer,
 	"proxy":       runProxy,
+	"cache":       runCache,
 	"htpasswd":    runHtpasswd,
 	"certificate": runCertificate,
 }
@@ -30,7 +31,7 @@ var commands = map[string]func(args []string) error{
 func main() {
 	log.SetFlags(log.Ltime | log.Lmicroseconds)
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: testkit registry|issuer|proxy|htpasswd|certificate [FLAGS]")
+		fmt.Fprintln(os.Stderr, "usage: testkit registry|issuer|proxy|cache|htpasswd|certificate [FLAGS]")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
