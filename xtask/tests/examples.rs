@@ -175,10 +175,11 @@ fn qm_nmr_calc() {
     assert_eq!(emulated, [true, false]);
     let outputs: BTreeMap<String, String> =
         xtask_images::plan::jobs::outputs(&release).unwrap().into_iter().collect();
-    let calls: serde_json::Value = serde_json::from_str(&outputs["wave-0"]).unwrap();
-    let calls = calls["include"].as_array().unwrap().iter();
+    let rows: serde_json::Value = serde_json::from_str(&outputs["images"]).unwrap();
+    let rows = rows["include"].as_array().unwrap().iter();
+    let calls = rows.flat_map(|row| row["waves"][0]["include"].as_array().unwrap());
     let jobs: Vec<(&str, &str)> = calls
-        .flat_map(|call| call["jobs"]["include"].as_array().unwrap())
+        .flat_map(|call| call["builds"]["include"].as_array().unwrap())
         .map(|job| (job["arches"].as_str().unwrap(), job["runner"].as_str().unwrap()))
         .collect();
     let expected =

@@ -15,7 +15,8 @@ use std::str::FromStr as _;
 
 use expect_test::expect;
 use xtask_images::base::context::Layout;
-use xtask_images::plan::jobs::{RECORDS, WAVES};
+use xtask_images::plan::families::WAVES;
+use xtask_images::plan::jobs::RECORDS;
 use xtask_images::tools::Tool;
 
 fn root() -> PathBuf {
@@ -28,35 +29,115 @@ fn read(path: &str) -> String {
 
 #[test]
 fn there_is_a_job_for_each_wave() {
-    let text = read(".github/workflows/images.yml");
+    let text = read(".github/workflows/family.yml");
     for wave in 0..WAVES {
         assert!(text.contains(&format!("\n  wave-{wave}:\n")), "no job wave-{wave}");
-        assert!(text.contains(&format!("fromJSON(needs.plan.outputs.wave-{wave})")));
-        assert!(text.contains(&format!("      wave-{wave}: ${{{{ steps.plan.outputs.wave-{wave} }}}}\n")));
+        assert!(text.contains(&format!("matrix: ${{{{ fromJSON(inputs.waves)[{wave}] }}}}\n")));
+        let before: Vec<String> = (0..wave).map(|wave| format!("wave-{wave}")).collect();
+        let needs = format!("    needs: [{}]\n", before.join(", "));
+        assert!(wave == 0 || text.contains(&needs), "a wave waits for all before it");
     }
-    assert!(!text.contains(&format!("wave-{WAVES}")));
-    assert!(text.contains(&format!("needs: [plan, check, {}]", waves().join(", "))), "report waits for all");
+    assert!(!text.contains(&format!("wave-{WAVES}")) && !text.contains(&format!("[{WAVES}]")));
+    assert!(
+        read(".github/workflows/images.yml").contains("needs: [plan, check, images]"),
+        "report waits for all"
+    );
 }
 
-fn waves() -> Vec<String> {
-    (0..WAVES).map(|wave| format!("wave-{wave}")).collect()
-}
-
+/// A called workflow has the secrets that its caller names: by fixed names, all the way to the step that uses them.
 #[test]
-fn fetch_takes_as_many_records_as_the_plan_allows() {
-    let text = read(".github/actions/fetch/action.yml");
-    for n in 0..RECORDS {
-        assert_eq!(text.matches(&format!("fromJSON(inputs.names)[{n}] }}}}")).count(), 2, "{n}");
+fn secrets_have_fixed_names() {
+    const NAMES: [&str; 4] =
+        ["REGISTRY_USERNAME", "REGISTRY_PASSWORD", "COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD"];
+    let files = ["images", "family", "cell"].map(|name| read(&format!(".github/workflows/{name}.yml")));
+    for name in NAMES {
+        let passed = format!("      {name}: ${{{{ secrets.{name} }}}}\n");
+        let counts = files.each_ref().map(|text| text.matches(&passed).count());
+        assert_eq!(counts[..2], [1, WAVES], "{name}");
+        for text in &files[1..] {
+            assert!(text.contains(&format!("      {name}: {{ required: false }}\n")), "{name}");
+        }
     }
-    assert_eq!(text.matches("actions/download-artifact@").count(), RECORDS);
+    let all = files.concat() + &read(".github/actions/xtask/action.yml");
+    assert!(!all.contains("secrets: inherit"));
+    for (at, _) in all.match_indices("secrets.") {
+        let name = all[at + "secrets.".len()..].split(' ').next().unwrap();
+        assert!(NAMES.contains(&name), "{name}");
+    }
+    // The key signs: no job but `merge` has it.
+    let merge = files[2].split_once("\n  merge:\n").unwrap();
+    assert!(!merge.0.contains("secrets.COSIGN") && merge.1.contains("secrets.COSIGN_PRIVATE_KEY"));
+}
+
+/// The token of the cache is that of the job; with `id-token: write` it asks for signatures too. `merge` has neither.
+#[test]
+fn only_builds_get_the_token_of_the_cache() {
+    let (images, cell) = (read(".github/workflows/images.yml"), read(".github/workflows/cell.yml"));
+    let (build, merge) = cell.split_once("\n  merge:\n").unwrap();
+    let (before, check) = images.split_once("\n  check:\n").unwrap();
+    let (check, after) = check.split_once("\n  images:\n").unwrap();
+    let wants = |job: &str| job.contains("actions/cache") || job.contains("ACTIONS_");
+    assert!(wants(build) && wants(check) && ![merge, before, after].into_iter().any(wants));
+    for job in [build, check] {
+        assert!(!job.contains("id-token"), "a job that has the token asks for no identity");
+        assert!(
+            job.contains(
+                "      - id: cache\n        if: matrix.gha\n        uses: ./.github/actions/cache\n"
+            )
+        );
+        for (name, output) in [
+            ("ACTIONS_RUNTIME_TOKEN", "token"),
+            ("ACTIONS_RESULTS_URL", "url"),
+            ("ACTIONS_CACHE_SERVICE_V2", "v2"),
+        ] {
+            assert!(
+                job.contains(&format!("          {name}: ${{{{ steps.cache.outputs.{output} }}}}\n")),
+                "{name}"
+            );
+        }
+    }
+    let script = read(".github/actions/cache/main.js");
+    let masked = script.find("::add-mask::").unwrap();
+    assert!(masked < script.find("token=${token}").unwrap(), "masked before it is an output");
+}
+
+/// What may publish is neither cancelled nor kept waiting by another run; merges of one cell take turns, all of them.
+#[test]
+fn no_run_cancels_a_release() {
+    let (images, cell) = (read(".github/workflows/images.yml"), read(".github/workflows/cell.yml"));
+    assert!(images.contains(
+        "  group: images-${{ github.event_name == 'pull_request' && github.ref || github.run_id }}\n  cancel-in-progress: ${{ github.event_name == 'pull_request' }}\n"
+    ));
+    assert!(cell.contains("      cancel-in-progress: false\n      queue: max\n"));
+}
+
+/// Nobody has to edit the files for another registry, runner or key.
+#[test]
+fn places_come_from_settings() {
+    let (images, cell) = (read(".github/workflows/images.yml"), read(".github/workflows/cell.yml"));
+    for text in [&images, &cell] {
+        let count = |what: &str| text.matches(what).count();
+        assert_eq!(count("registry: ghcr.io\n"), 2);
+        assert_eq!(count("registry: ${{ vars.REGISTRY }}\n"), 2);
+        assert_eq!(count("vars.REGISTRY != ''\n"), 2);
+        assert_eq!(count("registry: "), 4);
+    }
+    let runners: Vec<&str> = [&images, &cell]
+        .into_iter()
+        .flat_map(|text| text.lines())
+        .filter_map(|line| line.split_once("runs-on: "))
+        .map(|(_, runner)| runner)
+        .collect();
+    let (own, plan) = ("${{ vars.XTASK_RUNNER || 'ubuntu-24.04' }}", "${{ matrix.runner }}");
+    assert_eq!(runners, [own, plan, own, plan, "${{ fromJSON(inputs.cell).merge.runner }}"]);
 }
 
 /// Artifacts can be replaced by any job of a run, outputs cannot: what is handed on is compared with them.
 #[test]
 fn what_is_handed_on_is_compared_with_outputs() {
     let (images, cell) = (read(".github/workflows/images.yml"), read(".github/workflows/cell.yml"));
-    for output in ["plan-id", "xtask-sha256"] {
-        assert!(images.contains(&format!("      {output}: ${{{{ steps.plan.outputs.{output} }}}}\n")));
+    for (key, output) in [("plan", "plan-id"), ("xtask", "xtask-sha256")] {
+        assert!(images.contains(&format!("\"{key}\": \"${{{{ steps.plan.outputs.{output} }}}}\"")), "{key}");
     }
     let outputs = cell.matches(": ${{ steps.build.outputs.record-").count();
     assert_eq!(outputs, RECORDS, "each job of a matrix has an output of its own");
@@ -66,11 +147,12 @@ fn what_is_handed_on_is_compared_with_outputs() {
     assert!(cell.contains("RECORDS: ${{ join(fromJSON(toJSON(needs.build.outputs)).*, ',') }}\n"));
     for text in [&images, &cell] {
         let count = |what: &str| text.matches(what).count();
-        assert_eq!(count("./.github/actions/xtask"), count("          sha256: ${{ "), "the program");
+        assert_eq!(count("./.github/actions/xtask"), 2, "the program");
         let plans = count("--plan target/handed/plan/plan.json --expect-plan \"$PLAN\"");
         assert_eq!((plans, count("--plan ")), (2, 2), "the plan");
     }
     assert!(cell.contains("--expect-records \"$RECORDS\"\n"));
+    assert!(read(".github/actions/xtask/action.yml").contains("SHA256: ${{ fromJSON(inputs.run).xtask }}\n"));
 }
 
 /// GitHub fails on an empty matrix, unless the job is skipped before it reads it; what needs a skipped job is skipped as
@@ -78,12 +160,11 @@ fn what_is_handed_on_is_compared_with_outputs() {
 #[test]
 fn a_call_without_builds_is_merged() {
     let cell = read(".github/workflows/cell.yml");
-    let condition = "if: fromJSON(inputs.cell).merge.records[0] != ''\n";
-    assert!(cell.contains(&format!("    {condition}    strategy:\n")), "the job `build`");
     assert!(
-        cell.contains(&format!("      - {condition}        uses: ./.github/actions/fetch\n")),
-        "its records"
+        cell.contains("    if: fromJSON(inputs.cell).builds.include[0].name != ''\n    strategy:\n"),
+        "the job `build`"
     );
+    assert!(cell.contains("      - if: fromJSON(inputs.cell).merge.records != ''\n"), "its records");
     assert!(cell.contains(
         "    if: ${{ !cancelled() && (needs.build.result == 'success' || needs.build.result == 'skipped') }}\n"
     ));
@@ -98,8 +179,9 @@ fn the_plan_is_made_without_a_login_too() {
     let images = read(".github/workflows/images.yml");
     let job = images.split_once("\n  plan:\n").unwrap().1.split_once("\n  check:\n").unwrap().0;
     for action in ["sigstore/cosign-installer@", "docker/login-action@"] {
-        let step = job.split("      - ").find(|step| step.contains(action)).unwrap();
-        assert!(step.contains("        continue-on-error: true\n"), "{step}");
+        for step in job.split("      - ").filter(|step| step.contains(action)) {
+            assert!(step.contains("        continue-on-error: true\n"), "{step}");
+        }
         let before = job.find(action).unwrap() < job.find("cargo xtask plan").unwrap();
         assert!(before, "{action}");
     }
@@ -191,13 +273,8 @@ fn a_plan_that_was_replaced_is_refused() {
 #[test]
 fn actions_are_pinned_alike_everywhere() {
     let mut pins = std::collections::BTreeMap::new();
-    let files = [
-        "workflows/images.yml",
-        "workflows/cell.yml",
-        "workflows/ci.yml",
-        "actions/fetch/action.yml",
-        "actions/xtask/action.yml",
-    ];
+    let files =
+        ["workflows/images.yml", "workflows/cell.yml", "workflows/ci.yml", "actions/xtask/action.yml"];
     for file in files {
         let text = read(&format!(".github/{file}"));
         for line in text.lines().filter_map(|line| Some(line.split_once("uses: ")?.1)) {

@@ -1,18 +1,22 @@
-//! The published image of a cell as a cache: only after its signature was verified.
+//! The published image of a cell as a cache: only after its signature was verified, here or by the plan.
 
 use anyhow::Result;
 use std::collections::BTreeMap;
 
 use crate::argv::cosign::{Cosign, Signer};
+use crate::base::context::Environment;
 use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::parallel;
+use crate::base::ui::Ui;
 use crate::local::Stack;
 use crate::matrix::CacheKind;
-use crate::plan::{Cell, Plan};
+use crate::plan::{Build, Cell, Plan};
 use crate::run::retry;
 use crate::session::Session;
 
-/// What is published of the cells whose matrix asks for it as a cache, verified.
+/// What is published of the cells whose matrix asks for it as a cache, verified. A plan that was compared with the registry says
+/// it; one that was not is left alone where it was `given`, as its builds may run on many machines, each of which would have to
+/// get cosign first.
 ///
 /// # Errors
 /// If cosign is missing.
@@ -21,18 +25,42 @@ pub(crate) fn published(
     plan: &Plan,
     stack: Option<&Stack>,
     mut cells: Vec<&Cell>,
+    given: bool,
 ) -> Result<BTreeMap<CellId, Digest>> {
     cells.retain(|cell| cell.builds.iter().any(|build| build.options.cache.contains(&CacheKind::Inline)));
     cells.dedup_by_key(|cell| &cell.id);
-    if cells.is_empty() {
-        return Ok(BTreeMap::new());
+    let (compared, unknown): (Vec<&Cell>, Vec<&Cell>) =
+        cells.into_iter().partition(|cell| cell.reuse.is_some());
+    let verified = |cell: &&Cell| Some((cell.id.clone(), cell.reuse.as_ref()?.verified()?.clone()));
+    let mut known: BTreeMap<CellId, Digest> = compared.iter().filter_map(verified).collect();
+    if given || unknown.is_empty() {
+        for cell in unknown {
+            let id = &cell.id;
+            session.ui.note(format!("{id}: no inline cache, as its plan was not compared with the registry"));
+        }
+        return Ok(known);
     }
     let signer = session.signer(&plan.sign, stack)?;
     let trust = signer.map(|signer| Ok::<_, anyhow::Error>((session.cosign()?, signer))).transpose()?;
     let published = Published { session, trust };
-    let found = parallel::map(&cells, parallel::default_jobs(), |cell| published.verified(cell));
-    let pairs = cells.iter().zip(found).filter_map(|(cell, digest)| Some((cell.id.clone(), digest?)));
-    Ok(pairs.collect())
+    let found = parallel::map(&unknown, parallel::default_jobs(), |cell| published.verified(cell));
+    known.extend(unknown.iter().zip(found).filter_map(|(cell, digest)| Some((cell.id.clone(), digest?))));
+    Ok(known)
+}
+
+/// Warns of a cache of GitHub that is declared and cannot work: buildx leaves it out without a word where it lacks the token or
+/// the address (`isActive` in its `build/opt.go`).
+pub(crate) fn check_gha(environment: &Environment, ui: Ui, builds: &[&Build]) {
+    let wanted = |build: &Build| build.options.cache.contains(&CacheKind::Gha);
+    let has = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+    let works = has("ACTIONS_RUNTIME_TOKEN") && (has("ACTIONS_RESULTS_URL") || has("ACTIONS_CACHE_URL"));
+    let on_github = environment.get("GITHUB_ACTIONS") == Some("true");
+    if on_github && !works && builds.iter().any(|build| wanted(build)) {
+        ui.warn(
+            "the cache `gha` neither finds nor keeps anything: this step has no ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL, which \
+             GitHub gives to actions in JavaScript only; hand them on as ./.github/actions/cache does (`cargo xtask update` writes it)",
+        );
+    }
 }
 
 /// What is needed to look at published images.

@@ -36,19 +36,13 @@ pub(crate) fn about(repository: &Repository, found: &mut Found) {
                 .to_owned(),
         );
     }
-    if found.images.iter().any(|image| image.cache.contains("gha")) {
-        left.push(
-            "cell.yml: the cache `gha` keeps nothing until a step hands the runner's variables on, see docs/adopt.md; `registry` needs none"
-                .to_owned(),
-        );
-    }
     for image in &found.images {
         for (id, secret) in &image.secrets {
             if let Secret::Env(name) = secret
                 && name != "GITHUB_TOKEN"
             {
                 left.push(format!(
-                    "images.yml, cell.yml: pass the secret {name} on to the steps that build, for {id} of {}: docs/adopt.md has the lines",
+                    "images.yml, family.yml, cell.yml: pass the secret {name} on to the steps that build, for {id} of {}: docs/adopt.md has the lines",
                     image.name
                 ));
             }
@@ -81,15 +75,20 @@ pub(crate) fn about(repository: &Repository, found: &mut Found) {
 fn elsewhere(repository: &Repository, found: &Found) -> Vec<String> {
     let hosts = found.repositories.iter().filter_map(|place| place.split('/').next());
     let hosts: BTreeSet<&str> = hosts.filter(|host| *host != "ghcr.io").collect();
-    let mut left: Vec<String> = hosts
-        .into_iter()
-        .map(|host| {
-            format!(
-                "images.yml, cell.yml: they log in to ghcr.io only; commit the files, then add a step docker/login-action for {host} \
-                 beside each of theirs, see docs/adopt.md: `cargo xtask update` keeps such changes"
-            )
-        })
-        .collect();
+    let mut left = Vec::new();
+    let mut hosts = hosts.into_iter();
+    left.extend(hosts.next().map(|host| {
+        format!(
+            "{host}: set the variable REGISTRY to {host}, and the secrets REGISTRY_USERNAME and REGISTRY_PASSWORD, in the settings of \
+             the repository; for a login without a password see docs/adopt.md"
+        )
+    }));
+    left.extend(hosts.map(|host| {
+        format!(
+            "images.yml, cell.yml: they log in to ghcr.io and one more registry; commit the files, then add a step docker/login-action \
+             for {host} beside each of theirs, see docs/adopt.md: `cargo xtask update` keeps such changes"
+        )
+    }));
     if repository.address.as_ref().is_some_and(|address| !address.starts_with("https://github.com/")) {
         left.push(
             "images.yml, cell.yml: these are workflows of GitHub Actions; elsewhere run `cargo xtask plan`, `build` and `merge` in \

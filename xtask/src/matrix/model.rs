@@ -113,8 +113,10 @@ pub struct PlatformDef {
     pub name: Name,
     /// The platform.
     pub platform: Platform,
-    /// The CI runner that builds it natively.
+    /// The CI runner that builds it, natively unless it is emulated.
     pub runner: Option<String>,
+    /// Whether it may be emulated, beside platforms that are built natively.
+    pub emulate: bool,
     /// What its builds get.
     pub settings: Settings,
     /// Where its name stands.

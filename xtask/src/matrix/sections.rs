@@ -108,12 +108,13 @@ fn named<'t, T>(
 fn platform(name: Located<Name>, table: &Table<'_>, errors: &Errors<'_>) -> Option<PlatformDef> {
     let platform = table.required_string("platform").and_then(|text| errors.parse(&text));
     let runner = table.string("runner").map(|found| found.value);
+    let emulate = table.bool("emulate").unwrap_or_default();
     let settings = settings(table, errors);
     if let Some(setting) = settings.index_annotations.first() {
         let message = "an annotation of the index cannot depend on the platform";
         errors.add(Diagnostic::new(setting.span.clone(), message));
     }
-    Some(PlatformDef { name: name.value, platform: platform?, runner, settings, span: name.span })
+    Some(PlatformDef { name: name.value, platform: platform?, runner, emulate, settings, span: name.span })
 }
 
 fn track<'t>(

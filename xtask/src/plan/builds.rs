@@ -156,7 +156,7 @@ fn build<'m>(
         target: spec.image.target.as_ref().map(|target| target.value.clone()),
         test: spec.image.test.as_ref().map(|test| test.value.clone()),
         binaries: spec.image.binaries.iter().map(|path| path.value.clone()).collect(),
-        emulate: spec.image.emulate,
+        emulate: spec.image.emulate || platform.emulate,
         build_args,
         labels,
         annotations,

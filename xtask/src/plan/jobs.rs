@@ -4,50 +4,33 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name};
+use crate::matrix::CacheKind;
+use crate::plan::event::Event;
+use crate::plan::families::{self, Family, MOST};
 use crate::plan::model::{Build, Cell, Plan};
 use crate::plan::reuse::Kept;
 
-/// A matrix has at most as many jobs.
-const MOST: usize = 256;
-
-/// `images.yml` has a job for each of so many waves.
-pub const WAVES: usize = 3;
-
-/// `fetch/action.yml` downloads at most so many records, and the job `build` of `cell.yml` has as many outputs.
+/// The job `build` of `cell.yml` has so many outputs for records, one for each row of its matrix.
 pub const RECORDS: usize = 12;
 
-/// A job that builds: what it is given on the command line, where it runs, what it leaves and takes.
+/// What the outputs of a job may be in all, in bytes of UTF-16.
+const OUTPUTS: usize = 1 << 20;
+
+/// A row of the matrix `images`: what waits for each other, and for nothing else of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Job {
-    /// For people, and unique in its matrix.
+struct Row {
+    /// For people, and unique in the matrix.
     name: String,
-    /// For `--cell`, separated by commas.
-    cells: String,
-    /// For `--arch`, separated by commas.
-    arches: String,
-    runner: Runner,
-    /// Whether the runner has to emulate.
-    qemu: bool,
-    /// For `continue-on-error`.
-    allow_failure: bool,
-    /// The artifact with the digest records that the job writes.
-    record: String,
-    /// The output that says what these records are: its own number in the call, as the jobs of a matrix share their
-    /// outputs. Empty where nothing is merged.
-    output: String,
-    /// The artifacts with the records of what it builds upon.
-    needs: Vec<String>,
-    /// The folders with those records, as lines for `path` of the upload, each excluded by a `!`.
-    without: String,
+    /// The calls of `cell.yml`, those of a later wave after those of an earlier one.
+    waves: Vec<Matrix<Call>>,
 }
 
 /// One call of `cell.yml`: the builds of a cell, and their merge as soon as they are done; or, without any builds, the
-/// merge of what is kept.
+/// merge of what is kept. What is false or empty is left out: outputs are limited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Call {
@@ -55,23 +38,71 @@ struct Call {
     name: String,
     /// For `--cell`, separated by commas.
     cells: String,
+    #[serde(skip_serializing_if = "is_false")]
     allow_failure: bool,
-    /// The builds.
-    jobs: Matrix<Job>,
+    #[serde(skip_serializing_if = "Matrix::is_empty")]
+    builds: Matrix<BuildRow>,
     merge: Merge,
+}
+
+/// A job of a call that builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct BuildRow {
+    #[serde(flatten)]
+    job: Job,
+    /// The output that says what its records are: its own number in the call, as the jobs of a matrix share their outputs.
+    output: String,
+    #[serde(flatten)]
+    bases: Bases,
+}
+
+/// A job that builds: what it is given on the command line, where it runs, what it leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Job {
+    /// For people, and unique in its matrix.
+    name: String,
+    /// For `--cell`, separated by commas; a call says it itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cells: String,
+    /// For `--arch`, separated by commas.
+    arches: String,
+    runner: Runner,
+    /// Whether the runner has to emulate.
+    #[serde(skip_serializing_if = "is_false")]
+    qemu: bool,
+    /// Whether a build wants GitHub's cache.
+    #[serde(skip_serializing_if = "is_false")]
+    gha: bool,
+    /// For `continue-on-error`.
+    #[serde(skip_serializing_if = "is_false")]
+    allow_failure: bool,
+    /// The artifact with the digest records that the job writes.
+    record: String,
+}
+
+/// What a job gets from those that made what its cells stand on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+struct Bases {
+    /// The artifacts, as a pattern of `actions/download-artifact`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    bases: String,
+    /// What they hold, as lines for `path` of the upload, each excluded by a `!`: what was downloaded is not the job's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    without: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Merge {
     runner: Runner,
-    /// The artifacts with the records that it joins.
-    records: Vec<String>,
-    /// The artifacts with the publications of what the cells stand on.
-    bases: Vec<String>,
-    /// The files with these, as lines for `path` of the upload, each excluded by a `!`.
-    without: String,
+    /// The artifacts with the records that it joins, as a pattern.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    records: String,
     /// The artifact with the publication records that it writes.
     publication: String,
+    #[serde(flatten)]
+    bases: Bases,
 }
 
 /// For `runs-on`: a label, or several that the runner must have.
@@ -87,68 +118,81 @@ struct Matrix<T> {
     include: Vec<T>,
 }
 
-/// The outputs of a step, by name: `any` (whether there is a job at all), `push`, `waves`; then, as GitHub fails on an
-/// empty matrix, only those that are not empty: `wave-0` and so on (the calls of `cell.yml` in each wave), or, for a run
-/// that pushes nothing, `check` (all builds). What is kept is not built; where it lacks tags or a record, one call of the
-/// first wave merges it.
+impl<T> Matrix<T> {
+    fn is_empty(&self) -> bool {
+        self.include.is_empty()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// The outputs of a step, by name: `plan-id`, `any` (whether there is a job at all), `push`, `fork` (whether it is the pull request of
+/// one); then, as GitHub fails on an empty matrix, only that which is not empty: `images` (families of cells, each with the
+/// calls of `cell.yml`), or, for a run that pushes nothing, `check` (all builds). What is kept is not built; where it lacks
+/// tags or a record, one row of its own merges it.
 ///
 /// # Errors
 /// If a platform has no runner, or if there is more than the workflow can hold.
 pub fn outputs(plan: &Plan) -> Result<Vec<(String, String)>> {
     let built: Vec<&Cell> = plan.cells.iter().filter(|cell| cell.kept().is_none()).collect();
-    let waves = waves(&built);
-    if waves.len() > WAVES {
-        return Err(UserError::invalid(format!(
-            "make the jobs: there are {} waves of images that need each other, and images.yml has jobs for {WAVES}",
-            waves.len()
-        ))
-        .help("let images that are needed need fewer others")
-        .into());
-    }
-    let mut kept: Vec<Call> = if plan.push { unfinished(plan)?.into_iter().collect() } else { Vec::new() };
-    let count = waves.len().max(kept.len());
-    let mut matrices = Vec::new();
+    let mut matrix = None;
     if plan.push {
+        let mut include: Vec<Row> = unfinished(plan)?.into_iter().collect();
         let mut artifacts = Artifacts::default();
-        for wave in 0..count {
-            let cells = waves.get(wave).map(Vec::as_slice).unwrap_or_default();
-            let mut include = calls(cells, MOST - kept.len(), &mut artifacts)?;
-            include.append(&mut kept);
-            matrices.push((format!("wave-{wave}"), serde_json::to_string(&Matrix { include })?));
+        for family in families::of(&built, MOST - include.len())? {
+            include.push(row(&family, &mut artifacts)?);
+        }
+        if !include.is_empty() {
+            matrix = Some(("images".to_owned(), serde_json::to_string(&Matrix { include })?));
         }
     } else if !built.is_empty() {
         let include = checks(&built)?;
-        matrices.push(("check".to_owned(), serde_json::to_string(&Matrix { include })?));
+        matrix = Some(("check".to_owned(), serde_json::to_string(&Matrix { include })?));
     }
+    let fork = matches!(plan.event, Event::PullRequest { fork: true, .. });
     let mut outputs = vec![
         ("plan-id".to_owned(), plan.id.to_string()),
-        ("any".to_owned(), (!matrices.is_empty()).to_string()),
+        ("any".to_owned(), matrix.is_some().to_string()),
         ("push".to_owned(), plan.push.to_string()),
-        ("waves".to_owned(), count.to_string()),
+        ("fork".to_owned(), fork.to_string()),
     ];
-    outputs.extend(matrices);
+    outputs.extend(matrix);
+    check_size(&outputs)?;
     Ok(outputs)
 }
 
-/// The cells that are built, what needs nothing of them first. What is kept need not be waited for.
-fn waves<'p>(built: &[&'p Cell]) -> Vec<Vec<&'p Cell>> {
-    let mut wave_of: BTreeMap<&CellId, usize> = BTreeMap::new();
-    let mut waves: Vec<Vec<&Cell>> = Vec::new();
-    // The plan has what is needed before what needs it.
-    for cell in built {
-        let wave = cell.needs().filter_map(|need| wave_of.get(need)).max().map_or(0, |wave| wave + 1);
-        wave_of.insert(&cell.id, wave);
-        waves.resize(waves.len().max(wave + 1), Vec::new());
-        waves.get_mut(wave).into_iter().for_each(|cells| cells.push(cell));
+/// GitHub's limit, said here, where somebody can do something about it.
+fn check_size(outputs: &[(String, String)]) -> Result<()> {
+    let units = |text: &str| 2 * text.encode_utf16().count();
+    let size: usize = outputs.iter().map(|(name, value)| units(name) + units(value)).sum();
+    if size < OUTPUTS {
+        return Ok(());
     }
-    waves
+    Err(UserError::invalid(format!(
+        "make the jobs: their matrix takes {} KiB, and the outputs of a job may take {} KiB",
+        size / 1024,
+        OUTPUTS / 1024
+    ))
+    .help("plan a part at a time: --image, --track, --save FILE")
+    .into())
 }
 
-/// The call for all that is kept and lacks tags or a record: one job can merge it, as it stands on nothing of this run.
-fn unfinished(plan: &Plan) -> Result<Option<Call>> {
+/// The row of all that is kept and lacks tags or a record: one job can merge it, as it stands on nothing of this run.
+fn unfinished(plan: &Plan) -> Result<Option<Row>> {
     let lacks = |cell: &&Cell| cell.kept().is_some_and(Kept::is_unfinished);
     let cells: Vec<&Cell> = plan.cells.iter().filter(lacks).collect();
-    (!cells.is_empty()).then(|| call(&cells, Vec::new(), &mut Artifacts::default())).transpose()
+    let Some(first) = cells.first() else { return Ok(None) };
+    let name = name_of(&cells);
+    let publication = format!("publication@{}", artifact(&name));
+    let runner = runner(first, &first.builds.iter().collect::<Vec<_>>())?;
+    let merge = Merge { runner, records: String::new(), publication, bases: Bases::default() };
+    let allow_failure = cells.iter().all(|cell| cell.allow_failure);
+    let (cells, builds) = (cells_of(&cells), Matrix { include: Vec::new() });
+    let call = Call { name: "unchanged".to_owned(), cells, allow_failure, builds, merge };
+    Ok(Some(Row { name, waves: vec![Matrix { include: vec![call] }] }))
 }
 
 /// Which artifact holds the record of a build, and which that of a publication. `@` occurs in no name of a cell or
@@ -160,103 +204,97 @@ struct Artifacts {
 }
 
 impl Artifacts {
-    fn of(&self, cells: &[&Cell], builds: &[&Build]) -> Result<Vec<String>> {
-        let mut names = BTreeSet::new();
-        for build in builds {
-            for cell in cells {
-                let needs = cell.build(&build.arch).into_iter().flat_map(|build| &build.needs);
-                names.extend(
-                    needs.filter_map(|need| self.records.get(&(need.cell.clone(), build.arch.clone()))),
-                );
-            }
-        }
-        check_records(&cells_of(cells), names.len())?;
-        Ok(names.into_iter().cloned().collect())
-    }
-
-    fn add(&mut self, cells: &[&Cell], builds: &[&Build], artifact: &str) {
-        for (cell, build) in cells.iter().flat_map(|cell| builds.iter().map(move |build| (cell, build))) {
-            self.records.insert((cell.id.clone(), build.arch.clone()), artifact.to_owned());
+    /// For builds of a cell: the records of what they stand on, of the same architectures.
+    fn records(&self, cell: &Cell, builds: &[&Build]) -> Bases {
+        let needs = builds.iter().flat_map(|build| build.needs.iter().map(|need| (&need.cell, &build.arch)));
+        let names = needs.filter_map(|(cell, arch)| self.records.get(&(cell.clone(), arch.clone())));
+        Bases {
+            bases: pattern(names),
+            without: self.lines(cell, |need| format!("!target/xtask/digests/{need}")),
         }
     }
 
-    /// What cells stand on, as far as this run makes it.
-    fn needs<'p>(&self, cells: &[&'p Cell]) -> BTreeSet<&'p CellId> {
-        let needs = cells.iter().flat_map(|cell| cell.needs());
-        needs.filter(|need| self.publications.contains_key(*need)).collect()
+    /// For the merge of a cell: the publications of what it stands on.
+    fn publications(&self, cell: &Cell) -> Bases {
+        let names = cell.needs().filter_map(|need| self.publications.get(need));
+        let line = |need: &CellId| format!("!target/xtask/publications/{need}.json");
+        Bases { bases: pattern(names), without: self.lines(cell, line) }
     }
 
-    /// Those with the publications of what cells stand on.
-    fn bases(&self, cells: &[&Cell]) -> Result<Vec<String>> {
-        let names: BTreeSet<&String> =
-            self.needs(cells).into_iter().filter_map(|need| self.publications.get(need)).collect();
-        check_records(&cells_of(cells), names.len())?;
-        Ok(names.into_iter().cloned().collect())
+    /// A line for each cell of this run that a cell stands on.
+    fn lines(&self, cell: &Cell, line: impl Fn(&CellId) -> String) -> String {
+        let mut lines: Vec<String> =
+            cell.needs().filter(|need| self.publications.contains_key(*need)).map(line).collect();
+        lines.sort();
+        lines.dedup();
+        lines.join("\n")
     }
 }
 
-fn check_records(cells: &str, count: usize) -> Result<()> {
-    if count <= RECORDS {
-        return Ok(());
+/// Exactly these artifacts, as minimatch reads it. Braces around a single name would be part of it.
+fn pattern<'n>(names: impl Iterator<Item = &'n String>) -> String {
+    let mut names: Vec<&str> = names.map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        [one] => (*one).to_owned(),
+        [] => String::new(),
+        several => format!("{{{}}}", several.join(",")),
     }
-    Err(UserError::invalid(format!(
-        "make the jobs of {cells}: one takes {count} records, and fetch/action.yml downloads {RECORDS}"
-    ))
-    .help("an image with fewer platforms, or one that needs fewer others, takes fewer")
-    .into())
 }
 
-/// The calls of one wave. Where there are more cells than its matrix has room for, cells that are built alike share one.
-fn calls(cells: &[&Cell], room: usize, artifacts: &mut Artifacts) -> Result<Vec<Call>> {
-    let mut kinds: BTreeMap<(bool, Vec<Shape>), Vec<&Cell>> = BTreeMap::new();
-    if cells.len() > room {
-        for cell in cells {
-            let shapes = groups(cell).iter().map(|builds| shape(cell, builds)).collect::<Result<_>>()?;
-            kinds.entry((cell.allow_failure, shapes)).or_default().push(cell);
+fn row(family: &Family<'_>, artifacts: &mut Artifacts) -> Result<Row> {
+    let mut waves = Vec::new();
+    let cells: Vec<&Cell> = family.waves.iter().flatten().copied().collect();
+    for wave in &family.waves {
+        let mut include: Vec<Call> = wave.iter().map(|cell| call(cell, artifacts)).collect::<Result<_>>()?;
+        if let ([_], [only]) = (cells.as_slice(), include.as_mut_slice()) {
+            // The row says which.
+            "cell".clone_into(&mut only.name);
         }
+        waves.push(Matrix { include });
     }
-    let shared: Vec<Vec<&Cell>> = split(kinds.into_values().collect(), room)?;
-    let alone = cells.iter().map(|cell| vec![*cell]).collect();
-    let chunks = if shared.is_empty() { alone } else { shared };
-    let one = |cells: &Vec<&Cell>| {
-        let builds = cells.first().map(|cell| groups(cell)).unwrap_or_default();
-        call(cells, builds, artifacts)
-    };
-    chunks.iter().map(one).collect()
+    Ok(Row { name: name_of(&cells), waves })
 }
 
-/// Cells and their builds, which are alike.
-fn call(cells: &[&Cell], builds: Vec<Vec<&Build>>, artifacts: &mut Artifacts) -> Result<Call> {
-    let name = name_of(cells);
+/// A cell and its builds.
+fn call(cell: &Cell, artifacts: &mut Artifacts) -> Result<Call> {
     let mut include = Vec::new();
-    let [first, ..] = cells else { return Err(anyhow::anyhow!("a call has a cell")) };
-    for builds in builds {
-        let mut job = job(cells, &builds)?;
-        job.needs = artifacts.of(cells, &builds)?;
-        job.without = lines(cells, artifacts, |need| format!("!target/xtask/digests/{need}"));
-        job.output = format!("record-{}", include.len());
-        artifacts.add(cells, &builds, &job.record);
-        job.name = job.arches.replace(',', " ");
-        include.push(job);
+    for builds in groups(cell) {
+        let job = job(&[cell], &builds)?;
+        let bases = artifacts.records(cell, &builds);
+        for build in builds {
+            artifacts.records.insert((cell.id.clone(), build.arch.clone()), job.record.clone());
+        }
+        let output = format!("record-{}", include.len());
+        let name = job.arches.replace(',', " ");
+        include.push(BuildRow { job: Job { name, cells: String::new(), ..job }, output, bases });
     }
-    let records: Vec<String> = include.iter().map(|job| job.record.clone()).collect();
-    check_records(&name, records.len())?;
-    let runner = match include.first() {
-        Some(job) => job.runner.clone(),
-        None => runner(first, &first.builds.iter().collect::<Vec<_>>())?,
+    if include.len() > RECORDS {
+        return Err(UserError::invalid(format!(
+            "make the jobs of {}: it has {} builds, and cell.yml has outputs for {RECORDS}",
+            cell.id,
+            include.len()
+        ))
+        .help("an image with `emulate = true` has one job for all its platforms")
+        .into());
+    }
+    let Some(first) = include.first() else { return Err(anyhow::anyhow!("a cell has a build")) };
+    let publication = format!("publication@{}", cell.id);
+    let merge = Merge {
+        runner: first.job.runner.clone(),
+        records: pattern(include.iter().map(|row| &row.job.record)),
+        publication: publication.clone(),
+        bases: artifacts.publications(cell),
     };
-    let publication = format!("publication@{}", artifact(&name));
-    let bases = artifacts.bases(cells)?;
-    let without = lines(cells, artifacts, |need| format!("!target/xtask/publications/{need}.json"));
-    artifacts.publications.extend(cells.iter().map(|cell| (cell.id.clone(), publication.clone())));
-    let merge = Merge { runner, records, bases, without, publication };
-    let allow_failure = cells.iter().all(|cell| cell.allow_failure);
-    Ok(Call { name, cells: cells_of(cells), allow_failure, jobs: Matrix { include }, merge })
-}
-
-/// What was downloaded is not a job's own to upload.
-fn lines(cells: &[&Cell], artifacts: &Artifacts, line: impl Fn(&CellId) -> String) -> String {
-    artifacts.needs(cells).into_iter().map(line).collect::<Vec<_>>().join("\n")
+    artifacts.publications.insert(cell.id.clone(), publication);
+    Ok(Call {
+        name: cell.id.to_string(),
+        cells: cell.id.to_string(),
+        allow_failure: cell.allow_failure,
+        builds: Matrix { include },
+        merge,
+    })
 }
 
 /// Every build of a run that pushes nothing; what it needs is built in the same job.
@@ -274,7 +312,7 @@ fn checks(cells: &[&Cell]) -> Result<Vec<Job>> {
     if single.len() <= MOST {
         return Ok(single);
     }
-    let chunks = split(kinds.into_values().collect(), MOST)?;
+    let chunks = families::split(kinds.into_values().collect(), MOST)?;
     let one = |chunk: &Vec<Group<'_>>| {
         let cells: Vec<&Cell> = chunk.iter().map(|(cell, _)| *cell).collect();
         job(&cells, chunk.first().map_or(&[], |(_, builds)| builds))
@@ -289,18 +327,25 @@ fn shape(cell: &Cell, builds: &[&Build]) -> Result<Shape> {
     Ok((builds.iter().map(|build| build.arch.clone()).collect(), runner(cell, builds)?))
 }
 
-/// Each build on its own; all builds of an image whose platforms may be emulated together.
+/// Each build on its own; all builds of an image whose platforms may all be emulated together.
 fn groups(cell: &Cell) -> Vec<Vec<&Build>> {
-    let (together, alone): (Vec<&Build>, Vec<&Build>) = cell.builds.iter().partition(|build| build.emulate);
-    let mut groups: Vec<Vec<&Build>> = alone.into_iter().map(|build| vec![build]).collect();
-    groups.extend((!together.is_empty()).then_some(together));
-    groups
+    match cell.builds.iter().all(|build| build.emulate) {
+        true => vec![cell.builds.iter().collect()],
+        false => cell.builds.iter().map(|build| vec![build]).collect(),
+    }
 }
 
-/// The runner on which a workflow builds; none if its platform has none. Platforms that are emulated share one.
+/// The runner on which a workflow builds; none if its platform has none. Platforms that are emulated may share one.
 pub fn runner_of<'p>(cell: &'p Cell, build: &Build) -> Option<&'p str> {
     let group = groups(cell).into_iter().find(|group| group.iter().any(|one| one.arch == build.arch))?;
-    group.into_iter().find_map(|build| build.runner.as_deref())
+    named_runner(cell, &group)
+}
+
+/// The runner of one of these builds; for those that are emulated any runner of the cell will do.
+fn named_runner<'p>(cell: &'p Cell, builds: &[&'p Build]) -> Option<&'p str> {
+    let emulated = builds.iter().all(|build| build.emulate);
+    let any = cell.builds.iter().filter(|_| emulated).find_map(|build| build.runner.as_deref());
+    builds.iter().find_map(|build| build.runner.as_deref()).or(any)
 }
 
 fn job(cells: &[&Cell], builds: &[&Build]) -> Result<Job> {
@@ -313,20 +358,17 @@ fn job(cells: &[&Cell], builds: &[&Build]) -> Result<Job> {
         cells: cells_of(cells),
         arches: arches.join(","),
         runner: runner(first, builds)?,
-        qemu: builds.len() > 1,
+        qemu: builds.len() > 1 || builds.iter().any(|build| build.emulate),
+        gha: builds.iter().any(|build| build.options.cache.contains(&CacheKind::Gha)),
         allow_failure: cells.iter().all(|cell| cell.allow_failure),
-        output: String::new(),
-        needs: Vec::new(),
-        without: String::new(),
     })
 }
 
 fn runner(cell: &Cell, builds: &[&Build]) -> Result<Runner> {
-    let named = builds.iter().find_map(|build| build.runner.as_deref());
-    named.map(Runner::from).ok_or_else(|| {
+    named_runner(cell, builds).map(Runner::from).ok_or_else(|| {
         let arches: Vec<&str> = builds.iter().map(|build| build.arch.as_str()).collect();
         UserError::invalid(format!("make the jobs of {}: {} has no runner", cell.id, arches.join(",")))
-            .help("give the platform a `runner` in matrix.toml, or the image `emulate = true`")
+            .help("give the platform a `runner` in matrix.toml, or `emulate = true`")
             .into()
     })
 }
@@ -350,19 +392,4 @@ fn name_of(cells: &[&Cell]) -> String {
 /// A name for an artifact.
 fn artifact(name: &str) -> String {
     name.replace(' ', "+")
-}
-
-/// Cuts each kind into parts, as many as there is room for in all.
-fn split<T: Clone>(kinds: Vec<Vec<T>>, room: usize) -> Result<Vec<Vec<T>>> {
-    if kinds.len() > room {
-        return Err(UserError::invalid(format!(
-            "make the jobs: {} kinds of runners and architectures, and a matrix of GitHub holds {MOST} jobs",
-            kinds.len()
-        ))
-        .help("plan a part at a time: --image, --track, --save FILE")
-        .into());
-    }
-    let total = |each: usize| kinds.iter().map(|kind| kind.len().div_ceil(each)).sum::<usize>();
-    let each = (1..).find(|each| total(*each) <= room).unwrap_or(usize::MAX);
-    Ok(kinds.iter().flat_map(|kind| kind.chunks(each)).map(<[T]>::to_vec).collect())
 }

@@ -6,6 +6,7 @@ pub mod difference;
 pub mod dockerfile;
 pub mod event;
 pub mod explain;
+pub mod families;
 pub mod filter;
 pub mod git;
 pub mod history;

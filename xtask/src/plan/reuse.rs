@@ -72,6 +72,17 @@ impl fmt::Display for Kept {
     }
 }
 
+impl Reuse {
+    /// The index at the cell's tags, by a record that was verified when the plan was made.
+    pub fn verified(&self) -> Option<&Digest> {
+        match self {
+            Self::New { .. } => None,
+            Self::Changed { digest, .. } => Some(digest),
+            Self::Kept(kept) => Some(&kept.digest),
+        }
+    }
+}
+
 impl Kept {
     /// Whether `merge` has anything to write.
     pub fn is_unfinished(&self) -> bool {

@@ -34,8 +34,8 @@ pub fn plan(plan: &Plan) -> String {
     let mut header = vec!["cell", "version", "platforms", "tags"];
     header.extend(plan.is_compared().then_some("inputs"));
     text += &table(&header, plan.cells.iter().map(row));
-    if let Some(done) = plan_table::done(plan) {
-        let _ = writeln!(text, "\n{done}");
+    for told in [plan_table::fork(plan), plan_table::done(plan)].into_iter().flatten() {
+        let _ = writeln!(text, "\n{told}");
     }
     for excluded in &plan.excluded {
         let _ =

@@ -36,6 +36,7 @@ pub fn table(plan: &Plan) -> String {
     if plan.cells.is_empty() {
         text += "(no cells for this event)\n";
     }
+    text += &fork(plan).map(|told| format!("\n{told}\n")).unwrap_or_default();
     text += &done(plan).map(|told| format!("\n{told}\n")).unwrap_or_default();
     for excluded in &plan.excluded {
         text += &format!("\nexcluded {}: {}", excluded.cell, excluded.reason);
@@ -48,6 +49,12 @@ pub fn done(plan: &Plan) -> Option<&'static str> {
     let done = |cell: &Cell| cell.kept().is_some_and(|kept| !plan.push || !kept.is_unfinished());
     let all = !plan.cells.is_empty() && plan.cells.iter().all(done);
     all.then_some("Nothing has changed: no image is built, and no tag is set.")
+}
+
+/// What a run lacks that tests the code of strangers, if it is one.
+pub fn fork(plan: &Plan) -> Option<&'static str> {
+    let fork = matches!(plan.event, Event::PullRequest { fork: true, .. });
+    fork.then_some("The pull request of a fork gets no login and no secret: base images that are not public cannot be pulled.")
 }
 
 /// A cell that does not fit into a row.

@@ -73,7 +73,7 @@ impl Finished {
         let detail = if tail.is_empty() { String::new() } else { format!("\n{tail}") };
         let fault = UserError::failed(format!("{}: `{}` failed: {how}{detail}", argv.purpose, name(argv)));
         if refused(&tail) {
-            fault.help("log in to the registry, or get the right to push to it: docker login HOST")
+            fault.help("log in to the registry, or get the right to push to it: docker login HOST; in the workflow by REGISTRY, see docs/adopt.md")
         } else {
             fault
         }

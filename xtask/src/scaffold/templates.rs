@@ -15,21 +15,26 @@ pub struct Template {
 }
 
 /// All of them.
-pub const ALL: [Template; 4] = [
+pub const ALL: [Template; 6] = [
     Template { path: ".github/workflows/images.yml", text: include_str!("../../templates/images.yml") },
+    Template { path: ".github/workflows/family.yml", text: include_str!("../../templates/family.yml") },
     Template { path: ".github/workflows/cell.yml", text: include_str!("../../templates/cell.yml") },
     Template {
         path: ".github/actions/xtask/action.yml",
         text: include_str!("../../templates/xtask.action.yml"),
     },
     Template {
-        path: ".github/actions/fetch/action.yml",
-        text: include_str!("../../templates/fetch.action.yml"),
+        path: ".github/actions/cache/action.yml",
+        text: include_str!("../../templates/cache.action.yml"),
     },
+    Template { path: ".github/actions/cache/main.js", text: include_str!("../../templates/cache.main.js") },
 ];
 
-/// How the first line begins.
-const STAMP: &str = "# xtask-images ";
+/// How the first line begins, after the sign of a comment.
+const STAMP: &str = " xtask-images ";
+
+/// The signs of a comment: of YAML, of JavaScript.
+const COMMENTS: [&str; 2] = ["#", "//"];
 
 /// How it ends.
 const ADVICE: &str = ": `cargo xtask update` keeps this file current.";
@@ -44,7 +49,7 @@ impl Template {
     /// The file with these triggers, or with its own: the lines between the marks, each indented by two spaces.
     #[must_use]
     pub fn text(self, triggers: Option<&str>) -> String {
-        let text = stamped(body(self.text));
+        let text = stamped(self.comment(), body(self.text));
         triggers.map_or(text.clone(), |triggers| with_triggers(&text, triggers))
     }
 
@@ -60,6 +65,12 @@ impl Template {
         hash(body(self.text))
     }
 
+    /// The sign of a comment in it.
+    fn comment(self) -> &'static str {
+        let [yaml, script] = COMMENTS;
+        if self.path.ends_with(".js") { script } else { yaml }
+    }
+
     /// Whether a file holds the same, whatever its first line says: this repository edits the templates themselves.
     #[must_use]
     pub fn is_in(self, text: &str) -> bool {
@@ -70,7 +81,9 @@ impl Template {
 /// The hash in the first line of a file; none: this project has not written it.
 #[must_use]
 pub fn stamp(text: &str) -> Option<&str> {
-    let line = text.lines().next()?.strip_prefix(STAMP)?.strip_suffix(ADVICE)?;
+    let first = text.lines().next()?;
+    let line = COMMENTS.into_iter().find_map(|comment| first.strip_prefix(comment))?;
+    let line = line.strip_prefix(STAMP)?.strip_suffix(ADVICE)?;
     (line.len() == LENGTH && line.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(line)
 }
 
@@ -99,8 +112,8 @@ pub fn with_triggers(text: &str, triggers: &str) -> String {
 const LENGTH: usize = 12;
 
 /// A text under its own hash.
-pub(super) fn stamped(body: &str) -> String {
-    format!("{STAMP}{}{ADVICE}\n{body}", hash(body))
+pub(super) fn stamped(comment: &str, body: &str) -> String {
+    format!("{comment}{STAMP}{}{ADVICE}\n{body}", hash(body))
 }
 
 /// What follows the first line, where that is a stamp.
@@ -139,7 +152,7 @@ mod tests {
 
     #[test]
     fn triggers_are_no_part_of_the_hash() {
-        let [images, cell, ..] = ALL;
+        let [images, _, cell, ..] = ALL;
         let other = images.text(Some("  push:\n    branches: [trunk]\n"));
         assert!(other.contains("branches: [trunk]") && !other.contains("cron"), "{other}");
         assert!(is_pristine(&other) && triggers(&other) == Some("  push:\n    branches: [trunk]\n"));
@@ -149,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_edit_is_seen() {
-        let text = ALL[1].text(None);
+        let text = ALL[2].text(None);
         assert!(is_pristine(&text));
         let edited = text.replace("timeout-minutes: 60", "timeout-minutes: 90");
         assert!(edited != text && !is_pristine(&edited) && stamp(&edited) == stamp(&text));

@@ -180,14 +180,14 @@ mod tests {
     use crate::run::Signals;
     use crate::scaffold::scratch::Scratch;
 
-    const CELL: Template = templates::ALL[1];
+    const CELL: Template = templates::ALL[2];
     const IMAGES: Template = templates::ALL[0];
 
     /// As another version has written it: with one line less.
     fn older(template: Template) -> String {
         let text = template.text(None);
         let (_, body) = text.split_once('\n').unwrap();
-        templates::stamped(&body.replacen("permissions: {}\n", "", 1))
+        templates::stamped("#", &body.replacen("permissions: {}\n", "", 1))
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! What GitHub's runner reads out of the log of a job.
 
+use std::fs;
+
 use crate::build::with_image;
 use crate::checkout::{Checkout, Done, run};
+use crate::kit::Service;
+use crate::registry::http;
 
 /// The commands that are ours to give.
 const OURS: [&str; 3] = ["::group::build ", "::endgroup::", "::error title="];
@@ -47,5 +51,47 @@ pub fn logs(checkout: &Checkout) {
     with_image(checkout, "loud", &instruction("4", ""), |checkout| {
         let done = checkout.xtask(&["build", "--cell", "loud", "--arch", "amd64"]).ok();
         assert!(done.stderr.contains("##[error]planted-4"), "{}", done.all());
+    });
+}
+
+/// Layers are found again by a builder that knows nothing, in the cache of GitHub; a step that cannot reach it says so.
+pub fn cache(checkout: &Checkout) {
+    checkout.xtask(&["local", "up"]).ok();
+    let service = Service::start(checkout, "testkit", &["cache"]);
+    let (address, builder) =
+        (service.address().to_owned(), checkout.status()["builder"].as_str().unwrap().to_owned());
+    let (_, _, token) = http(&address, "GET", "/token").unwrap();
+    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+    let build = |handed: bool| {
+        let mut command = checkout.command(&["build", "--cell", "cached", "--arch", "amd64", "--no-reuse"]);
+        command.env("GITHUB_ACTIONS", "true");
+        if handed {
+            // What `.github/actions/cache` hands to the step.
+            command.env("ACTIONS_RUNTIME_TOKEN", token["token"].as_str().unwrap());
+            command.env("ACTIONS_RESULTS_URL", format!("http://{address}/"));
+            command.env("ACTIONS_CACHE_SERVICE_V2", "true");
+        }
+        checkout.tool("docker-buildx", &["prune", "--builder", &builder, "--all", "--force"]).ok();
+        run(&mut command).ok()
+    };
+    // What is larger than a mebibyte is uploaded in blocks.
+    let layer = "RUN head -c 3000000 /dev/urandom >/random\nRUN date +%s%N >/when";
+    with_image(checkout, "cached", layer, |checkout| {
+        let matrix = checkout.root.join("matrix.toml");
+        let text = fs::read_to_string(&matrix).unwrap();
+        fs::write(&matrix, text.replace("[images.cached]", "[images.cached]\ncache = [\"gha\"]")).unwrap();
+        let digest = |done: &Done| {
+            let record = checkout.read_record("cached", "amd64");
+            (record["digest"].clone(), done.all().contains("neither finds nor keeps anything"))
+        };
+        let cached = |done: &Done| done.all().matches(" CACHED").count();
+        let lost = build(false);
+        let (first, warned) = digest(&lost);
+        assert!(warned && cached(&lost) == 0, "{}", lost.all());
+        let saved = build(true);
+        let (second, warned) = digest(&saved);
+        assert!(!warned && first != second, "nothing was kept before: {}", saved.all());
+        let found = build(true);
+        assert!(cached(&found) >= 2, "{}", found.all());
     });
 }

@@ -69,6 +69,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_foreign_arch_has_to_be_asked_for", build::foreign_arch),
     ("images_are_what_their_platform_says", contents::machines),
     ("a_log_of_a_job_commands_nothing", github::logs),
+    ("the_cache_of_github_is_found_again", github::cache),
     ("nothing_is_kept_that_would_be_another", reuse::no_wrong_reuse),
     ("a_late_run_of_what_was_reverted_moves_no_tag", reuse::late::late_run),
     ("wrong_records_are_refused", merge::wrong_records),
