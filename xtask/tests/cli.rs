@@ -86,3 +86,67 @@ fn a_wrong_value_commands_nothing() {
         assert!(text.contains("| ::error::y"), "{text}");
     }
 }
+
+/// A tag of git that names no version, where every tag of the image wants one.
+#[test]
+fn a_run_with_nothing_to_publish_says_so_and_is_green() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("idle");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(folder.join("app")).unwrap();
+    let matrix = "version = 1\n[publish]\nrepositories = [\"ghcr.io/acme\"]\n[sign]\nmethod = \"none\"\nreason = \"a test\"\n\
+                  [platforms]\namd64 = { platform = \"linux/amd64\", runner = \"r\" }\n[images.app]\ncontext = \"app\"\n\
+                  ref = { self = true }\ntags = [{ tag = \"{major}\", when = \"stable\" }]\n";
+    std::fs::write(folder.join("matrix.toml"), matrix).unwrap();
+    std::fs::write(folder.join("app/Dockerfile"), "FROM scratch\n").unwrap();
+    let git = |args: &[&str]| {
+        let name =
+            ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+        let done = Command::new("git").args(name).args(args).current_dir(&folder).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    git(&["init", "--quiet", "--initial-branch", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message", "start"]);
+    let run = |args: &[&str], environment: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GITHUB_") || name == "CI") {
+            command.env_remove(name);
+        }
+        command.args(args).current_dir(&folder).envs(environment.iter().copied()).output().unwrap()
+    };
+    let sentence = "Nothing to publish: no cell gets a tag in this run.";
+    let reason = "excluded app: no condition of its tags holds for this run (tag sometag)";
+    let green = |args: &[&str], environment: &[(&str, &str)]| {
+        let done = run(args, environment);
+        let told =
+            format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{args:?}: {told}");
+        told
+    };
+    let saved = green(&["plan", "--event", "tag:sometag", "--save", "plan.json"], &[]);
+    assert!(saved.contains(sentence) && saved.contains(reason), "{saved}");
+    let output = folder.join("output");
+    let github = [("GITHUB_OUTPUT", output.to_str().unwrap())];
+    let told = green(&["plan", "--plan", "plan.json", "--github"], &github);
+    assert!(told.contains(sentence) && told.contains(reason), "{told}");
+    let outputs = std::fs::read_to_string(&output).unwrap();
+    assert!(outputs.contains("\nany=false\n") && !outputs.contains("wave-0"), "{outputs}");
+    // With the plan of a file as in CI, and with one of their own as on a laptop.
+    let typed: [&[&str]; 4] = [&["build"], &["build", "--dry-run"], &["merge"], &["merge", "--dry-run"]];
+    for args in typed.into_iter().chain([&["report"][..], &["verify"]]) {
+        for how in [&["--plan", "plan.json"][..], &[]] {
+            let told = green(&[args, how].concat(), &[]);
+            assert!(told.contains(sentence) && !told.contains("CELL"), "{args:?} {how:?}: {told}");
+        }
+    }
+    let difference = green(&["plan", "--event", "tag:sometag", "--diff", "--json"], &[]);
+    assert!(difference.contains("\"cells\": []"), "{difference}");
+    let filtered = green(&["plan", "--plan", "plan.json", "--image", "app", "--json"], &[]);
+    assert!(filtered.contains("\"cells\": []") && filtered.contains("(tag sometag)"), "{filtered}");
+    let explained = run(&["plan", "--event", "tag:sometag", "--explain", "app"], &[]);
+    let told = String::from_utf8_lossy(&explained.stderr).into_owned();
+    assert!(
+        explained.status.code() == Some(2) && told.contains("the plan leaves out app: no condition"),
+        "{told}"
+    );
+}

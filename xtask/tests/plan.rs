@@ -456,16 +456,103 @@ fn cells_are_chosen_by_axis() {
     assert!(chosen(&[("alpine", "3.22")]).unwrap_err().contains("it has: alpine=3.23, alpine=3.24"));
 }
 
-/// A pull request sets no tag, so it needs none; a run that publishes does.
+/// A pull request sets no tag, so it needs none; a run that publishes leaves out what gets none, and says why.
 #[test]
-fn a_run_that_publishes_nothing_needs_no_tag() {
+fn what_gets_no_tag_is_left_out_of_a_run_that_publishes() {
     let mut case = Case::tags(r#"{ tag = "{version}", when = "release" }"#);
     case.text = case.text.replace("[tracks.t]", "[tracks.t]\npull-request = true");
     case.event = Event::PullRequest { reference: "1/merge".into(), fork: false };
     assert!(case.plan().unwrap().cells[0].tags.is_empty());
     case.event = Event::Push { branch: "topic".into(), default_branch: false };
     case.text = case.text.replace("[publish]", "[publish]\nrefs = [\"refs/heads/**\"]");
-    assert!(case.error().contains("gets no tag"));
+    // What a build argument lacks does not matter where nothing is built.
+    case.text += "build-args = { PATCH = \"{prerelease}\" }\n";
+    let plan = case.plan().unwrap();
+    assert!(plan.push && plan.cells.is_empty());
+    let reason = "no condition of its tags holds for this run (push topic)";
+    assert_eq!((plan.excluded[0].cell.as_str(), plan.excluded[0].reason.as_str()), ("app.t", reason));
+    let sentence = "Nothing to publish: no cell gets a tag in this run.";
+    let table = xtask_images::report::plan_table::table(&plan);
+    assert!(table.ends_with(&format!("\n\n{sentence}\n\nexcluded app.t: {reason}")), "{table}");
+    let page = xtask_images::report::markdown::plan(&plan);
+    assert!(page.ends_with(&format!("\n\n{sentence}\n\nExcluded `app.t`: {reason}\n\n")), "{page}");
+    let found = outputs(&plan);
+    assert_eq!(
+        (found["any"].as_str(), found["push"].as_str(), found["waves"].as_str()),
+        ("false", "true", "0")
+    );
+    assert!(!["check", "wave-0"].iter().any(|name| found.contains_key(*name)), "{found:?}");
+    let id: xtask_images::base::ids::CellId = "app.t".parse().unwrap();
+    let told = report(&Filter::cell(&plan, &id).unwrap_err());
+    assert!(told.contains(&format!("the plan leaves out app.t: {reason}")), "{told}");
+    let image = Filter { images: vec!["app".parse().unwrap()], ..Filter::default() };
+    assert!(image.narrow(&plan).unwrap().cells.is_empty());
+}
+
+/// Two images with a need, of which one gets a tag only for a release.
+#[test]
+fn what_gets_no_tag_and_is_needed_is_an_error() {
+    let image = |name: &str, tags: &str, more: &str| {
+        format!("[images.{name}]\ncontext = \"{name}\"\nref = {{ self = true }}\ntags = [{tags}]\n{more}\n")
+    };
+    let only = r#"{ tag = "{version}", when = "stable" }"#;
+    let head = Case::tags(r#""x""#).text;
+    let head = head.split("[tracks").next().unwrap();
+    let needs = r#"needs = ["base"]"#;
+    let text = |app: &str| format!("{head}{}{}", image("base", only, ""), image("app", app, needs));
+    let error = Case::new(&text(r#""{version}""#)).error();
+    assert!(
+        error.contains("app needs the cell base, which gets no tag: no condition of its tags holds for this run (push main)")
+            && error.contains("matrix.toml:8:7")
+            && error.contains("give the tags of both the same conditions"),
+        "{error}"
+    );
+    // Without the one that needs it, both are left out.
+    let plan = Case::new(&text(only)).plan().unwrap();
+    let left_out: Vec<&str> = plan.excluded.iter().map(|excluded| excluded.cell.as_str()).collect();
+    assert_eq!((plan.cells.len(), left_out), (0, vec!["base", "app"]));
+    // What gets a tag is published all the same.
+    let plan = Case::new(&text(only).replace(needs, "").replacen(only, "\"edge\"", 1)).plan().unwrap();
+    assert_eq!((plan.cells.len(), plan.cells[0].id.as_str(), plan.excluded.len()), (1, "base", 1));
+}
+
+/// As docker/metadata-action, which takes a git tag for a version only if it is a semantic one.
+#[test]
+fn what_is_no_version_is_neither_stable_nor_a_release() {
+    let tags = r#"
+        { tag = "{ref}", when = "tag" }, { tag = "{major}", when = "stable" },
+        { tag = "{major}.{minor}", when = "stable" }, { tag = "{major}.{minor}.{patch}", when = "stable" },
+        { tag = "stable", when = "stable" }, { tag = "latest", when = "release" }"#;
+    let mut case = Case::tags(tags);
+    let own = case.text.replace("{ file = \"V\" }", "{ self = true }");
+    let file = std::mem::replace(&mut case.text, own);
+    for (tag, expected) in [
+        ("sometag", "sometag"),
+        ("v1", "v1"),
+        ("nightly-20261121", "nightly-20261121"),
+        ("v2.1.0-rc.1", "v2.1.0-rc.1"),
+        ("v2.1", "2.1 2 v2.1 stable latest"),
+        ("v2.1.0", "2.1.0 2.1 2 v2.1.0 stable latest"),
+        ("app-v2.1.0", "2.1.0 2.1 2 app-v2.1.0 stable latest"),
+    ] {
+        case.event = Event::Tag { tag: tag.into() };
+        assert_eq!(case.names().join(" "), expected, "{tag}");
+    }
+    // A branch has no version.
+    case.event = Event::Push { branch: "main".into(), default_branch: true };
+    assert!(case.plan().unwrap().cells.is_empty());
+    // A file or a value says that what it holds is a version: one number is enough.
+    case.text = file.replace("{ tag = \"{ref}\", when = \"tag\" },", "");
+    for (version, expected) in [("43", "43 stable latest"), ("3.24", "3.24 3 stable latest"), ("edge", "")] {
+        case.version = version;
+        let found = case.plan().unwrap();
+        assert_eq!(found.cells.first().map(names).unwrap_or_default().join(" "), expected);
+    }
+    // Without the condition it is an error still.
+    let mut bare = Case::tags(r#""{major}""#);
+    bare.text = bare.text.replace("{ file = \"V\" }", "{ self = true }");
+    bare.event = Event::Tag { tag: "sometag".into() };
+    assert!(bare.error().contains("`{major}` has no value here: the version of app is `sometag`"));
 }
 
 /// Whoever may push a branch or a tag could publish what nobody has reviewed.
@@ -523,7 +610,7 @@ fn refs_are_about_publishing() {
 fn a_short_commit_is_no_pre_release() {
     let mut case = Case::tags(r#""{version}", { tag = "{latest}", when = "stable" }"#);
     case.text = case.text.replace(r#"{ file = "V" }"#, "{ self = true }");
-    assert_eq!(case.names(), ["0123456", "latest"]);
+    assert_eq!(case.names(), ["0123456"]);
     case.text = case.text.replace("{version}", "{major}");
     assert!(case.error().contains("`{major}` has no value"));
 }

@@ -53,6 +53,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let emulate = options.emulate || session.context.environment.get("XTASK_EMULATE") == Some("true");
     let options = &Options { emulate, ..options.clone() };
     let plan = session.plan(&options.plan)?;
+    if session.is_idle(&plan) {
+        return Ok(());
+    }
     let push = plan.push && !options.no_push;
     if options.dry_run {
         return dry_run(session, &plan, options, push);

@@ -62,6 +62,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             .help("a pull request never publishes; which branches, tags and events do, `refs` and `when` of [publish] in matrix.toml say")
             .into());
     }
+    if session.is_idle(&plan) {
+        return Ok(());
+    }
     holders::refuse_future(plan.planned(), session.context.clock.now())?;
     let digests = session.digests(options.digests.as_deref());
     let cells = options.filter.cells(&plan)?;

@@ -58,6 +58,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
                 + &markdown::timeline(&records)),
         )?;
     }
+    if session.is_idle(&plan) {
+        return Ok(());
+    }
     session.ui.out(table(&rows));
     if let Some(told) = plan_table::done(&plan) {
         session.ui.out(format!("\n{told}"));

@@ -89,6 +89,9 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
 
 fn all(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
+    if !options.json && session.is_idle(&plan) {
+        return Ok(());
+    }
     let cells = options.filter.cells(&plan)?;
     let stack = session.stack(&plan)?;
     let signing = Signing::of(session, (&plan.sign, &plan.formerly), Some(&plan.event), stack.as_ref())?;

@@ -9,7 +9,7 @@ use crate::init::repository::Repository;
 /// What a run publishes where nothing says so.
 const TAGS: [(&str, Option<&str>); 5] = [
     ("{version}", Some("tag")),
-    ("{major}.{minor}", Some("tag")),
+    ("{major}.{minor}", Some("stable")),
     ("{latest}", Some("release")),
     ("edge", Some("default-branch")),
     (ALWAYS, None),

@@ -9,8 +9,8 @@ use crate::init::matrix_text;
 use crate::init::repository::Repository;
 use crate::matrix::{self, Source};
 
-/// Gives every image a tag without a condition, since every run has to know what it would publish, also that of a pull request or
-/// of a laptop. Where all conditions are one event, publishing itself gets it, and nothing changes; else a tag is added.
+/// Gives every image a tag without a condition: a run that gives a cell no tag leaves it out, and a laptop's would have nothing
+/// to build. Where all conditions are one event, publishing itself gets it, and nothing changes; else a tag is added.
 pub(crate) fn always_a_tag(found: &mut Found) {
     let conditional =
         |image: &Image| !image.tags.is_empty() && image.tags.iter().all(|tag| tag.when.is_some());
@@ -39,7 +39,7 @@ pub(crate) fn always_a_tag(found: &mut Found) {
         }
         let text = format!("{}{}", matrix_text::ALWAYS, matrix_text::axes_suffix(image));
         found.left.push(format!(
-            "matrix.toml: every run needs a tag, and all tags of {} have a condition, so \"{text}\" was added",
+            "matrix.toml: all tags of {} have a condition, and a run that gives it none leaves it out, so \"{text}\" was added",
             image.name
         ));
         image.tags.retain(|tag| tag.text != text);

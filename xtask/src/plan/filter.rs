@@ -59,8 +59,11 @@ impl Filter {
     /// The cells that are meant.
     ///
     /// # Errors
-    /// If there is none, or if a name occurs nowhere in the plan.
+    /// If there is none, or if a name occurs nowhere in the plan. Of a plan without cells none is meant but by its id.
     pub fn cells<'p>(&self, plan: &'p Plan) -> Result<Vec<&'p Cell>> {
+        if plan.cells.is_empty() && self.cells.is_empty() {
+            return Ok(Vec::new());
+        }
         self.check_names(plan)?;
         let cells: Vec<&Cell> = plan.cells.iter().filter(|cell| self.wants(cell)).collect();
         if cells.is_empty() && !plan.cells.is_empty() {
@@ -108,6 +111,11 @@ impl Filter {
             }
         }
         for id in &self.cells {
+            if let Some(excluded) = plan.excluded.iter().find(|excluded| excluded.cell == *id) {
+                return Err(
+                    UserError::invalid(format!("the plan leaves out {id}: {}", excluded.reason)).into()
+                );
+            }
             if plan.cell(id).is_none() {
                 return Err(unknown("cell", id.as_str(), &join(plan.cells.iter().map(|cell| &cell.id))));
             }

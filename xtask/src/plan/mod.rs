@@ -20,6 +20,7 @@ pub mod remote;
 pub mod resolve;
 mod reuse;
 mod tags;
+mod untagged;
 mod upstream;
 mod values;
 

@@ -62,7 +62,7 @@ pub struct Plan {
     pub upstreams: Remotes,
     /// What gets tags, in the order of waves.
     pub cells: Vec<Cell>,
-    /// What `[[exclude]]` left out.
+    /// What `[[exclude]]` left out, and what gets no tag in this run.
     pub excluded: Vec<Excluded>,
 }
 
@@ -286,7 +286,7 @@ pub struct Need {
 pub struct Excluded {
     /// Its id.
     pub cell: CellId,
-    /// The reason that `matrix.toml` gives.
+    /// The reason that `matrix.toml` gives, or that its tags have.
     pub reason: String,
 }
 

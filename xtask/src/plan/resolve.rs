@@ -15,6 +15,7 @@ use crate::plan::model::{Cell, DestinationKind, Excluded, Plan, PlannedTag, SCHE
 use crate::plan::pairs::Pair;
 use crate::plan::remote::{self, Queries};
 use crate::plan::tags::{TagContext, event_is, tags};
+use crate::plan::untagged::{Tagged, Tags, idle};
 use crate::plan::upstream::{Upstream, Upstreams};
 use crate::plan::values::Values;
 
@@ -39,7 +40,8 @@ pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
 /// Resolves a matrix.
 ///
 /// # Errors
-/// If a version cannot be read, a placeholder has no value, two cells share a tag, or a cell has none: all of them, with file and line.
+/// If a version cannot be read, a placeholder has no value, two cells share a tag, or a cell has none that another one
+/// needs: all of them, with file and line.
 pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     check_overrides(matrix, &inputs.versions)?;
     let (specs, left_out) = cells(matrix);
@@ -48,8 +50,14 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     let mut taken: BTreeMap<(Name, Tag), CellId> = BTreeMap::new();
     let mut planned = Vec::new();
     let wanted = wanted(&specs, &inputs.event);
-    for spec in specs.iter().filter(|spec| wanted.contains(&spec.id)) {
-        match resolver.cell(spec) {
+    let wanted = specs.iter().filter(|spec| wanted.contains(&spec.id));
+    let tagged: Vec<Tagged<'_>> = wanted.map(|spec| (spec, resolver.tags(spec))).collect();
+    // A run that publishes nothing needs no tag.
+    let idle = if resolver.push { idle(&tagged, &inputs.event, &mut errors) } else { BTreeSet::new() };
+    let (untagged, tagged): (Vec<_>, Vec<_>) =
+        tagged.into_iter().partition(|(spec, _)| idle.contains(&spec.id));
+    for (spec, tags) in tagged {
+        match resolver.cell(spec, tags) {
             Ok((cell, origins)) => {
                 errors.extend(collisions(&cell, &origins, &mut taken));
                 planned.push(cell);
@@ -62,6 +70,9 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     }
     let excluded =
         left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
+    let reason = format!("no condition of its tags holds for this run ({})", inputs.event);
+    let untagged =
+        untagged.iter().map(|(spec, _)| Excluded { cell: spec.id.clone(), reason: reason.clone() });
     let Resolver { created, planned: time, code_date, revision, push, upstreams, .. } = resolver;
     let plan = Plan {
         schema: SCHEMA,
@@ -80,7 +91,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         push,
         upstreams: upstreams.used(),
         cells: planned,
-        excluded: excluded.collect(),
+        excluded: excluded.chain(untagged).collect(),
     };
     plan.seal()
 }
@@ -222,15 +233,19 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn cell(&self, spec: &CellSpec<'_>) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>> {
+    /// The tags of a cell, in the order in which they are set.
+    fn tags(&self, spec: &CellSpec<'_>) -> Tags {
         let values = self.values(spec).map_err(|error| vec![error])?;
-        let (mut errors, mut tagged) = (Vec::new(), Vec::new());
-        match tags(spec.tags(), &values, self.tag_context(spec)) {
-            // A run that publishes nothing needs no tag.
-            Ok(found) if found.is_empty() && self.push => errors.push(untagged(spec, &self.inputs.event)),
-            Ok(found) => tagged = found,
-            Err(found) => errors.extend(found),
-        }
+        tags(spec.tags(), &values, self.tag_context(spec))
+    }
+
+    fn cell(&self, spec: &CellSpec<'_>, tags: Tags) -> Result<(Cell, Vec<TagSpec>), Vec<Diagnostic>> {
+        // Without its version there is nothing else to say of it.
+        let Ok(values) = self.values(spec) else { return Err(tags.err().unwrap_or_default()) };
+        let (tagged, mut errors) = match tags {
+            Ok(found) => (found, Vec::new()),
+            Err(found) => (Vec::new(), found),
+        };
         let builds = builds(&values, &self.inputs.event, &self.standard_labels(&values), &mut errors);
         let (annotations, volatile) = self.index_annotations(&values, &mut errors);
         if !errors.is_empty() {
@@ -315,16 +330,5 @@ impl<'a> Resolver<'a> {
         merge(&mut annotations, Standard::pairs(&own));
         merge(&mut changing, volatile_standard("", &own, &[]));
         (annotations, changing)
-    }
-}
-
-fn untagged(spec: &CellSpec<'_>, event: &Event) -> Diagnostic {
-    Diagnostic {
-        span: spec.reference().span.clone(),
-        message: format!(
-            "the cell {} gets no tag: no condition of its tags holds for this run ({event})",
-            spec.id
-        ),
-        help: vec!["give it at least one tag without `when`".to_owned()],
     }
 }

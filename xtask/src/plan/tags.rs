@@ -2,6 +2,7 @@
 
 use crate::base::ids::Tag;
 use crate::base::template::Template;
+use crate::base::version::Numbers;
 use crate::matrix::{Condition, Diagnostic, EventName, RefSpec, TagSpec, When};
 use crate::plan::event::Event;
 use crate::plan::model::PlannedTag;
@@ -53,15 +54,48 @@ pub(super) fn tags(
 /// Why a cell does not get a tag. `None`: it gets it.
 pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, context: TagContext<'_>) -> Option<&'static str> {
     let When { on, cell } = &spec.when;
-    let prerelease = values.upstream.numbers.prerelease.is_some();
-    if prerelease && moves_with_releases(&spec.template) && !on.contains(&Condition::Always) {
+    let version = Maturity::of(&spec.template, values, context);
+    let by_version = |condition: &Condition| matches!(condition, Condition::Stable | Condition::Release);
+    if version == Maturity::PreRelease
+        && moves_with_releases(&spec.template)
+        && !on.contains(&Condition::Always)
+    {
         Some("a pre-release gets it only with `always`")
-    } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, prerelease, context)) {
-        Some("its `when` does not hold for this run")
+    } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, version, context)) {
+        match version == Maturity::None && on.iter().any(by_version) {
+            true => Some("there is no version here that has what it names"),
+            false => Some("its `when` does not hold for this run"),
+        }
     } else if !values.spec.fits(cell, None) {
         Some("its `when` is about other cells")
     } else {
         None
+    }
+}
+
+/// What the version of a cell is, in the eyes of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maturity {
+    /// No version, or one that lacks a part that the tag names.
+    None,
+    PreRelease,
+    Stable,
+}
+
+impl Maturity {
+    fn of(template: &Template, values: &Values<'_>, context: TagContext<'_>) -> Self {
+        let Numbers { major, minor, patch, prerelease } = &values.upstream.numbers;
+        // A git tag `v1` is what moves along with the releases 1.x, and no release; docker/metadata-action, whose versions
+        // are semantic ones, leaves it alone as well.
+        let first = if *context.reference == RefSpec::SelfRef { minor } else { major };
+        let parts = [("major", major), ("minor", minor), ("patch", patch)];
+        let named = |name: &str| template.placeholders().any(|found| found == name);
+        let lacks = parts.iter().any(|(name, part)| part.is_none() && named(name));
+        match prerelease {
+            Some(_) => Self::PreRelease,
+            None if first.is_none() || lacks || named("prerelease") => Self::None,
+            None => Self::Stable,
+        }
     }
 }
 
@@ -89,16 +123,16 @@ pub(super) fn event_is(condition: Condition, event: &Event) -> bool {
     }
 }
 
-fn holds(condition: Condition, prerelease: bool, context: TagContext<'_>) -> bool {
+fn holds(condition: Condition, version: Maturity, context: TagContext<'_>) -> bool {
     let TagContext { event, reference, overridden } = context;
     let tagged = matches!(event, Event::Tag { .. });
     match condition {
-        Condition::Stable => !prerelease,
+        Condition::Stable => version == Maturity::Stable,
         Condition::Release => {
             let released = match reference {
-                RefSpec::File(_) => true,
-                RefSpec::Tag { .. } => !prerelease,
-                RefSpec::SelfRef => tagged && !prerelease,
+                RefSpec::File(_) => version != Maturity::None,
+                RefSpec::Tag { .. } => version == Maturity::Stable,
+                RefSpec::SelfRef => tagged && version == Maturity::Stable,
                 RefSpec::Value(_) | RefSpec::Branch { .. } => false,
             };
             released && !overridden && (event.on_default_branch() || tagged)

@@ -33,15 +33,18 @@ pub fn plan(plan: &Plan) -> String {
     };
     let mut header = vec!["cell", "version", "platforms", "tags"];
     header.extend(plan.is_compared().then_some("inputs"));
-    text += &table(&header, plan.cells.iter().map(row));
+    if !plan.cells.is_empty() {
+        text += &table(&header, plan.cells.iter().map(row));
+        text.push('\n');
+    }
     for told in [plan_table::fork(plan), plan_table::done(plan)].into_iter().flatten() {
-        let _ = writeln!(text, "\n{told}");
+        let _ = writeln!(text, "{told}\n");
     }
     for excluded in &plan.excluded {
         let _ =
-            writeln!(text, "\nExcluded {}: {}", code(excluded.cell.as_str()), cell_text(&excluded.reason));
+            writeln!(text, "Excluded {}: {}\n", code(excluded.cell.as_str()), cell_text(&excluded.reason));
     }
-    text + "\n"
+    text
 }
 
 /// How a build ended, for its row.

@@ -22,7 +22,9 @@ pub fn table(plan: &Plan) -> String {
     let header = ["CELL", "VERSION", "PLATFORMS", "RUNNERS"].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(plan.cells.iter().map(row)).collect();
     let rows = columns(&rows);
-    if rows.lines().all(|line| line.chars().count() <= WIDTH) {
+    if plan.cells.is_empty() {
+        // The sentence below says so.
+    } else if rows.lines().all(|line| line.chars().count() <= WIDTH) {
         let mut lines = rows.lines();
         text += &format!("\n{}\n", lines.next().unwrap_or_default());
         for (cell, line) in plan.cells.iter().zip(lines) {
@@ -32,9 +34,6 @@ pub fn table(plan: &Plan) -> String {
         for cell in &plan.cells {
             text += &stacked(cell);
         }
-    }
-    if plan.cells.is_empty() {
-        text += "(no cells for this event)\n";
     }
     text += &fork(plan).map(|told| format!("\n{told}\n")).unwrap_or_default();
     text += &done(plan).map(|told| format!("\n{told}\n")).unwrap_or_default();
@@ -47,8 +46,14 @@ pub fn table(plan: &Plan) -> String {
 /// That a plan leaves nothing to do, if so.
 pub fn done(plan: &Plan) -> Option<&'static str> {
     let done = |cell: &Cell| cell.kept().is_some_and(|kept| !plan.push || !kept.is_unfinished());
-    let all = !plan.cells.is_empty() && plan.cells.iter().all(done);
-    all.then_some("Nothing has changed: no image is built, and no tag is set.")
+    match (plan.cells.is_empty(), plan.push) {
+        (true, true) => Some("Nothing to publish: no cell gets a tag in this run."),
+        (true, false) => Some("Nothing to build: no cell belongs to this run."),
+        (false, _) if plan.cells.iter().all(done) => {
+            Some("Nothing has changed: no image is built, and no tag is set.")
+        }
+        (false, _) => None,
+    }
 }
 
 /// What a run lacks that tests the code of strangers, if it is one.

@@ -23,7 +23,7 @@ use crate::matrix::{self, Matrix, Sbom};
 use crate::plan::git::Git;
 use crate::plan::{Plan, SigningMethod};
 use crate::registry::Registry;
-use crate::report::github;
+use crate::report::{github, plan_table};
 use crate::run::Runner;
 use crate::session::comparison::Comparison;
 use crate::tools::{Tool, Toolbox};
@@ -82,6 +82,12 @@ impl Session {
     /// As [`checkout::read`].
     pub fn git(&self) -> Result<Git> {
         checkout::read(&self.layout.root, &self.context.environment, &self.runner)
+    }
+
+    /// Whether a plan has no cell at all, which is then said: there is nothing to do.
+    pub fn is_idle(&self, plan: &Plan) -> bool {
+        let told = plan_table::done(plan).filter(|_| plan.cells.is_empty());
+        told.inspect(|told| self.ui.out(told)).is_some()
     }
 
     /// The job of GitHub Actions that we are a step of, if any.

@@ -107,7 +107,7 @@ fn qm_nmr_calc() {
               linux/arm64 on None
               cache {"gha"}, sbom false
               tag {version} when tag
-              tag {major}.{minor} when tag
+              tag {major}.{minor} when stable
               tag {latest} when release
             image qm-nmr-calc-worker (publish-images.yml, job build-worker)
               . Dockerfile.worker -
@@ -116,7 +116,7 @@ fn qm_nmr_calc() {
               linux/arm64 on Some("ubuntu-24.04-arm")
               cache {"gha"}, sbom false
               tag {version} when tag
-              tag {major}.{minor} when tag
+              tag {major}.{minor} when stable
               tag {latest} when release
             Some(Triggers { branches: [], tags: ["v*"], paths: [], pull_request: false, schedules: [], release: false })
             ! publish-images.yml, job build-api: metadata-action takes labels of qm-nmr-calc-api from GitHub: revision, source, created, version and title are set without it, org.opencontainers.image.{description,licenses,url} are not: write these under `labels`
@@ -244,7 +244,7 @@ fn build_push() {
               tag master when default-branch
               tag sha-{revision7}
               tag {version} when tag
-              tag {major}.{minor} when tag
+              tag {major}.{minor} when stable
               tag {latest} when release
             Some(Triggers { branches: ["master"], tags: ["v*"], paths: [], pull_request: true, schedules: [], release: false })
             ! docker.yml: job docker, step "Docker meta": `type=ref,event=pr`: pull requests push nothing; there is no such tag

@@ -226,7 +226,7 @@ jobs:
           . Dockerfile -
           VERSION={ref}
           tag {version} when tag
-          tag {major}.{minor} when tag
+          tag {major}.{minor} when stable
           tag {latest} when release
         Some(Triggers { branches: [], tags: ["v*", "v1.*"], paths: [], pull_request: false, schedules: [], release: false })
         ! ci.yml: on.push.tags: what a tag like nightly-1.2.3 gets is not what v1.2.3 gets (`!contains(github.ref_name, '-')`): the pattern nightly-* is left out

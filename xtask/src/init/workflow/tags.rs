@@ -227,8 +227,13 @@ fn partial(name: &str, tag: &Found, whens: &[Option<&'static str>], axes: &Axes)
 /// The conditions under which a tag is set in exactly its events.
 fn conditions(tag: &Found, enabled: &[Event]) -> Vec<Option<&'static str>> {
     let tagged = |event: &Event| event.is_tag();
-    let releases = tag.template.contains("{latest}");
-    let on_tag = if releases { "release" } else { "tag" };
+    let names = |parts: &[&str]| parts.iter().any(|part| tag.template.contains(part));
+    // A git tag that is no version has no number to name.
+    let on_tag = match () {
+        () if names(&["{latest}"]) => "release",
+        () if names(&["{major}", "{minor}", "{patch}"]) => "stable",
+        () => "tag",
+    };
     if tag.events.iter().all(tagged) {
         return vec![Some(on_tag)];
     }
