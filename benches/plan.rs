@@ -30,7 +30,8 @@ fn text() -> String {
     }
     let values: Vec<String> = (0..10).map(|value| format!("\"v{value}\"")).collect();
     for image in 0..10 {
-        let needs = if image == 0 { String::new() } else { format!("needs = [\"i{}\"]\n", image - 1) };
+        // The workflow has jobs for three waves.
+        let needs = if image % 3 == 0 { String::new() } else { format!("needs = [\"i{}\"]\n", image - 1) };
         text += &format!(
             "[images.i{image}]\ncontext = \"i{image}\"\naxes = {{ n = [{}] }}\n{needs}\
              build-args = {{ VERSION = \"{{version}}\", ARCH = \"{{arch}}\", N = \"{{n}}\" }}\n",
@@ -55,7 +56,10 @@ fn plan(text: &str) -> Plan {
         formerly: Vec::new(),
         versions: BTreeMap::new(),
         remotes: Remotes::new(),
-        read: &|_| unreachable!("no version file"),
+        // The Dockerfiles.
+        read: &|_| {
+            Ok("FROM alpine:3.24 AS base\nLABEL org.opencontainers.image.title=app\nFROM base\n".into())
+        },
     };
     resolve(&matrix, &inputs).unwrap()
 }
@@ -70,7 +74,7 @@ fn main() {
         let json = serde_json::to_string(&plan).unwrap();
         let printed = began.elapsed();
         let (outputs, table) = (jobs::outputs(&plan).unwrap(), plan_table::table(&plan));
-        assert_eq!((plan.cells.len(), outputs.len()), (1000, 16));
+        assert!(plan.cells.len() == 1000 && outputs.iter().any(|(name, _)| name == "wave-2"));
         assert!(json.len() > 1000 && table.len() > 1000);
         times.push([resolved, printed, began.elapsed()]);
     }

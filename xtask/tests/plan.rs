@@ -31,6 +31,8 @@ struct Case {
     reviewed: Option<bool>,
     destination: DestinationKind,
     now: u64,
+    /// Files by their path; every other one holds the version.
+    files: BTreeMap<&'static str, &'static str>,
 }
 
 impl Case {
@@ -46,6 +48,7 @@ impl Case {
             reviewed: Some(true),
             destination: DestinationKind::Publish,
             now: NOW,
+            files: BTreeMap::new(),
         }
     }
 
@@ -58,9 +61,13 @@ impl Case {
         Self::new(&text)
     }
 
+    fn with(self, text: &str) -> Self {
+        Self { text: text.into(), ..self }
+    }
+
     fn plan(&self) -> anyhow::Result<Plan> {
         let matrix = matrix::parse(Source { name: "matrix.toml".into(), text: self.text.clone() })?;
-        let version = self.version.to_owned();
+        let read = |path: &str| Ok((*self.files.get(path).unwrap_or(&self.version)).to_owned());
         resolve(
             &matrix,
             &Inputs {
@@ -71,6 +78,7 @@ impl Case {
                     commit: "0123456789abcdef0123456789abcdef01234567".into(),
                     dirty: self.dirty,
                     reviewed: self.reviewed,
+                    source: Some("https://github.com/acme/images".into()),
                     ..Git::default()
                 },
                 destination: Destination {
@@ -81,7 +89,7 @@ impl Case {
                 formerly: Vec::new(),
                 versions: self.versions.clone(),
                 remotes: self.remotes.clone(),
-                read: &move |_| Ok(version.clone()),
+                read: &read,
             },
         )
     }
@@ -477,11 +485,8 @@ fn what_gets_no_tag_is_left_out_of_a_run_that_publishes() {
     let page = xtask_images::report::markdown::plan(&plan);
     assert!(page.ends_with(&format!("\n\n{sentence}\n\nExcluded `app.t`: {reason}\n\n")), "{page}");
     let found = outputs(&plan);
-    assert_eq!(
-        (found["any"].as_str(), found["push"].as_str(), found["waves"].as_str()),
-        ("false", "true", "0")
-    );
-    assert!(!["check", "wave-0"].iter().any(|name| found.contains_key(*name)), "{found:?}");
+    assert_eq!((found["any"].as_str(), found["push"].as_str()), ("false", "true"));
+    assert!(!["check", "images"].iter().any(|name| found.contains_key(*name)), "{found:?}");
     let id: xtask_images::base::ids::CellId = "app.t".parse().unwrap();
     let told = report(&Filter::cell(&plan, &id).unwrap_err());
     assert!(told.contains(&format!("the plan leaves out app.t: {reason}")), "{told}");
@@ -651,7 +656,7 @@ fn what_changes_by_itself_is_compared_by_its_name() {
         "build argument WHEN={created} t",
         "label commit={commit}",
         "label org.opencontainers.image.revision={revision}",
-        "label org.opencontainers.image.version={version}",
+        "label org.opencontainers.image.version=main-{date}-{commit7}",
         "upstream commit={commit}",
     ];
     let mut found = volatile(&case);
@@ -664,6 +669,152 @@ fn what_changes_by_itself_is_compared_by_its_name() {
         Case { text: case.text.replace("{ self = true }", r#"{ file = "V" }"#), ..Case::tags("") };
     let found = volatile(&elsewhere);
     assert!(found.iter().all(|one| !one.contains("commit")), "{found:?}");
+}
+
+/// Some labels or annotations, without what their keys begin with.
+fn told(pairs: &[xtask_images::plan::Pair]) -> BTreeMap<String, String> {
+    let name = |key: &str| key.strip_prefix("org.opencontainers.image.").unwrap_or(key).to_owned();
+    pairs.iter().map(|pair| (name(&pair.key), pair.value.clone())).collect()
+}
+
+fn keys(pairs: &[xtask_images::plan::Pair]) -> String {
+    told(pairs).into_keys().collect::<Vec<_>>().join(" ")
+}
+
+/// The Dockerfile is the single source of what it sets: of each platform that which is built there.
+#[test]
+fn automatic_labels_override_nothing_that_the_dockerfile_sets() {
+    let mut case = Case::new(AXES);
+    let labels = |case: &Case, build: usize| keys(&case.plan().unwrap().cells[0].builds[build].labels);
+    assert_eq!(labels(&case, 0), "created revision source version");
+    case.files.insert(
+        "app/Dockerfile",
+        "FROM alpine AS base\nLABEL org.opencontainers.image.version=$V\nFROM base\nLABEL org.opencontainers.image.source=x\n",
+    );
+    case.files
+        .insert("app/Dockerfile.arm", "FROM alpine\nLABEL \"org.opencontainers.image.created\"=\"$D\"\n");
+    assert_eq!(
+        (labels(&case, 0), labels(&case, 1)),
+        ("created revision".into(), "revision source version".into())
+    );
+    let plan = case.plan().unwrap();
+    let volatile = |build: usize| pairs(&plan.cells[0].builds[build].volatile).join("\n");
+    assert!(volatile(0).contains("image.created") && !volatile(1).contains("image.created"));
+    assert!(keys(&plan.cells[0].annotations).contains("created"), "the index has no Dockerfile");
+    // What matrix.toml says wins, and only the stages count that the target stands on.
+    case.text = case.text.replace(
+        "ssh =",
+        "labels = { \"org.opencontainers.image.source\" = \"y\" }\ntarget = \"base\"\nssh =",
+    );
+    assert_eq!(told(&case.plan().unwrap().cells[0].builds[0].labels)["source"], "y");
+    assert_eq!(labels(&case, 0), "created revision source");
+}
+
+#[test]
+fn automatic_labels_are_switched_off_one_by_one() {
+    let off = |key: &str| format!("labels = {{ \"org.opencontainers.image.{key}\" = false }}");
+    let mut case = Case::new(
+        &AXES
+            .replace("\"platform\" } }", &format!("\"platform\" }}, {} }}", off("source")))
+            .replace("suffix = \"-rolling\"", &format!("suffix = \"-rolling\"\n{}", off("version")))
+            .replace("[[images.app.override]]", &format!("{}\n[[images.app.override]]", off("created")))
+            .replace(
+                "arch = \"arm64\"\n",
+                "arch = \"arm64\"\nlabels = { \"org.opencontainers.image.created\" = \"again\" }\n",
+            ),
+    );
+    let plan = case.plan().unwrap();
+    let labels = |cell: usize, build: usize| keys(&plan.cells[cell].builds[build].labels);
+    assert_eq!((labels(0, 0), labels(0, 1)), ("revision version".into(), "revision source version".into()));
+    assert_eq!((labels(2, 0), labels(2, 1)), ("revision".into(), "created revision source".into()));
+    let volatile = pairs(&plan.cells[0].builds[0].volatile).join("\n");
+    assert!(!volatile.contains("image.created") && volatile.contains("image.revision"), "{volatile}");
+    // What holds for the whole cell holds for its index too, but for what `verify` relies on.
+    let index = |plan: &Plan, cell: usize| keys(&plan.cells[cell].annotations);
+    let own = "about both io.xtask.cell io.xtask.planned io.xtask.version revision source";
+    assert_eq!((index(&plan, 0), index(&plan, 2)), (format!("{own} version"), own.to_owned()));
+    assert!(!pairs(&plan.cells[0].volatile).join("\n").contains("image.created"));
+    case.text = case
+        .text
+        .replace(
+            "image.created\" = false }",
+            "image.created\" = false, \"org.opencontainers.image.revision\" = false }",
+        )
+        .replace("plain = ", "\"index:org.opencontainers.image.created\" = \"{date}\", plain = ");
+    let plan = case.plan().unwrap();
+    assert_eq!(keys(&plan.cells[0].builds[0].labels), "version");
+    let index = told(&plan.cells[0].annotations);
+    assert_eq!((index["created"].as_str(), index.contains_key("revision")), ("20261121", true));
+}
+
+/// Given once, they are labels and annotations of the index; what is said of one of these alone wins.
+#[test]
+fn what_describes_an_image_is_given_once() {
+    let describing = "description = \"{image} on {alpine}\"\nlicenses = \"MIT\"\nurl = \"https://example.com/{version}\"\n";
+    let mut case = Case::new(&AXES.replace("ssh =", &format!("{describing}ssh =")));
+    let expected =
+        [("description", "app on 3.23"), ("licenses", "MIT"), ("url", "https://example.com/8.5.1")];
+    let cell = &case.plan().unwrap().cells[0];
+    for (key, value) in expected {
+        for found in [&cell.builds[0].labels, &cell.builds[1].labels, &cell.annotations] {
+            assert_eq!(told(found)[key], value);
+        }
+    }
+    assert!(!keys(&cell.annotations).contains("title") && !keys(&cell.builds[0].labels).contains("title"));
+    case.text = case
+        .text
+        .replace(
+            "\"platform\" } }",
+            "\"platform\" }, labels = { \"org.opencontainers.image.licenses\" = \"GPL\" } }",
+        )
+        .replace("plain = ", "\"index:org.opencontainers.image.url\" = \"elsewhere\", plain = ");
+    let cell = &case.plan().unwrap().cells[0];
+    let of = |found: &[xtask_images::plan::Pair]| {
+        [&told(found)["licenses"], &told(found)["url"]].map(Clone::clone)
+    };
+    assert_eq!(of(&cell.builds[0].labels), ["GPL", "https://example.com/8.5.1"]);
+    assert_eq!(of(&cell.annotations), ["MIT", "elsewhere"]);
+    case.text = case.text.replace("{image} on {alpine}\"\nlic", "{patch} {arch}\"\nlic");
+    let error = case.error();
+    assert!(error.contains("`{arch}` in org.opencontainers.image.description has no value"), "{error}");
+}
+
+/// As the pipeline of seed 000 names what it builds from a branch. The day alone rebuilds nothing.
+#[test]
+fn a_branch_has_a_version_for_readers() {
+    let mut case = Case::tags(r#""x""#);
+    let version = |case: &Case| {
+        let cell = &case.plan().unwrap().cells[0];
+        let one = |found: &[xtask_images::plan::Pair]| told(found)["version"].clone();
+        let compared = |found: &[xtask_images::plan::Pair], key: &str| {
+            found.iter().find(|pair| pair.key == key).map(|pair| pair.value.clone()).unwrap_or_default()
+        };
+        let label = one(&cell.builds[0].labels);
+        assert_eq!(label, one(&cell.annotations));
+        let key = "org.opencontainers.image.version";
+        let volatile = compared(&cell.volatile, key);
+        assert_eq!(volatile, compared(&cell.builds[0].volatile, &format!("label {key}")));
+        (label, volatile)
+    };
+    assert_eq!(version(&case), ("8.5.1".into(), String::new()));
+    let file = case.text.clone();
+    let branch = r#"{ repository = "https://git.example.com/a", branch = "release/v8" }"#;
+    case.text = file.replace(r#"{ file = "V" }"#, branch);
+    let head = RemoteRef { name: "refs/heads/release/v8".into(), commit: "9".repeat(40) };
+    case.remotes.insert("https://git.example.com/a".into(), vec![head]);
+    assert_eq!(version(&case), ("release-v8-20261121-9999999".into(), "release-v8-{date}-9999999".into()));
+    case.versions.insert("t".parse().unwrap(), "release/v8".into());
+    assert_eq!(version(&case).0, "release-v8-20261121-9999999");
+    case.versions.clear();
+    case.text = file.replace(r#"{ file = "V" }"#, "{ self = true }");
+    case.text = case.text.replace("[tracks.t]", "[tracks.t]\npull-request = true");
+    let own = |event: Event| version(&Case { event, ..Case::tags("") }.with(&case.text));
+    let push = Event::Push { branch: "main".into(), default_branch: true };
+    assert_eq!(own(push), ("main-20261121-0123456".into(), "main-{date}-{commit7}".into()));
+    let local = Event::Local { branch: None, default_branch: false };
+    assert_eq!(own(local), ("0123456".into(), "{version}".into()));
+    assert_eq!(own(Event::Tag { tag: "v1.2.3".into() }), ("1.2.3".into(), String::new()));
+    assert_eq!(own(Event::PullRequest { reference: "1/merge".into(), fork: false }).0, "0123456");
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod ids;
 pub mod inert;
 pub mod inputs;
+pub mod oci_keys;
 pub mod parallel;
 pub mod patterns;
 mod prerelease;

@@ -13,7 +13,7 @@ use crate::matrix::model::{
 };
 use crate::matrix::names::{NameTable, one_of, selector};
 use crate::matrix::options::options;
-use crate::matrix::settings::{entries, settings};
+use crate::matrix::settings::{describing, entries, settings};
 use crate::matrix::tracks::{reference, tags};
 
 /// One image. What is wrong in it leaves a gap.
@@ -45,6 +45,7 @@ pub(super) fn image<'t>(
         own,
         composers,
         axes: axes(table, errors),
+        describing: describing(table, errors),
         settings: settings(table, errors),
         overrides: overrides(table, errors, names),
         contexts: contexts(table, errors),
@@ -152,8 +153,8 @@ fn binaries(table: &Table<'_>, errors: &Errors<'_>) -> Vec<Located<String>> {
 /// `contexts = { NAME = "PATH or address" }`.
 fn contexts(table: &Table<'_>, errors: &Errors<'_>) -> Vec<NamedContext> {
     let entries = entries(table, "contexts", errors);
-    let one = |entry: Setting| NamedContext { name: entry.key, source: entry.value, span: entry.span };
-    entries.into_iter().map(one).collect()
+    let one = |Setting { key, value, span }: Setting| Some(NamedContext { name: key, source: value?, span });
+    entries.into_iter().filter_map(one).collect()
 }
 
 /// What only the whole image can tell.

@@ -236,8 +236,8 @@ pub enum EventName {
 pub struct Setting {
     /// Its key.
     pub key: String,
-    /// Its value.
-    pub value: Template,
+    /// Its value; none for an automatic label that is switched off.
+    pub value: Option<Template>,
     /// Where the value stands.
     pub span: Range<usize>,
 }
@@ -307,6 +307,8 @@ pub struct Image {
     pub composers: Vec<Name>,
     /// Further lists of values that multiply it.
     pub axes: Vec<Axis>,
+    /// `description`, `licenses` and `url`, where nothing else is said: labels, and annotations of the index.
+    pub describing: Settings,
     /// What its builds get.
     pub settings: Settings,
     /// What some of its builds get on top.

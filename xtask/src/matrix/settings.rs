@@ -1,8 +1,10 @@
 //! `build-args`, `labels` and `annotations`, which may stand at several places.
 
+use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::base::oci_keys::{AUTOMATIC, DESCRIBING, OWN, REVISION};
 use crate::matrix::decode::{Errors, Table, kind};
 use crate::matrix::diagnostic::{Diagnostic, Located};
 use crate::matrix::model::{Setting, Settings};
@@ -24,6 +26,12 @@ pub(super) fn settings(table: &Table<'_>, errors: &Errors<'_>) -> Settings {
         let named = Setting { key: key.to_owned(), ..setting.clone() };
         for level in levels.split(',') {
             match level {
+                "manifest" | "index" if key.starts_with(OWN) || (level == "index" && key == REVISION) => {
+                    let message = format!("the tool itself relies on the annotation `{key}`");
+                    let help = "it always has the value that the tool gives it; choose another key";
+                    errors.add(Diagnostic::new(setting.span.clone(), message).help(help));
+                    break;
+                }
                 "manifest" => found.annotations.push(named.clone()),
                 "index" => found.index_annotations.push(named.clone()),
                 _ => errors.add(
@@ -36,7 +44,17 @@ pub(super) fn settings(table: &Table<'_>, errors: &Errors<'_>) -> Settings {
     found
 }
 
-/// A table of strings that are templates.
+/// `description`, `licenses` and `url` of an image: each a label and an annotation of the index.
+pub(super) fn describing(table: &Table<'_>, errors: &Errors<'_>) -> Settings {
+    let one = |(name, key): (&str, &str)| {
+        let text = table.string(name)?;
+        Some(Setting { key: key.to_owned(), value: Some(errors.template(&text)?), span: text.span })
+    };
+    let found: Vec<Setting> = DESCRIBING.into_iter().filter_map(one).collect();
+    Settings { labels: found.clone(), index_annotations: found, ..Settings::default() }
+}
+
+/// A table of strings that are templates. `labels` may switch automatic ones off.
 pub(super) fn entries(table: &Table<'_>, key: &str, errors: &Errors<'_>) -> Vec<Setting> {
     let Some(table) = table.table(key) else { return Vec::new() };
     let one = |(name, value): (Located<String>, &Spanned<DeValue<'_>>)| {
@@ -51,12 +69,31 @@ pub(super) fn entries(table: &Table<'_>, key: &str, errors: &Errors<'_>) -> Vec<
             DeValue::String(text) => {
                 let text = Located { value: text.clone().into_owned(), span: value.span() };
                 let template = errors.template(&text)?;
-                return Some(Setting { key: name.value, value: template, span: text.span });
+                return Some(Setting { key: name.value, value: Some(template), span: text.span });
             }
+            DeValue::Boolean(on) if key == "labels" => return switched(name, *on, value.span(), errors),
             other => format!("must be a string, not {}", kind(other)),
         };
         errors.add(Diagnostic::new(value.span(), format!("`{}` {problem}", name.value)));
         None
     };
     table.entries().into_iter().filter_map(one).collect()
+}
+
+/// `KEY = false` among labels.
+fn switched(key: Located<String>, on: bool, span: Range<usize>, errors: &Errors<'_>) -> Option<Setting> {
+    let automatic = AUTOMATIC.contains(&key.value.as_str());
+    let message = match (on, automatic) {
+        (false, true) => return Some(Setting { key: key.value, value: None, span }),
+        (false, false) => format!("`{}` is no automatic label, so it cannot be switched off", key.value),
+        (true, _) => {
+            format!("`{}` must be a string, or false, which switches an automatic label off", key.value)
+        }
+    };
+    let help = match (on, automatic) {
+        (true, true) => "leave it out: it is on where nothing else is said".to_owned(),
+        _ => format!("the automatic labels are {}", AUTOMATIC.join(", ")),
+    };
+    errors.add(Diagnostic::new(span, message).help(help));
+    None
 }

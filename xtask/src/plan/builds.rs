@@ -7,9 +7,11 @@ use crate::base::inputs::{ANNOTATION, BUILD_ARG, LABEL, UPSTREAM};
 use crate::matrix::cells::CellSpec;
 use crate::matrix::tracks::holds_credentials;
 use crate::matrix::{Diagnostic, NamedContext, Options, PlatformDef, Setting, Settings};
+use crate::plan::dockerfiles::Dockerfiles;
 use crate::plan::event::Event;
 use crate::plan::model::{Build, BuildContext, Need};
 use crate::plan::pairs::Pair;
+use crate::plan::standard::Standard;
 use crate::plan::values::Values;
 
 /// A setting and the place in the matrix that it comes from, for people.
@@ -31,6 +33,7 @@ pub(super) fn cascade<'m>(
     let arch = platform.map(|platform| &platform.name);
     let overrides = spec.image.overrides.iter().filter(|entry| spec.fits(&entry.builds, arch));
     let places = [
+        ("image", Some(&spec.image.describing)),
         ("platform", platform.map(|platform| &platform.settings)),
         ("track", spec.track.map(|track| &track.settings)),
         ("composer mode", spec.composer.map(|mode| &mode.settings)),
@@ -52,6 +55,7 @@ pub(super) fn cascade<'m>(
 pub(super) fn expand(found: &[Origin<'_>], values: &Values<'_>, errors: &mut Vec<Diagnostic>) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for Origin { setting: Setting { key, value, span }, .. } in found {
+        let Some(value) = value else { continue };
         match value.expand(|name| values.get(name)) {
             Ok(value) => pairs.push(Pair { key: key.clone(), value }),
             Err(missing) => {
@@ -69,6 +73,7 @@ pub(super) fn volatile(prefix: &str, found: &[Origin<'_>], values: &Values<'_>) 
     let one = |Origin { setting: Setting { key, value, .. }, .. }: &Origin<'_>| {
         // A program may do something with the commit that it is given; a label only tells it.
         let is_volatile = |name: &str| values.is_volatile(name, prefix != BUILD_ARG);
+        let value = value.as_ref()?;
         let changes = value.placeholders().any(is_volatile);
         let compared = |name: &str| match is_volatile(name) {
             true => Some(format!("{{{name}}}")),
@@ -80,30 +85,10 @@ pub(super) fn volatile(prefix: &str, found: &[Origin<'_>], values: &Values<'_>) 
     found.iter().filter_map(one).collect()
 }
 
-/// Those of what everything carries that change likewise, unless a setting takes their place.
-pub(super) fn volatile_standard(prefix: &str, standard: &[Standard], found: &[Origin<'_>]) -> Vec<Pair> {
+/// Those that images and indexes get by themselves, without those that are set or switched off.
+pub(super) fn standing(standard: &[Standard], found: &[Origin<'_>]) -> Vec<Standard> {
     let own = |key: &str| found.iter().any(|origin| origin.setting.key == key);
-    let kept = standard.iter().filter(|one| !own(one.key));
-    let pair = |one: &Standard| {
-        Some(Pair { key: format!("{prefix}{}", one.key), value: format!("{{{}}}", one.volatile?) })
-    };
-    kept.filter_map(pair).collect()
-}
-
-/// A label or annotation that everything carries.
-#[derive(Debug, Clone)]
-pub(super) struct Standard {
-    pub(super) key: &'static str,
-    pub(super) value: String,
-    /// The placeholder that it stands for, where its value changes without a change of what is built.
-    pub(super) volatile: Option<&'static str>,
-}
-
-impl Standard {
-    /// As they are written.
-    pub(super) fn pairs(standard: &[Self]) -> Vec<Pair> {
-        standard.iter().map(|one| Pair { key: one.key.to_owned(), value: one.value.clone() }).collect()
-    }
+    standard.iter().filter(|one| !own(one.key)).cloned().collect()
 }
 
 /// Later values replace earlier ones under the same key; the result is sorted by key.
@@ -113,15 +98,19 @@ pub(super) fn merge(into: &mut Vec<Pair>, more: Vec<Pair>) {
     into.sort();
 }
 
-/// One build for each platform of a cell. `labels` are those that every image carries.
+/// One build for each platform of a cell. `labels` are those that images get by themselves.
 pub(super) fn builds(
     values: &Values<'_>,
     event: &Event,
     labels: &[Standard],
+    dockerfiles: &Dockerfiles<'_>,
     errors: &mut Vec<Diagnostic>,
 ) -> Vec<Build> {
     let platforms = values.spec.platforms.clone();
-    platforms.into_iter().map(|platform| build(values, platform, event, labels, errors)).collect()
+    platforms
+        .into_iter()
+        .map(|platform| build(values, platform, event, labels, dockerfiles, errors))
+        .collect()
 }
 
 fn build<'m>(
@@ -129,6 +118,7 @@ fn build<'m>(
     platform: &'m PlatformDef,
     event: &Event,
     labels: &[Standard],
+    dockerfiles: &Dockerfiles<'_>,
     errors: &mut Vec<Diagnostic>,
 ) -> Build {
     let spec = values.spec;
@@ -138,13 +128,16 @@ fn build<'m>(
     let mut get = |kind: fn(&Settings) -> &[Setting], name: &str, standard: &[Standard]| {
         let found = cascade(spec, Some(platform), kind);
         changing.extend(volatile(name, &found, &values));
-        changing.extend(volatile_standard(name, standard, &found));
-        let mut pairs = Standard::pairs(standard);
+        let standard = standing(standard, &found);
+        changing.extend(Standard::volatile(name, &standard));
+        let mut pairs = Standard::pairs(&standard);
         merge(&mut pairs, expand(&found, &values, errors));
         pairs
     };
     let build_args = get(|settings| &settings.build_args, BUILD_ARG, &[]);
-    let labels = get(|settings| &settings.labels, LABEL, labels);
+    let set = dockerfiles.labels(spec, platform, &build_args);
+    let labels: Vec<Standard> = labels.iter().filter(|one| !set.contains(one.key)).cloned().collect();
+    let labels = get(|settings| &settings.labels, LABEL, &labels);
     let annotations = get(|settings| &settings.annotations, ANNOTATION, &[]);
     let need = |(context, cell): &(Name, _)| Need { context: context.clone(), cell: Clone::clone(cell) };
     Build {

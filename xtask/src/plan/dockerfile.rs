@@ -13,7 +13,7 @@ pub fn images<'a>(text: &str, build_args: impl IntoIterator<Item = (&'a str, &'a
     let mut args: BTreeMap<String, String> = BTreeMap::new();
     let mut found = BTreeSet::new();
     let mut before_stages = true;
-    for line in instructions(text) {
+    for line in instructions(text).0 {
         let mut words = line.split_whitespace();
         let instruction = words.next().unwrap_or_default().to_ascii_uppercase();
         let named: Vec<&str> = match instruction.as_str() {
@@ -38,18 +38,87 @@ pub fn images<'a>(text: &str, build_args: impl IntoIterator<Item = (&'a str, &'a
     found
 }
 
-/// The lines without comments, those that end in a backslash joined with the next.
-fn instructions(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
+/// The instructions, each on one line, without comments and without the bodies of here-documents; and what escapes a character
+/// in them.
+pub(super) fn instructions(text: &str) -> (Vec<String>, char) {
+    let escape = escape(text);
+    let mut found = Vec::new();
     let mut open = String::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
-        match line.strip_suffix('\\') {
-            Some(part) => open += &format!("{part} "),
-            None => lines.push(std::mem::take(&mut open) + line),
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let begins = line.trim_start();
+        if begins.is_empty() || begins.starts_with('#') {
+            continue;
+        }
+        open += if open.is_empty() { begins } else { line };
+        // What escapes the end of the line, unless that is escaped itself.
+        let rest = open.trim_end().strip_suffix(escape);
+        if let Some(rest) = rest.filter(|rest| !rest.ends_with(escape)) {
+            open.truncate(rest.len());
+            continue;
+        }
+        let whole = std::mem::take(&mut open);
+        for (end, indented) in heredocs(&whole, escape) {
+            let body = |line: &str| if indented { line.trim_start_matches('\t') != end } else { line != end };
+            let _ = lines.by_ref().find(|line| !body(line));
+        }
+        found.push(whole);
+    }
+    found.push(open);
+    (found, escape)
+}
+
+/// The character that escapes, of which a directive at the top may say that it is another one.
+fn escape(text: &str) -> char {
+    let directive = |line: &str| {
+        let (key, value) = line.trim().strip_prefix('#')?.split_once('=')?;
+        Some((key.trim().to_ascii_lowercase(), value.trim().to_owned()))
+    };
+    let mut directives = text.trim_start_matches('\u{feff}').lines().map_while(directive);
+    match directives.any(|(key, value)| key == "escape" && value == "`") {
+        true => '`',
+        false => '\\',
+    }
+}
+
+/// The words that end the here-documents of an instruction, and whether tabs may stand before them.
+fn heredocs(instruction: &str, escape: char) -> Vec<(String, bool)> {
+    let takes_them =
+        |word: &str| ["RUN", "COPY", "ADD", "ONBUILD"].iter().any(|name| word.eq_ignore_ascii_case(name));
+    if !instruction.split_whitespace().next().is_some_and(takes_them) {
+        return Vec::new();
+    }
+    let one = |word: String| {
+        let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
+        let (name, indented) = rest.strip_prefix('-').map_or((rest, false), |name| (name, true));
+        let name = name.trim_matches(['"', '\'']);
+        (!name.is_empty() && !name.contains('<')).then(|| (name.to_owned(), indented))
+    };
+    words(instruction, escape).into_iter().filter_map(one).collect()
+}
+
+/// The words of an instruction, with their quotes: spaces in quotes, and those that are escaped, part none.
+pub(super) fn words(text: &str, escape: char) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match quote {
+            None if c.is_whitespace() => {
+                words.push(std::mem::take(&mut word));
+                continue;
+            }
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            Some(open) if c == open => quote = None,
+            _ => {}
+        }
+        word.push(c);
+        if c == escape && quote != Some('\'') {
+            word.extend(chars.next());
         }
     }
-    lines.push(open);
-    lines
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// What a flag copies or mounts from.
@@ -60,7 +129,7 @@ fn from(flag: &str) -> impl Iterator<Item = &str> {
 }
 
 /// With the values of arguments; none if one has no value here.
-fn expanded(text: &str, args: &BTreeMap<String, String>) -> Option<String> {
+pub(super) fn expanded(text: &str, args: &BTreeMap<String, String>) -> Option<String> {
     let mut whole = String::new();
     let mut rest = text.trim_matches('"');
     while let Some((before, after)) = rest.split_once('$') {
@@ -118,6 +187,21 @@ FROM debian
             ["acme/lib:1", "alpine:3.24", "composer:2", "ghcr.io/acme/tool", "php:8.3-cli-bookworm"]
         );
         assert!(found(&[]).contains(&"php:8.2-cli-bookworm".to_owned()));
+    }
+
+    #[test]
+    fn an_instruction_is_one_line() {
+        let lines =
+            |text: &str| instructions(text).0.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>();
+        let text = "FROM a\n  RUN x \\\n\n# no\n  y \\  \n z\nRUN b \\\\\nRUN <<A cat <<-'B' && c \"d <<C\"\nLABEL no=1\nA\n\tB2\n\tB\nLABEL a=1\n";
+        let expected =
+            ["FROM a", "RUN x   y  z", "RUN b \\\\", "RUN <<A cat <<-'B' && c \"d <<C\"", "LABEL a=1"];
+        assert_eq!(lines(text), expected);
+        assert_eq!(
+            lines("# syntax=x\n# escape=`\nRUN a `\n b\nRUN c \\\nRUN $((1<<2))\n"),
+            ["RUN a  b", "RUN c \\", "RUN $((1<<2))"]
+        );
+        assert_eq!(words(r#" a="b c" 'd e'=f\ g  h"#, '\\'), ["a=\"b c\"", "'d e'=f\\ g", "h"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use std::ops::Range;
 
 use crate::base::ids::CellId;
+use crate::base::template::Template;
 use crate::base::ui::columns;
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostics, Matrix, RefSpec, SecretSource, Settings};
@@ -181,6 +182,7 @@ impl Explain<'_> {
 
     fn from(&self, origin: &Origin<'_>) -> String {
         let Origin { setting, level } = origin;
-        format!("{level}, {}, {}", setting.value.text(), self.at(&setting.span))
+        let text = setting.value.as_ref().map(Template::text).unwrap_or_default();
+        format!("{level}, {text}, {}", self.at(&setting.span))
     }
 }

@@ -6,14 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Digest, Name, Repository, Tag};
+use crate::base::oci_keys;
 use crate::matrix::cells::{CellSpec, cells};
 use crate::matrix::{Diagnostic, Diagnostics, Matrix, TagSpec};
-use crate::plan::builds::{Standard, builds, cascade, expand, merge, volatile, volatile_standard};
+use crate::plan::builds::{builds, cascade, expand, merge, standing, volatile};
+use crate::plan::dockerfiles::Dockerfiles;
 use crate::plan::event::Event;
 use crate::plan::inputs::Inputs;
 use crate::plan::model::{Cell, DestinationKind, Excluded, Plan, PlannedTag, SCHEMA};
 use crate::plan::pairs::Pair;
 use crate::plan::remote::{self, Queries};
+use crate::plan::standard::Standard;
 use crate::plan::tags::{TagContext, event_is, tags};
 use crate::plan::untagged::{Tagged, Tags, idle};
 use crate::plan::upstream::{Upstream, Upstreams};
@@ -28,14 +31,14 @@ pub const ANNOTATION_PLAN: &str = "io.xtask.plan";
 /// The cell as an annotation of the index, and of each build's own index.
 pub const ANNOTATION_CELL: &str = "io.xtask.cell";
 /// The revision as an annotation of the index.
-pub const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision";
+pub const ANNOTATION_REVISION: &str = oci_keys::REVISION;
 /// The code date of the revision as an annotation of the index.
 pub const ANNOTATION_CODE_DATE: &str = "io.xtask.code-date";
 /// The upstream version as an annotation of the index, for the order of publications: the other one is for readers, and
 /// users may set it.
 pub const ANNOTATION_OWN_VERSION: &str = "io.xtask.version";
 /// The version as an annotation of the index.
-pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
+pub const ANNOTATION_VERSION: &str = oci_keys::VERSION;
 
 /// Resolves a matrix.
 ///
@@ -197,6 +200,7 @@ pub(super) struct Resolver<'a> {
     /// Whether the run pushes.
     push: bool,
     upstreams: Upstreams<'a>,
+    dockerfiles: Dockerfiles<'a>,
 }
 
 impl<'a> Resolver<'a> {
@@ -209,6 +213,7 @@ impl<'a> Resolver<'a> {
             code_date: code_date(inputs),
             revision: inputs.git.revision(),
             upstreams: Upstreams::new(inputs),
+            dockerfiles: Dockerfiles::new(inputs),
         }
     }
 
@@ -246,7 +251,8 @@ impl<'a> Resolver<'a> {
             Ok(found) => (found, Vec::new()),
             Err(found) => (Vec::new(), found),
         };
-        let builds = builds(&values, &self.inputs.event, &self.standard_labels(&values), &mut errors);
+        let labels = self.standard(&values);
+        let builds = builds(&values, &self.inputs.event, &labels, &self.dockerfiles, &mut errors);
         let (annotations, volatile) = self.index_annotations(&values, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
@@ -286,49 +292,47 @@ impl<'a> Resolver<'a> {
         Ok((cell, origins))
     }
 
-    /// The labels that every image carries, see <https://github.com/opencontainers/image-spec/blob/main/annotations.md>.
-    fn standard_labels(&self, values: &Values<'_>) -> Vec<Standard> {
-        // A branch has no version: its name is what a reader of the image can use.
-        let version = values.upstream.version.clone().or_else(|| values.upstream.reference.clone());
-        let entries = [
-            ("org.opencontainers.image.created", Some(self.created.clone()), Some("created")),
-            (ANNOTATION_REVISION, Some(self.revision.clone()), Some("revision")),
-            ("org.opencontainers.image.source", self.inputs.git.source.clone(), None),
-            ("org.opencontainers.image.title", Some(values.spec.image.name.to_string()), None),
-            (ANNOTATION_VERSION, version, self.volatile_version(values)),
-        ];
-        let one = |(key, value, volatile): (&'static str, Option<String>, _)| {
-            Some(Standard { key, value: value?, volatile })
-        };
-        entries.into_iter().filter_map(one).collect()
-    }
-
-    /// The placeholder of the version, where that is a commit of this repository.
-    fn volatile_version(&self, values: &Values<'_>) -> Option<&'static str> {
-        values.is_volatile("version", true).then_some("version")
+    fn standard(&self, values: &Values<'_>) -> Vec<Standard> {
+        Standard::of(values, self.inputs.git.source.as_deref())
     }
 
     /// The annotations of the index, and those among them that change without a change of what is built, as they are
     /// compared.
     fn index_annotations(&self, values: &Values<'_>, errors: &mut Vec<Diagnostic>) -> (Vec<Pair>, Vec<Pair>) {
-        let standard = self.standard_labels(values);
-        let mut annotations = Standard::pairs(&standard);
+        let labels = cascade(values.spec, None, |settings| &settings.labels);
+        // A label that is switched off is no annotation either, but for the one that `verify` compares with the provenance.
+        let is_off = |one: &Standard| {
+            labels.iter().any(|label| label.setting.key == one.key && label.setting.value.is_none())
+        };
+        let mut standard = self.standard(values);
+        standard.retain(|one| one.key == ANNOTATION_REVISION || !is_off(one));
         let found = cascade(values.spec, None, |settings| &settings.index_annotations);
+        let standard = standing(&standard, &found);
+        let mut annotations = Standard::pairs(&standard);
         merge(&mut annotations, expand(&found, values, errors));
         let mut changing = volatile("", &found, values);
-        merge(&mut changing, volatile_standard("", &standard, &found));
-        // What merge itself relies on nobody can override.
-        let one = |key, value: &str, volatile| Standard { key, value: value.to_owned(), volatile };
+        merge(&mut changing, Standard::volatile("", &standard));
+        let own = self.own_annotations(values);
+        merge(&mut annotations, Standard::pairs(&own));
+        merge(&mut changing, Standard::volatile("", &own));
+        (annotations, changing)
+    }
+
+    /// What merge itself relies on.
+    fn own_annotations(&self, values: &Values<'_>) -> Vec<Standard> {
+        let one = |key, value: &str, compared: Option<&str>| {
+            let compared = compared.map(|name| format!("{{{name}}}"));
+            Standard { key, value: value.to_owned(), compared }
+        };
+        let dated = |date: &str| one(ANNOTATION_CODE_DATE, date, Some("code-date"));
+        let volatile = values.is_volatile("version", true).then_some("version");
+        let versioned = |text: &str| one(ANNOTATION_OWN_VERSION, text, volatile);
         let mut own = vec![
             one(ANNOTATION_CELL, values.spec.id.as_str(), None),
             one(ANNOTATION_PLANNED, &self.planned, Some("planned")),
         ];
-        let dated = |date: &str| one(ANNOTATION_CODE_DATE, date, Some("code-date"));
         own.extend(self.code_date.as_deref().map(dated));
-        let versioned = |text: &str| one(ANNOTATION_OWN_VERSION, text, self.volatile_version(values));
         own.extend(values.upstream.version.as_deref().map(versioned));
-        merge(&mut annotations, Standard::pairs(&own));
-        merge(&mut changing, volatile_standard("", &own, &[]));
-        (annotations, changing)
+        own
     }
 }

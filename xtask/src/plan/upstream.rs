@@ -19,6 +19,8 @@ pub(super) struct Upstream {
     /// Of the version, unless that is a short commit: `9e8c947` is no pre-release of 9.
     pub(super) numbers: Numbers,
     pub(super) reference: Option<String>,
+    /// The reference, where it is a branch and there is no other version.
+    pub(super) branch: Option<String>,
     pub(super) commit: Option<String>,
     /// What names the upstream where no commit is known: the version as a file has it, `v` included.
     pub(super) written: Option<String>,
@@ -39,17 +41,21 @@ impl Upstream {
 
     /// This repository's own event: a tag is a version, else the short commit is.
     pub(super) fn own(event: &Event, commit: &str) -> Self {
+        let reference = event.reference().map(str::to_owned);
+        let short = || Self { version: Some(commit.chars().take(7).collect()), ..Self::default() };
         let version = match event {
             Event::Tag { tag } => Self::version(of_tag(tag)),
-            _ => Self { version: Some(commit.chars().take(7).collect()), ..Self::default() },
+            Event::PullRequest { .. } => short(),
+            _ => Self { branch: reference.clone(), ..short() },
         };
-        let (reference, commit) = (event.reference().map(str::to_owned), Some(commit.to_owned()));
+        let commit = Some(commit.to_owned());
         Self { reference, commit, own: true, ..version }
     }
 
     /// A branch of another repository: it has a commit, but no version.
     pub(super) fn branch(branch: &str, commit: &str) -> Self {
-        Self { reference: Some(branch.to_owned()), commit: Some(commit.to_owned()), ..Self::default() }
+        let branch = Some(branch.to_owned());
+        Self { reference: branch.clone(), branch, commit: Some(commit.to_owned()), ..Self::default() }
     }
 
     /// A tag of another repository.

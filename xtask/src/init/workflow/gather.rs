@@ -232,15 +232,19 @@ fn settings(image: &mut Image, builds: &[(Event, &Built)], axes: &Axes, left: &m
 
 /// What metadata-action takes from GitHub for labels that nothing else sets.
 fn labels_of_github(image: &Image, builds: &[&Built]) -> Option<String> {
-    let known = |name: &&str| !image.labels.contains_key(&format!("org.opencontainers.image.{name}"));
-    let names: Vec<&str> = ["description", "licenses", "url"].into_iter().filter(known).collect();
-    (builds.iter().any(|built| built.labels_of_github) && !names.is_empty()).then(|| {
+    let unset = |name: &&str| !image.labels.contains_key(&format!("org.opencontainers.image.{name}"));
+    let names: Vec<&str> = ["description", "licenses", "url"].into_iter().filter(unset).collect();
+    let named = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let title = unset(&"title").then_some("write org.opencontainers.image.title under `labels`");
+    let keys = (!names.is_empty()).then(|| format!("give the image {named}"));
+    let ways: Vec<String> = keys.into_iter().chain(title.map(str::to_owned)).collect();
+    (builds.iter().any(|built| built.labels_of_github) && !ways.is_empty()).then(|| {
         format!(
-            "{}: metadata-action takes labels of {} from GitHub: revision, source, created, version and title are set without \
-             it, org.opencontainers.image.{{{}}} are not: write these under `labels`",
+            "{}: metadata-action takes labels of {} from GitHub: revision, source, created and version are set without it; \
+             to keep the others, {}",
             image.origin,
             image.name,
-            names.join(",")
+            ways.join(", and ")
         )
     })
 }

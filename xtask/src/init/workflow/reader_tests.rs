@@ -119,8 +119,8 @@ fn qm_nmr_calc() {
               tag {major}.{minor} when stable
               tag {latest} when release
             Some(Triggers { branches: [], tags: ["v*"], paths: [], pull_request: false, schedules: [], release: false })
-            ! publish-images.yml, job build-api: metadata-action takes labels of qm-nmr-calc-api from GitHub: revision, source, created, version and title are set without it, org.opencontainers.image.{description,licenses,url} are not: write these under `labels`
-            ! publish-images.yml, job build-worker: metadata-action takes labels of qm-nmr-calc-worker from GitHub: revision, source, created, version and title are set without it, org.opencontainers.image.{description,licenses,url} are not: write these under `labels`
+            ! publish-images.yml, job build-api: metadata-action takes labels of qm-nmr-calc-api from GitHub: revision, source, created and version are set without it; to keep the others, give the image `description`, `licenses`, `url`, and write org.opencontainers.image.title under `labels`
+            ! publish-images.yml, job build-worker: metadata-action takes labels of qm-nmr-calc-worker from GitHub: revision, source, created and version are set without it; to keep the others, give the image `description`, `licenses`, `url`, and write org.opencontainers.image.title under `labels`
         "#]],
     );
 }
@@ -142,7 +142,7 @@ fn multi_arch_of_madness() {
               tag {version} when tag
               tag {latest} when release
             Some(Triggers { branches: [], tags: ["*"], paths: [], pull_request: false, schedules: [], release: false })
-            ! release.yml, job build-and-push: metadata-action takes labels of multi-arch-of-madness from GitHub: revision, source, created, version and title are set without it, org.opencontainers.image.{description,licenses,url} are not: write these under `labels`
+            ! release.yml, job build-and-push: metadata-action takes labels of multi-arch-of-madness from GitHub: revision, source, created and version are set without it; to keep the others, give the image `description`, `licenses`, `url`, and write org.opencontainers.image.title under `labels`
         "#]],
     );
     fixture(
@@ -252,7 +252,7 @@ fn build_push() {
             ! docker.yml: job docker, step "Generate assets": runs before the build; images are built from the committed files alone
             ! docker.yml: job docker, step "Scan": a scan belongs before the tags: write its command under `gate` of [publish]
             ! docker.yml: job docker, step "Build and push": the build argument VERSION has another value in runs that are for no tag; `{version}` is the short commit there
-            ! docker.yml, job docker: metadata-action takes labels of site from GitHub: revision, source, created, version and title are set without it, org.opencontainers.image.{description,licenses,url} are not: write these under `labels`
+            ! docker.yml, job docker: metadata-action takes labels of site from GitHub: revision, source, created and version are set without it; to keep the others, give the image `description`, `licenses`, `url`, and write org.opencontainers.image.title under `labels`
         "#]],
     );
 }

@@ -304,7 +304,7 @@ jobs:
         ! ci.yml: job build needs the job test first, which builds no image that is read: make it a required check
         ! ci.yml: job build: its environment production is not carried, with its approvals, secrets and variables: add `environment` to the jobs of images.yml that publish
         ! ci.yml: job build, step docker/build-push-action: docker.io/acme/app is not enabled under each event, and an image goes to all `repositories` of [publish] in each run; it is left out
-        ! ci.yml, job build: metadata-action takes labels of app from GitHub: revision, source, created, version and title are set without it, org.opencontainers.image.{description,url} are not: write these under `labels`
+        ! ci.yml, job build: metadata-action takes labels of app from GitHub: revision, source, created and version are set without it; to keep the others, give the image `description`, `url`, and write org.opencontainers.image.title under `labels`
     "#]].assert_eq(&small(text, &called));
 }
 
