@@ -59,10 +59,8 @@ impl Store {
         let today = state.today;
         let place =
             |artifact: &Artifact| artifact.run == run && artifact.name == name && artifact.expires > today;
-        if overwrite {
-            if let Some(at) = state.artifacts.iter().rposition(place) {
-                state.artifacts.remove(at);
-            }
+        if overwrite && let Some(at) = state.artifacts.iter().rposition(place) {
+            state.artifacts.remove(at);
         }
         if state.artifacts.iter().any(|artifact| place(artifact) && artifact.attempt == attempt) {
             return Err(

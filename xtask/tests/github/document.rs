@@ -168,15 +168,13 @@ impl Job {
         let own: &[&str] = if calls { &OF_CALLS } else { &OF_STEPS };
         let known = [&OF_ALL_JOBS[..], own].concat();
         let fields = Fields::new(&place, yaml, &known, if calls { &[] } else { &BEYOND })?;
-        if let Some(strategy) = fields.get("strategy") {
-            if !strategy.is_string() {
-                Fields::new(
-                    &format!("{place}.strategy"),
-                    strategy,
-                    &["matrix", "fail-fast", "max-parallel"],
-                    &[],
-                )?;
-            }
+        if let Some(strategy) = fields.get("strategy").filter(|strategy| !strategy.is_string()) {
+            Fields::new(
+                &format!("{place}.strategy"),
+                strategy,
+                &["matrix", "fail-fast", "max-parallel"],
+                &[],
+            )?;
         }
         let kind = if calls {
             let secrets = match fields.get("secrets") {

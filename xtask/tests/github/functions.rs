@@ -29,7 +29,7 @@ pub fn check(name: &str, arguments: usize, key: Key) -> Result<(), &'static str>
     match arguments {
         _ if arguments < *count.start() => Err("Too few parameters supplied"),
         _ if arguments > *count.end() => Err("Too many parameters supplied"),
-        _ if name == "case" && arguments % 2 == 0 => {
+        _ if name == "case" && arguments.is_multiple_of(2) => {
             Err("Even number of parameters supplied, requires an odd number")
         }
         _ => Ok(()),

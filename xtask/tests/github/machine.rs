@@ -96,8 +96,8 @@ impl<'m> Machine<'m> {
         let name = settings.repository.rsplit('/').next().unwrap_or_default();
         let plain: String =
             task.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
-        let tracking = format!("github_{}_{plain}", task.attempt.world.next());
-        let folder = settings.folder.join("jobs").join(&tracking);
+        let folder = settings.folder.join("jobs").join(format!("{}-{plain}", task.attempt.world.next()));
+        let tracking = format!("github_{}", folder.display());
         let (workspace, temp) = (folder.join("work").join(name).join(name), folder.join("work/_temp"));
         let home = folder.join("home");
         for folder in [&workspace, &temp, &home, &folder.join("tools")] {

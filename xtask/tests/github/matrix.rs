@@ -73,8 +73,10 @@ fn expand(matrix: &Value) -> Result<Vec<Value>, String> {
             if more.iter().all(|(key, value)| get(original, key).is_none_or(|own| same(own, value))) {
                 fits = true;
                 for (key, value) in &more {
-                    row.retain(|(name, _)| name != key);
-                    row.push((key.clone(), value.clone()));
+                    match row.iter_mut().find(|(name, _)| name == key) {
+                        Some(entry) => entry.1 = value.clone(),
+                        None => row.push((key.clone(), value.clone())),
+                    }
                 }
             }
         }

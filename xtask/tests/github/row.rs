@@ -15,7 +15,7 @@ use super::matrix;
 use super::permissions::Permissions;
 use super::report::{JobReport, Outcome};
 use super::run::{Flow, Stopped, has_failed, together};
-use super::slots::Slots;
+use super::slots::{Slot, Slots};
 use super::template::{condition, expand, holds};
 use super::value::Value;
 
@@ -74,7 +74,9 @@ impl Rows<'_, '_> {
                             matrix: matrix.clone(),
                             fail_fast: rows.fail_fast,
                         };
-                        let report = row.run(all, at_once);
+                        // The machine is free for the next row when that knows whether it is to run.
+                        let _place = at_once.take(|| all.is_asked());
+                        let (report, _slot) = row.run(all);
                         if rows.fail_fast && report.result == Outcome::Failure && total > 1 {
                             all.ask(&format!(
                                 "The strategy configuration was canceled because \"{}\" failed",
@@ -140,19 +142,20 @@ struct Row<'r, 'f> {
 }
 
 /// How a row has ended, before `continue-on-error`.
-struct Ended {
+struct Ended<'f> {
     outcome: Outcome,
     error: Option<String>,
     report: JobReport,
+    slot: Option<Slot<'f>>,
 }
 
-impl Ended {
+impl Ended<'_> {
     fn with(outcome: Outcome, error: String) -> Self {
-        Self { outcome, error: Some(error), report: JobReport::default() }
+        Self { outcome, error: Some(error), report: JobReport::default(), slot: None }
     }
 }
 
-impl From<Stopped> for Ended {
+impl From<Stopped> for Ended<'_> {
     fn from(stopped: Stopped) -> Self {
         match stopped {
             Stopped::Wrong(why) => Self::with(Outcome::Failure, why),
@@ -161,8 +164,9 @@ impl From<Stopped> for Ended {
     }
 }
 
-impl Row<'_, '_> {
-    fn run(&self, all: &Arc<Cancel>, at_once: &Slots) -> JobReport {
+impl<'f> Row<'_, 'f> {
+    /// With the machine that it has had.
+    fn run(&self, all: &Arc<Cancel>) -> (JobReport, Option<Slot<'f>>) {
         let (flow, job) = (self.rows.flow, self.rows.job);
         let attempt = flow.attempt;
         let place = format!("{}{}[{}]", flow.place, job.id, self.index);
@@ -176,17 +180,15 @@ impl Row<'_, '_> {
             {
                 attempt.recorder.job(place, report.clone());
             }
-            return report.clone();
+            return (report.clone(), None);
         }
         let contexts = self.contexts();
         let cancel = Cancel::below(all);
         let name = self.name(&contexts);
         let ended = match &name {
             Err(problem) => Ended::with(Outcome::Failure, format!("name: {problem}")),
-            Ok(name) => match at_once.take(|| cancel.is_asked()) {
-                Some(_slot) => self.inside(name, &place, &contexts, &cancel, again),
-                None => Ended::with(Outcome::Cancelled, cancel.why().unwrap_or_default()),
-            },
+            Ok(_) if cancel.is_asked() => Ended::with(Outcome::Cancelled, cancel.why().unwrap_or_default()),
+            Ok(name) => self.inside(name, &place, &contexts, &cancel, again),
         };
         let name = name.unwrap_or_else(|_| self.rows.full(&job.id));
         if let Some(error) = &ended.error {
@@ -218,7 +220,7 @@ impl Row<'_, '_> {
             ..ended.report
         };
         attempt.recorder.job(&place, report.clone());
-        report
+        (report, ended.slot)
     }
 
     fn contexts(&self) -> Contexts {
@@ -252,7 +254,7 @@ impl Row<'_, '_> {
         contexts: &Contexts,
         cancel: &Arc<Cancel>,
         again: bool,
-    ) -> Ended {
+    ) -> Ended<'f> {
         let Rows { flow, job, held, .. } = self.rows;
         let group = flow.enter(job.concurrency.as_ref(), Key::JobConcurrency, contexts, name, cancel, held);
         let group = match group {
@@ -268,7 +270,7 @@ impl Row<'_, '_> {
             }
             Kind::Steps(steps) => {
                 let attempt = flow.attempt;
-                let Some(_slot) = attempt.world.slots.take(|| cancel.is_asked()) else {
+                let Some(slot) = attempt.world.slots.take(|| cancel.is_asked()) else {
                     return Ended::with(Outcome::Cancelled, cancel.why().unwrap_or_default());
                 };
                 attempt.running.lock().unwrap().insert(name.to_owned(), Arc::clone(cancel));
@@ -285,7 +287,7 @@ impl Row<'_, '_> {
                 };
                 let (outcome, error, report) = machine::run(&task);
                 attempt.running.lock().unwrap().remove(name);
-                Ended { outcome, error, report }
+                Ended { outcome, error, report, slot: Some(slot) }
             }
         }
     }
@@ -301,7 +303,7 @@ impl Row<'_, '_> {
         cancel: &Arc<Cancel>,
         held: Vec<String>,
         again: bool,
-    ) -> Result<Ended, Stopped> {
+    ) -> Result<Ended<'f>, Stopped> {
         let flow = self.rows.flow;
         let files = flow.attempt.files.as_ref().map_err(|problem| Stopped::Wrong(problem.clone()))?;
         let path = called(&call.uses).map_err(Stopped::Wrong)?;
@@ -347,6 +349,6 @@ impl Row<'_, '_> {
         for (name, yaml) in &interface.outputs {
             outputs.insert(name.clone(), expand(yaml, Key::CallOutput, &scope).map_err(wrong)?.to_text());
         }
-        Ok(Ended { outcome, error: None, report: JobReport { outputs, ..JobReport::default() } })
+        Ok(Ended { outcome, error: None, report: JobReport { outputs, ..JobReport::default() }, slot: None })
     }
 }
