@@ -141,6 +141,19 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(path, &error.to_string()))
 }
 
+/// The record that is wanted among those at one place: of a folder, or of one that lies in it. Each attempt of a run leaves
+/// artifacts, which may hold files of one name. What cannot be read is none.
+pub fn find<T: DeserializeOwned>(
+    folder: &Path,
+    place: impl Fn(&Path) -> PathBuf,
+    wanted: impl Fn(&T) -> bool,
+) -> Option<T> {
+    let inside = std::fs::read_dir(folder).into_iter().flatten();
+    let mut folders: Vec<PathBuf> = inside.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    folders.push(folder.to_owned());
+    folders.iter().filter_map(|folder| read(&place(folder)).ok().flatten()).find(wanted)
+}
+
 #[derive(Deserialize)]
 struct Schema {
     schema: u32,

@@ -1,7 +1,7 @@
 //! `cargo xtask report`: what a run built and published, and whether that is all of its plan.
 
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::error::UserError;
 use crate::base::publication::{self, Publication};
@@ -36,13 +36,11 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let mut records = Vec::new();
     let mut done: Vec<(&Cell, Option<Publication>, Vec<String>)> = Vec::new();
     for cell in &plan.cells {
-        let (built, missing) = built(&plan, cell, |arch| {
-            record::read(&record::digest_path(&digests, &cell.id, arch)).ok().flatten()
-        });
-        let path = publication::publication_path(&publications, &cell.id);
-        let found = record::read::<Publication>(&path).ok().flatten();
+        let (built, missing) = built(&plan, cell, &digests);
+        let place = |folder: &Path| publication::publication_path(folder, &cell.id);
+        let found = record::find(&publications, place, |found: &Publication| found.plan == plan.id);
         records.extend(built);
-        done.push((cell, found.filter(|found| plan.push && found.plan == plan.id), missing));
+        done.push((cell, found.filter(|_| plan.push), missing));
     }
     let mut rows = Vec::new();
     for (cell, published, missing) in &done {
@@ -78,14 +76,11 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
 }
 
 /// The records of a cell that are of this plan, and the architectures that have none.
-fn built(
-    plan: &Plan,
-    cell: &Cell,
-    read: impl Fn(&crate::base::ids::Name) -> Option<DigestRecord>,
-) -> (Vec<DigestRecord>, Vec<String>) {
+fn built(plan: &Plan, cell: &Cell, folder: &Path) -> (Vec<DigestRecord>, Vec<String>) {
     let (mut records, mut missing) = (Vec::new(), Vec::new());
     for build in &cell.builds {
-        match read(&build.arch).filter(|record| record.plan == plan.id) {
+        let place = |folder: &Path| record::digest_path(folder, &cell.id, &build.arch);
+        match record::find(folder, place, |record: &DigestRecord| record.plan == plan.id) {
             Some(record) => records.push(record),
             None => missing.push(build.arch.to_string()),
         }

@@ -63,9 +63,9 @@ impl Hold {
     pub fn reached(&self) {
         let (state, changed) = &*self.0;
         let mut state = state.lock().unwrap();
-        let mut patience = 600;
+        let mut patience = 120;
         while !state.0 {
-            assert!(patience > 0, "the job that should be held did not come within ten minutes");
+            assert!(patience > 0, "the job that should be held did not come within two minutes");
             patience -= 1;
             state = changed.wait_timeout(state, Duration::from_secs(1)).unwrap().0;
         }

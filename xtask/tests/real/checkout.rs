@@ -264,3 +264,10 @@ pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
         thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// git in a folder, by a committer of its own.
+pub fn git(folder: &Path, args: &[&str]) {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]);
+    run(command.args(args).current_dir(folder)).ok();
+}

@@ -28,9 +28,13 @@ mod diff;
 mod engine;
 mod examples;
 mod github;
+#[path = "../github/mod.rs"]
+#[allow(dead_code, reason = "its own tests use the rest")]
+mod github_model;
 mod input;
 mod kit;
 mod merge;
+mod on_github;
 mod policy;
 mod readme;
 mod registries;
@@ -101,10 +105,15 @@ const SCENARIOS: &[Scenario] = &[
     ("an_example_with_two_kinds_of_images", examples::qm_nmr_calc),
     ("an_example_with_an_sbom", examples::multi_arch_of_madness),
     ("an_example_along_axes", examples::home_assistant),
+    ("the_workflow_serves_every_event", on_github::events),
+    ("three_runs_at_once_lose_no_release", on_github::at_once),
+    ("the_workflow_survives_failures", on_github::failures),
+    ("what_failed_runs_again_by_the_same_plan", on_github::again),
+    ("a_record_that_is_gone_is_named", on_github::expired),
+    ("three_hundred_cells_have_a_job_each", on_github::three_hundred),
     ("the_workflow_publishes_on_a_push", workflow::push),
     ("the_workflow_pushes_nothing_for_a_pull_request", workflow::pull_request),
     ("the_workflow_takes_a_version_by_hand", workflow::dispatch),
-    ("the_workflow_survives_failures", workflow::failures),
     ("the_workflow_refuses_what_was_replaced", workflow::replaced),
     ("every_command_of_the_readme_works", readme::commands),
     ("the_proxy_spoils_what_it_is_told_to", kit::faults),

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::checkout::{Checkout, Done, clean, run, workspace};
+use crate::checkout::{Checkout, Done, clean, git, run, workspace};
 use crate::registry;
 
 /// A clone that knows GitHub, and the stack of the checkout that it came from.
@@ -180,12 +180,6 @@ impl Drop for Clone<'_> {
 }
 
 const CELLS: [&str; 3] = ["php-base", "hello-php.release.pinned", "hello-php.release.rolling"];
-
-fn git(folder: &Path, args: &[&str]) {
-    let mut command = Command::new("git");
-    command.args(["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]);
-    run(command.args(args).current_dir(folder)).ok();
-}
 
 /// `OWNER/NAME@SHA` of every action that the files use.
 fn actions() -> Vec<String> {
