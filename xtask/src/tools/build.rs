@@ -179,7 +179,7 @@ fn install_hint(tool: Tool) -> &'static str {
         Tool::Crane => "https://github.com/google/go-containerregistry/tree/main/cmd/crane",
         Tool::Fulcio => "https://github.com/sigstore/fulcio/releases",
         Tool::RekorServer => "https://github.com/sigstore/rekor-tiles/releases",
-        Tool::TimestampServer | Tool::Testkit | Tool::SbomScanner => {
+        Tool::TimestampServer | Tool::Testkit | Tool::GhVerify | Tool::SbomScanner => {
             "with Go (https://go.dev/doc/install), from its sources"
         }
     }

@@ -27,6 +27,8 @@ pub enum Tool {
     RekorServer,
     /// Our own servers for the tests: an issuer of identities, a registry, a proxy that spoils requests.
     Testkit,
+    /// Demands of an image what GitHub's `gh attestation verify` demands, for the tests.
+    GhVerify,
     /// Checks workflows, for the tests.
     Actionlint,
     /// Runs workflows on this machine, for the tests.
@@ -59,7 +61,7 @@ pub(super) struct Spec {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Buildx,
         Self::Buildkitd,
         Self::Buildctl,
@@ -70,6 +72,7 @@ impl Tool {
         Self::TimestampServer,
         Self::RekorServer,
         Self::Testkit,
+        Self::GhVerify,
         Self::Actionlint,
         Self::Act,
         Self::SbomScanner,
@@ -201,6 +204,19 @@ impl Tool {
                     [0, 22, 1],
                 )
             },
+            Self::GhVerify => Spec {
+                elsewhere: false,
+                ..spec(
+                    "gh-verify",
+                    "github.com/sigstore/sigstore-go",
+                    OURS,
+                    "gh-verify",
+                    "main.version",
+                    &[],
+                    "",
+                    [1, 2, 2],
+                )
+            },
             Self::Actionlint => spec(
                 "actionlint",
                 "github.com/rhysd/actionlint",
@@ -255,6 +271,7 @@ impl Tool {
             | Self::TimestampServer
             | Self::RekorServer
             | Self::Testkit
+            | Self::GhVerify
             | Self::Actionlint
             | Self::Act => None,
         }

@@ -122,6 +122,7 @@ const SCENARIOS: &[Scenario] = &[
     ("tokens_are_got_for_whom_they_are_for", registry_client::tokens),
     ("passwords_and_authorities_are_found_where_docker_has_them", registry_client::helpers),
     ("keyless_signatures_bear_an_identity", sigstore::identities),
+    ("keyless_provenance_is_what_gh_demands", sigstore::github_cli),
     ("nobody_borrows_our_identity", attacks::borrowed),
     ("nobody_gets_around_the_promise", attacks::attacks),
     ("the_same_on_a_docker_engine", engine::quickstart),

@@ -355,3 +355,67 @@ fn consumer(campaign: &Campaign) {
     as_of("^https://github\\.com/acme/.+$").fails(2, &["any repository may call", "--repository OWNER/NAME"]);
     as_of("https://github.com/acme/images/.+").fails(2, &["it is not anchored"]);
 }
+
+/// `gh attestation verify`, as docs/publication.md writes it, with the library that gh uses: see `tools/gh-verify`. It takes
+/// our provenance for what it is, and neither for another repository's nor for that of another workflow.
+pub fn github_cli(_: &Checkout) {
+    let other_registry = Checkout::folder("keyless-gh-home", "xtask/tests/real/campaign/");
+    let with_referrers = kit::registry(&other_registry);
+    let referrers = Some(with_referrers.address());
+    let stranger = Sigstore::start(&other_registry, Log::Kept).trusted_root().display().to_string();
+    for (name, behind) in [("keyless-gh", None), ("keyless-gh-referrers", referrers)] {
+        let mut campaign = Campaign::start(name, behind, Log::Kept);
+        let run_of = campaign.prepare();
+        run(&mut campaign.merge(&run_of)).ok();
+        let (issuer, root) =
+            (campaign.sigstore.issuer(), campaign.sigstore.trusted_root().display().to_string());
+        let image = format!("oci://{}", campaign.reference("latest"));
+        let trust = ["--bundle-from-oci", "--custom-trusted-root", &root];
+        let ours = ["--cert-oidc-issuer", &issuer];
+        let verify = |args: &[&str]| campaign.checkout.tool("gh-verify", &[&trust, args, &[&image]].concat());
+        let of = |repository: &str, workflow: &str| {
+            verify(&[&ours[..], &["--repo", repository, "--signer-workflow", workflow]].concat())
+        };
+        let workflow = "acme/images/.github/workflows/images.yml";
+        let expected = "verified: https://slsa.dev/provenance/v1 signed by \
+                        https://github.com/acme/images/.github/workflows/images.yml@refs/heads/main, \
+                        a run of https://github.com/acme/images, 1 observed times";
+        for accepted in [
+            of("acme/images", workflow),
+            of("Acme/Images", &format!("github.com/{workflow}")),
+            verify(&[&ours[..], &["--repo", "acme/images"]].concat()),
+        ] {
+            assert!(accepted.ok().stdout.contains(expected));
+        }
+        // Whose run it was, even if a workflow of ours has signed; which workflow has signed, even if the run was ours.
+        of("stranger/images", workflow)
+            .fails(1, &["expected SourceRepositoryOwnerURI to be https://github.com/stranger"]);
+        of("acme/other", workflow)
+            .fails(1, &["expected SourceRepositoryURI to be https://github.com/acme/other"]);
+        of("acme/images", "acme/images/.github/workflows/other.yml")
+            .fails(1, &["no matching CertificateIdentity"]);
+        verify(&[&ours[..], &["--repo", "stranger/images"]].concat())
+            .fails(1, &["no matching CertificateIdentity"]);
+        // The issuer of GitHub's own tokens is another one than that of the tests.
+        verify(&["--repo", "acme/images"]).fails(1, &["expected Issuer to be https://token.actions"]);
+        let sbom = ["--repo", "acme/images", "--predicate-type", "https://spdx.dev/Document"];
+        verify(&[&ours[..], &sbom].concat()).fails(1, &["is of the type https://spdx.dev/Document"]);
+        // It takes both, a log that has the signature and a time that was observed.
+        for (part, error) in [
+            ("tlogs", "not enough verified"),
+            ("timestampAuthorities", "threshold not met for verified signed"),
+        ] {
+            let mut without: Value = serde_json::from_slice(&fs::read(&root).unwrap()).unwrap();
+            assert!(without.as_object_mut().unwrap().remove(part).is_some());
+            let file = campaign.checkout.root.join(format!("target/without-{part}.json"));
+            fs::write(&file, without.to_string()).unwrap();
+            let file = file.display().to_string();
+            let args = ["--custom-trusted-root", &file, "--repo", "acme/images", ours[0], ours[1], &image];
+            campaign.checkout.tool("gh-verify", &args).fails(1, &[error]);
+        }
+        // Nor does a Sigstore count that has not issued the certificate.
+        let args = ["--custom-trusted-root", &stranger, "--repo", "acme/images", ours[0], ours[1], &image];
+        campaign.checkout.tool("gh-verify", &args).fails(1, &["error: verify "]);
+        campaign.end();
+    }
+}
