@@ -519,6 +519,18 @@ fn what_gets_no_tag_and_is_needed_is_an_error() {
     // What gets a tag is published all the same.
     let plan = Case::new(&text(only).replace(needs, "").replacen(only, "\"edge\"", 1)).plan().unwrap();
     assert_eq!((plan.cells.len(), plan.cells[0].id.as_str(), plan.excluded.len()), (1, "base", 1));
+    // Who asks for what is left out gets a run with nothing to do; who misspells a name is told.
+    let image = |name: &str| Filter { images: vec![name.parse().unwrap()], ..Filter::default() };
+    let narrow = image("app").narrow(&plan).unwrap();
+    assert!(narrow.cells.is_empty() && outputs(&narrow)["any"] == "false");
+    assert!(report(&image("ap").narrow(&plan).unwrap_err()).contains("the plan has no image `ap`"));
+    // What [[exclude]] leaves out does not count as that.
+    let old = Filter {
+        composers: vec!["rolling".parse().unwrap()],
+        axes: vec![("alpine".parse().unwrap(), "3.23".to_owned())],
+        ..Filter::default()
+    };
+    assert!(report(&old.cells(&Case::new(AXES).plan().unwrap()).unwrap_err()).contains("no cell matches"));
 }
 
 /// As docker/metadata-action, which takes a git tag for a version only if it is a semantic one.

@@ -53,7 +53,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     let emulate = options.emulate || session.context.environment.get("XTASK_EMULATE") == Some("true");
     let options = &Options { emulate, ..options.clone() };
     let plan = session.plan(&options.plan)?;
-    if session.is_idle(&plan) {
+    if session.is_idle(&plan, &options.filter)? {
         return Ok(());
     }
     let push = plan.push && !options.no_push;

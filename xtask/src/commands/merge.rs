@@ -62,7 +62,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
             .help("a pull request never publishes; which branches, tags and events do, `refs` and `when` of [publish] in matrix.toml say")
             .into());
     }
-    if session.is_idle(&plan) {
+    if session.is_idle(&plan, &options.filter)? {
         return Ok(());
     }
     holders::refuse_future(plan.planned(), session.context.clock.now())?;

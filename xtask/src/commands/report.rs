@@ -7,6 +7,7 @@ use crate::base::error::UserError;
 use crate::base::publication::{self, Publication};
 use crate::base::record::{self, DigestRecord};
 use crate::base::ui::columns;
+use crate::plan::filter::Filter;
 use crate::plan::{Cell, Plan};
 use crate::report::markdown;
 use crate::report::plan_table;
@@ -56,7 +57,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
                 + &markdown::timeline(&records)),
         )?;
     }
-    if session.is_idle(&plan) {
+    if session.is_idle(&plan, &Filter::default())? {
         return Ok(());
     }
     session.ui.out(table(&rows));

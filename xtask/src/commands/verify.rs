@@ -89,7 +89,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
 
 fn all(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
-    if !options.json && session.is_idle(&plan) {
+    if !options.json && session.is_idle(&plan, &options.filter)? {
         return Ok(());
     }
     let cells = options.filter.cells(&plan)?;

@@ -59,19 +59,30 @@ impl Filter {
     /// The cells that are meant.
     ///
     /// # Errors
-    /// If there is none, or if a name occurs nowhere in the plan. Of a plan without cells none is meant but by its id.
+    /// If there is none, or if a name occurs nowhere in the plan. Where only cells are meant that get no tag in this run, there
+    /// is nothing to do, unless one is named by its id.
     pub fn cells<'p>(&self, plan: &'p Plan) -> Result<Vec<&'p Cell>> {
-        if plan.cells.is_empty() && self.cells.is_empty() {
-            return Ok(Vec::new());
+        let cells: Vec<&Cell> = plan.cells.iter().filter(|cell| self.wants(cell)).collect();
+        if cells.is_empty() && self.cells.is_empty() && (plan.cells.is_empty() || self.wants_untagged(plan)) {
+            return Ok(cells);
         }
         self.check_names(plan)?;
-        let cells: Vec<&Cell> = plan.cells.iter().filter(|cell| self.wants(cell)).collect();
         if cells.is_empty() && !plan.cells.is_empty() {
             return Err(UserError::invalid("no cell matches all of the filters together")
                 .help(format!("the plan's cells: {}", join(plan.cells.iter().map(|cell| &cell.id))))
                 .into());
         }
         Ok(cells)
+    }
+
+    /// Whether a cell is meant that gets no tag in this run: one with all these names among the parts of its id.
+    fn wants_untagged(&self, plan: &Plan) -> bool {
+        let axes = self.axes.iter().map(|(_, value)| value.as_str());
+        let names = [&self.images, &self.tracks, &self.composers].into_iter().flatten().map(Name::as_str);
+        let parts: Vec<String> = names.chain(axes).map(|name| format!(".{name}.")).collect();
+        let has_all = |id: String| parts.iter().all(|part| id.contains(part.as_str()));
+        let untagged = plan.excluded.iter().filter(|excluded| excluded.untagged);
+        !parts.is_empty() && untagged.map(|excluded| format!(".{}.", excluded.cell)).any(has_all)
     }
 
     /// The plan with nothing but the cells that are meant and what they need.

@@ -288,6 +288,9 @@ pub struct Excluded {
     pub cell: CellId,
     /// The reason that `matrix.toml` gives, or that its tags have.
     pub reason: String,
+    /// It gets no tag in this run; no `[[exclude]]` leaves it out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untagged: bool,
 }
 
 impl Plan {

@@ -71,11 +71,14 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
     if !errors.is_empty() {
         return Err(Diagnostics(errors).into_error(&matrix.source));
     }
-    let excluded =
-        left_out.iter().map(|spec| Excluded { cell: spec.id.clone(), reason: spec.reason.to_owned() });
+    let excluded = |cell: &CellId, reason: &str, untagged: bool| Excluded {
+        cell: cell.clone(),
+        reason: reason.to_owned(),
+        untagged,
+    };
     let reason = format!("no condition of its tags holds for this run ({})", inputs.event);
-    let untagged =
-        untagged.iter().map(|(spec, _)| Excluded { cell: spec.id.clone(), reason: reason.clone() });
+    let untagged = untagged.iter().map(|(spec, _)| excluded(&spec.id, &reason, true));
+    let excluded = left_out.iter().map(|spec| excluded(&spec.id, spec.reason, false)).chain(untagged);
     let Resolver { created, planned: time, code_date, revision, push, upstreams, .. } = resolver;
     let plan = Plan {
         schema: SCHEMA,
@@ -94,7 +97,7 @@ pub fn resolve(matrix: &Matrix, inputs: &Inputs<'_>) -> Result<Plan> {
         push,
         upstreams: upstreams.used(),
         cells: planned,
-        excluded: excluded.chain(untagged).collect(),
+        excluded: excluded.collect(),
     };
     plan.seal()
 }

@@ -46,13 +46,20 @@ pub fn table(plan: &Plan) -> String {
 /// That a plan leaves nothing to do, if so.
 pub fn done(plan: &Plan) -> Option<&'static str> {
     let done = |cell: &Cell| cell.kept().is_some_and(|kept| !plan.push || !kept.is_unfinished());
-    match (plan.cells.is_empty(), plan.push) {
-        (true, true) => Some("Nothing to publish: no cell gets a tag in this run."),
-        (true, false) => Some("Nothing to build: no cell belongs to this run."),
-        (false, _) if plan.cells.iter().all(done) => {
+    match plan.cells.is_empty() {
+        true => Some(nothing(plan)),
+        false if plan.cells.iter().all(done) => {
             Some("Nothing has changed: no image is built, and no tag is set.")
         }
-        (false, _) => None,
+        false => None,
+    }
+}
+
+/// That no cell is left.
+pub fn nothing(plan: &Plan) -> &'static str {
+    match plan.push {
+        true => "Nothing to publish: no cell gets a tag in this run.",
+        false => "Nothing to build: no cell belongs to this run.",
     }
 }
 

@@ -20,6 +20,7 @@ use crate::base::ui::Ui;
 use crate::local::offline::Base;
 use crate::local::{Local, Stack, Wanted};
 use crate::matrix::{self, Matrix, Sbom};
+use crate::plan::filter::Filter;
 use crate::plan::git::Git;
 use crate::plan::{Plan, SigningMethod};
 use crate::registry::Registry;
@@ -84,10 +85,16 @@ impl Session {
         checkout::read(&self.layout.root, &self.context.environment, &self.runner)
     }
 
-    /// Whether a plan has no cell at all, which is then said: there is nothing to do.
-    pub fn is_idle(&self, plan: &Plan) -> bool {
-        let told = plan_table::done(plan).filter(|_| plan.cells.is_empty());
-        told.inspect(|told| self.ui.out(told)).is_some()
+    /// Whether no cell of a plan is meant, as none gets a tag: then it says so.
+    ///
+    /// # Errors
+    /// As [`Filter::cells`].
+    pub fn is_idle(&self, plan: &Plan, filter: &Filter) -> Result<bool> {
+        let idle = filter.cells(plan)?.is_empty();
+        if idle {
+            self.ui.out(plan_table::nothing(plan));
+        }
+        Ok(idle)
     }
 
     /// The job of GitHub Actions that we are a step of, if any.
