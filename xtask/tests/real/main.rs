@@ -29,7 +29,7 @@ mod engine;
 mod examples;
 mod github;
 #[path = "../github/mod.rs"]
-#[allow(dead_code, reason = "its own tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the tests of the model use what the scenarios do not")]
 mod github_model;
 mod input;
 mod kit;
@@ -110,11 +110,10 @@ const SCENARIOS: &[Scenario] = &[
     ("the_workflow_survives_failures", on_github::failures),
     ("what_failed_runs_again_by_the_same_plan", on_github::again),
     ("a_record_that_is_gone_is_named", on_github::expired),
+    ("the_workflow_refuses_what_was_replaced", on_github::replaced),
     ("three_hundred_cells_have_a_job_each", on_github::three_hundred),
     ("the_workflow_publishes_on_a_push", workflow::push),
     ("the_workflow_pushes_nothing_for_a_pull_request", workflow::pull_request),
-    ("the_workflow_takes_a_version_by_hand", workflow::dispatch),
-    ("the_workflow_refuses_what_was_replaced", workflow::replaced),
     ("every_command_of_the_readme_works", readme::commands),
     ("the_proxy_spoils_what_it_is_told_to", kit::faults),
     ("registries_are_asked_and_answer", registry_client::requests),

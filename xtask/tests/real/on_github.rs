@@ -463,6 +463,59 @@ pub fn expired(stack: &Checkout) {
     assert_eq!(hub.tags("gone-app").len(), 0);
 }
 
+/// Each artifact that one job hands to another is replaced by a third one, between the builds and the merge: the merge, which may
+/// sign, refuses it.
+pub fn replaced(stack: &Checkout) {
+    let hub = small(stack, "forged");
+    let forge = "python3 -c \"import hashlib,json;p=json.load(open('replaced/plan.json'));p['created']='2026-01-02T03:04:05Z';p['id']='sha256:'+hashlib.sha256().hexdigest();p['id']='sha256:'+hashlib.sha256(json.dumps(p,separators=(',',':'),ensure_ascii=False).encode()).hexdigest();json.dump(p,open('replaced/plan.json','w'))\"";
+    let program = "printf '%s\\n' '#!/bin/sh' 'echo the evil program runs' >replaced/xtask";
+    let record = "sed -i 's/\"size\":./\"size\":1/' replaced/forged-other.release/amd64.json";
+    let path = ".github/workflows/cell.yml";
+    let cell = fs::read_to_string(hub.root.join(path)).unwrap();
+    for (artifact, change, words) in [
+        ("plan", forge, "the file was replaced after the plan was made"),
+        ("xtask", program, "target/handed/bin/xtask: FAILED"),
+        ("record@forged-other.release@amd64", record, "forged-other.release/amd64.json: it was replaced"),
+    ] {
+        let job = format!(
+            r#"
+  attack:
+    needs: build
+    if: contains(inputs.cell, 'forged-other')
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1
+        with:
+          name: {artifact}
+          path: replaced
+      - run: {change}
+      - uses: actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0
+        with:
+          name: {artifact}
+          path: replaced
+          overwrite: true
+
+  merge:
+"#
+        );
+        let attacked = cell
+            .replace("\n  merge:\n", &job)
+            .replace("    needs: build\n    # `build`", "    needs: [build, attack]\n    # `build`");
+        assert!(attacked.contains("[build, attack]"));
+        hub.commit(path, Some(&attacked));
+        let report = hub.report(&Event::push("main"));
+        assert_eq!(
+            report.result("forged-other.release / cell / merge"),
+            Outcome::Failure,
+            "{}",
+            report.all()
+        );
+        assert!(report.log.contains(words), "{artifact}: {}", report.all());
+        assert!(!report.log.contains("] the evil program runs"), "{}", report.all());
+        assert_eq!(hub.tags("forged-other"), BTreeMap::new(), "{artifact}");
+    }
+}
+
 /// As many cells as no single matrix holds: each has its own build and its own merge. What the jobs do is left out, how they come
 /// to be is not.
 pub fn three_hundred(stack: &Checkout) {

@@ -1,11 +1,9 @@
 //! The workflow files themselves, run on this machine by act, in host mode, against the local stack.
 //!
-//! Actions that need GitHub are replaced by the stand-ins in `actions/`; the files are not changed but for one option that
-//! act cannot serve. act accepts some things that GitHub refuses and stops at the first failed call, so a stricter
-//! interpreter may be named by `WFRUN`: then the cases that fail are run by it. Its command line is that of `tell` below.
+//! Actions that need GitHub are replaced by the stand-ins in `actions/`; the files are not changed but for two lines that act cannot
+//! serve. It is the second opinion: `on_github` runs them by our own model, as they are, and all that fails.
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -37,7 +35,8 @@ impl<'c> Clone<'c> {
         let cargo = clone.stand_ins.join("bin/cargo");
         fs::create_dir_all(cargo.parent().unwrap()).unwrap();
         let script = format!(
-            "#!/bin/sh\n[ \"$1\" = xtask ] || exit 1\nshift\nexec '{}' \"$@\"\n",
+            "#!/bin/sh\ncase $1 in\nxtask) shift; exec '{0}' \"$@\" ;;\n\
+             install) mkdir -p target/handed/bin && cp '{0}' target/handed/bin/xtask ;;\n*) exit 1 ;;\nesac\n",
             env!("CARGO_BIN_EXE_xtask")
         );
         fs::write(&cargo, script).unwrap();
@@ -70,7 +69,7 @@ impl<'c> Clone<'c> {
     }
 
     /// act does not know `queue` yet. It keeps what one job of a matrix has set as outputs, and forgets those of the others: the
-    /// hashes of records are given to `merge` by the strict interpreter only, and in `records_are_what_their_jobs_said`.
+    /// hashes of records are given to `merge` by the model only, and in `records_are_what_their_jobs_said`.
     fn adapt_to_act(&self) {
         let path = ".github/workflows/cell.yml";
         for words in [" --expect-records \"$RECORDS\"", "      queue: max\n"] {
@@ -100,32 +99,6 @@ impl<'c> Clone<'c> {
             command.args(["--local-repository", &format!("{action}={}", folder.display())]);
         }
         run(&mut command)
-    }
-
-    /// The strict interpreter, if it is there; with the names of the jobs, the result of each.
-    fn tell(&self, event: &str, payload: &Value) -> Option<(Done, BTreeMap<String, String>)> {
-        let Some(wfrun) = std::env::var_os("WFRUN") else {
-            println!("skipped: WFRUN does not name the strict interpreter");
-            return None;
-        };
-        let (file, report) = (self.stand_ins.join("event.json"), self.stand_ins.join("report.json"));
-        fs::write(&file, payload.to_string()).unwrap();
-        let _ = fs::remove_file(&report);
-        let harden = workspace().join("xtask/tests/real/actions/harden-runner");
-        let mut command = self.command(Path::new("python3"));
-        command.arg(wfrun).args([".github/workflows/images.yml", "--repo", "acme/images", "--event", event]);
-        command.arg("--event-file").arg(&file).arg("--json").arg(&report);
-        command.args(["--var", "XTASK_TO=local", "--stub"]);
-        command.arg(format!("step-security/harden-runner={}", harden.display()));
-        let done = run(&mut command);
-        let report: Value = serde_json::from_slice(
-            &fs::read(&report).unwrap_or_else(|error| panic!("{error}: {}", done.all())),
-        )
-        .unwrap();
-        let jobs = report["jobs"].as_object().unwrap().iter();
-        let jobs =
-            jobs.map(|(name, job)| (name.clone(), job["result"].as_str().unwrap().to_owned())).collect();
-        Some((done, jobs))
     }
 
     fn artifacts(&self) -> Vec<String> {
@@ -301,133 +274,4 @@ pub fn pull_request(checkout: &Checkout) {
     }
     expected.sort();
     assert_eq!(clone.artifacts(), expected);
-}
-
-/// The form of a `workflow_dispatch`: one track, and a version in the place of its own.
-pub fn dispatch(checkout: &Checkout) {
-    let clone = Clone::new(checkout, "dispatch");
-    let latest = || registry::tags(&checkout.registry(), "hello-php").get("latest").cloned();
-    let before = latest();
-    clone
-        .act("workflow_dispatch", &payload(json!({ "inputs": { "track": "release", "version": "1.3.9" } })))
-        .ok();
-    for cell in CELLS {
-        clone.holds(cell);
-    }
-    assert_eq!(clone.publication("hello-php.release.pinned")["version"], "1.3.9");
-    assert_eq!(latest(), before, "a version that was typed is no release");
-}
-
-/// A job of the run that puts other artifacts in the place of these, between the builds and the merge.
-fn attack(clone: &Clone, artifact: &str, change: &str) {
-    let cell = ".github/workflows/cell.yml";
-    let job = format!(
-        r#"  attack:
-    needs: build
-    runs-on: ubuntu-24.04
-    steps:
-      - uses: actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1
-        with:
-          name: {artifact}
-          path: replaced
-      - run: {change}
-      - uses: actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0
-        with:
-          name: {artifact}
-          path: replaced
-          overwrite: true
-
-  merge:
-"#
-    );
-    clone.edit(cell, "  merge:\n", &job);
-    clone.edit(cell, "    needs: build\n    # `build`", "    needs: [build, attack]\n    # `build`");
-    fs::write(clone.root.join("matrix.toml"), ONE_CELL).unwrap();
-    git(&clone.root, &["commit", "--quiet", "--all", "--message", "change"]);
-}
-
-/// Each artifact that one job hands to another is replaced by a third one: the merge, which may sign, refuses it.
-pub fn replaced(checkout: &Checkout) {
-    let forge = "python3 -c \"import hashlib,json;p=json.load(open('replaced/plan.json'));p['created']='2026-01-02T03:04:05Z';p['id']='sha256:'+hashlib.sha256().hexdigest();p['id']='sha256:'+hashlib.sha256(json.dumps(p,separators=(',',':'),ensure_ascii=False).encode()).hexdigest();json.dump(p,open('replaced/plan.json','w'))\"";
-    let program = "printf '%s\\n' '#!/bin/sh' 'echo the evil program runs' >replaced/xtask";
-    for (artifact, change, words) in [
-        ("plan", forge, "the file was replaced after the plan was made"),
-        ("xtask", program, "target/handed/bin/xtask: FAILED"),
-    ] {
-        let clone = Clone::new(checkout, &format!("replaced-{artifact}"));
-        attack(&clone, artifact, change);
-        let before = registry::tags(&checkout.registry(), "php-base");
-        let done = clone.act("push", &payload(json!({})));
-        assert_ne!(done.code, Some(0), "{}", done.all());
-        assert!(done.all().contains(words), "{artifact}: {}", done.all());
-        assert!(!done.all().contains("the evil program runs\n"), "{}", done.all());
-        assert_eq!(registry::tags(&checkout.registry(), "php-base"), before, "{artifact}");
-    }
-    let clone = Clone::new(checkout, "replaced-record");
-    attack(&clone, "record@php-base@amd64", "sed -i 's/\"size\":./\"size\":1/' replaced/php-base/amd64.json");
-    let Some((done, jobs)) = clone.tell("push", &payload(json!({}))) else { return };
-    assert_eq!(jobs.get("php-base / merge").map(String::as_str), Some("failure"), "{}", done.all());
-    assert!(done.all().contains("php-base/amd64.json: it was replaced"), "{}", done.all());
-}
-
-const ONE_CELL: &str = r#"
-version = 1
-publish.repositories = ["ghcr.io/acme"]
-platforms.amd64 = { platform = "linux/amd64", runner = "ubuntu-24.04" }
-images.php-base = { context = "images/php-base", ref = { value = "8.2.7" }, tags = ["{version}"], build-args = { PHP_BASE_VERSION = "{version}" } }
-"#;
-
-const NOTHING_FOR_PULL_REQUESTS: &str = r#"
-version = 1
-publish.repositories = ["ghcr.io/acme"]
-platforms.amd64 = { platform = "linux/amd64", runner = "ubuntu-24.04" }
-tracks.release = { ref = { value = "1.0.0" }, tags = ["{version}"] }
-images.php-base = { context = "images/php-base" }
-"#;
-
-/// What fails stops what it has to, and nothing else.
-pub fn failures(checkout: &Checkout) {
-    let clone = Clone::new(checkout, "failures");
-    clone.edit(
-        "images/hello-php/Dockerfile",
-        "RUN set -eu;",
-        "RUN if [ \"$ROLLING_DEPS-$(uname -m)\" = true-aarch64 ]; then exit 1; fi\nRUN set -eu;",
-    );
-    let Some((done, jobs)) = clone.tell("push", &payload(json!({}))) else { return };
-    let result = |jobs: &BTreeMap<String, String>, name: &str| jobs.get(name).cloned().unwrap_or_default();
-    for (name, expected) in [
-        ("hello-php.release.pinned", "success"),
-        ("hello-php.release.rolling / amd64", "success"),
-        ("hello-php.release.rolling / arm64", "failure"),
-        ("hello-php.release.rolling / merge", "skipped"),
-        ("report", "failure"),
-    ] {
-        assert_eq!(result(&jobs, name), expected, "{name}: {}", done.all());
-    }
-    let again = "cargo xtask build --cell hello-php.release.rolling --arch arm64";
-    assert!(done.stdout.contains(again), "{}", done.all());
-    clone.edit("matrix.toml", "[composer.rolling]", "[composer.rolling]\nallow-failure = true");
-    let (done, jobs) = clone.tell("push", &payload(json!({}))).unwrap();
-    let done = done.ok();
-    assert_eq!(result(&jobs, "report"), "success", "{}", done.all());
-    // The others are unchanged. A record says so, as the commit touches matrix.toml: a merge without a build.
-    for (name, expected) in [
-        ("php-base and 1 more / build", "skipped"),
-        ("php-base and 1 more / merge", "success"),
-        ("hello-php.release.rolling / arm64", "success"),
-        ("hello-php.release.rolling / merge", "success"),
-    ] {
-        assert_eq!(result(&jobs, name), expected, "{name}: {}", done.all());
-    }
-    // Nothing that a pull request builds: no job but plan and report.
-    fs::write(clone.root.join("matrix.toml"), NOTHING_FOR_PULL_REQUESTS).unwrap();
-    git(&clone.root, &["commit", "--quiet", "--all", "--message", "change"]);
-    let (done, jobs) = clone.tell("pull_request", &payload(json!({}))).unwrap();
-    let done = done.ok();
-    assert_eq!(
-        (result(&jobs, "check"), result(&jobs, "report")),
-        ("skipped".to_owned(), "success".to_owned()),
-        "{}",
-        done.all()
-    );
 }

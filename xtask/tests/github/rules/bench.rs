@@ -53,14 +53,19 @@ impl Bench {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    pub fn commit(&self, path: &str, text: &str) {
+    /// Writes a file: it is a part of the next commit.
+    pub fn write(&self, path: &str, text: &str) {
         let file = self.root().join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         let pins = [("CHECKOUT", CHECKOUT), ("UPLOAD", UPLOAD), ("DOWNLOAD", DOWNLOAD), ("LOGIN", LOGIN)];
-        let text = pins.iter().fold(text.to_owned(), |text, (name, pin)| {
+        let pinned = |text: String, (name, pin): &(&str, &str)| {
             text.replace(&format!("uses: {name}"), &format!("uses: {pin}"))
-        });
-        fs::write(file, text).unwrap();
+        };
+        fs::write(file, pins.iter().fold(text.to_owned(), pinned)).unwrap();
+    }
+
+    pub fn commit(&self, path: &str, text: &str) {
+        self.write(path, text);
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", path]);
     }
