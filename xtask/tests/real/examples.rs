@@ -5,6 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use crate::checkout::{Checkout, run};
+use crate::github_model::Event;
+use crate::hub::by_workflow;
 use crate::registry;
 
 /// Builds everything, joins it, verifies it. Returns the plan.
@@ -14,6 +16,12 @@ fn publish(checkout: &Checkout, event: &str) -> Value {
     checkout.xtask(&["merge", "--event", event]).ok();
     checkout.xtask(&["verify", "--event", event]).ok();
     let plan: Value = serde_json::from_str(&plan).unwrap();
+    check_tags(checkout, &plan);
+    plan
+}
+
+/// Each tag of a plan holds what the publication of its cell says.
+fn check_tags(checkout: &Checkout, plan: &Value) {
     let address = checkout.registry();
     for cell in plan["cells"].as_array().unwrap() {
         let digest = checkout.publication(cell["id"].as_str().unwrap())["digest"].clone();
@@ -23,6 +31,12 @@ fn publish(checkout: &Checkout, event: &str) -> Value {
             assert_eq!(held.get(name).map(String::as_str), digest.as_str(), "{name}");
         }
     }
+}
+
+/// The same by the files of the workflow, as GitHub runs them.
+fn publish_on_github(checkout: &Checkout, name: &str, event: &Event, simulated: &str) -> Value {
+    let plan = by_workflow(checkout, name, event, simulated);
+    check_tags(checkout, &plan);
     plan
 }
 
@@ -79,6 +93,17 @@ pub fn snipe_it(_: &Checkout) {
     assert_eq!((found.code, found.stdout.as_str()), (Some(1), ""), "the secret is on no disk");
     let tags = registry::tags(&checkout.registry(), "snipe-it");
     assert!(!tags.contains_key("8.5.0-rolling"), "that cell is excluded");
+    // The day after, by the clock: only what stands on the branch that has moved is built.
+    let plan = publish_on_github(&checkout, "snipe-it", &Event::schedule("17 4 * * *", "main"), "schedule");
+    let built = |cell: &&Value| cell["reuse"]["state"] != "kept";
+    let built: Vec<&str> = plan["cells"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(built)
+        .map(|cell| cell["track"].as_str().unwrap())
+        .collect();
+    assert_eq!(built, ["develop", "develop"]);
 }
 
 /// Each architecture is built with its own Dockerfile.
@@ -88,7 +113,7 @@ pub fn qm_nmr_calc(_: &Checkout) {
     let done = checkout.xtask(&["build", "--event", "tag:v2.1.0"]).ok();
     assert!(done.stdout.contains("qm-nmr-calc-api.release     arm64"), "{}", done.all());
     assert!(!done.stdout.contains("qm-nmr-calc-worker.release  arm64"), "{}", done.all());
-    publish(&checkout, "tag:v2.1.0");
+    publish_on_github(&checkout, "qm-nmr-calc", &Event::tag("v2.1.0"), "tag:v2.1.0");
     let worker = format!("{}/qm-nmr-calc-worker:2.1", checkout.registry());
     for (platform, packages) in [("linux/amd64", "the default channels"), ("linux/arm64", "conda-forge")] {
         let found = file(&checkout, &worker, platform, "app/packages");
@@ -103,7 +128,7 @@ pub fn qm_nmr_calc(_: &Checkout) {
 /// Every platform has its provenance and the list of what really is in it, each about that image.
 pub fn multi_arch_of_madness(_: &Checkout) {
     let checkout = Checkout::example("multi-arch-of-madness");
-    publish(&checkout, "tag:1.0.0");
+    publish_on_github(&checkout, "multi-arch-of-madness", &Event::release("1.0.0"), "release:1.0.0");
     let image = format!("{}/multi-arch-of-madness", checkout.registry());
     let reference = format!("{image}:latest");
     let inspect = |field: &str| {
@@ -152,7 +177,8 @@ fn json(checkout: &Checkout, tool: &str, args: &[&str]) -> Value {
 /// Python stands on the Alpine base of the same run; layers are zstd; what is published serves as a cache.
 pub fn home_assistant(_: &Checkout) {
     let checkout = Checkout::example("home-assistant");
-    let plan = publish(&checkout, "release:2026.11.1");
+    let plan =
+        publish_on_github(&checkout, "home-assistant", &Event::release("2026.11.1"), "release:2026.11.1");
     assert_eq!(plan["cells"].as_array().unwrap().len(), 17);
     let address = checkout.registry();
     for (alpine, arch) in [("3.21", "amd64"), ("3.23", "aarch64")] {

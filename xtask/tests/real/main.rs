@@ -31,6 +31,7 @@ mod github;
 #[path = "../github/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the tests of the model use what the scenarios do not")]
 mod github_model;
+mod hub;
 mod input;
 mod kit;
 mod merge;
