@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// A run, a called workflow, or a job.
 #[derive(Debug, Default)]
@@ -22,6 +23,13 @@ impl Cancel {
 
     pub fn ask(&self, why: &str) {
         self.asked.lock().unwrap().get_or_insert_with(|| why.to_owned());
+    }
+
+    /// A job whose time is up is cancelled.
+    pub fn end_late(&self, deadline: Option<Instant>) {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) && !self.is_asked() {
+            self.ask("The job has exceeded the maximum execution time.");
+        }
     }
 
     pub fn spare(&self) {

@@ -52,7 +52,16 @@ pub fn run(machine: &mut Machine<'_>, inputs: &Inputs) -> Result<BTreeMap<String
     at(&["remote", "add", "origin", &format!("https://github.com/{}", settings.repository)])?;
     let served = world.repository.url();
     let rewritten = format!("url.{served}.insteadOf=https://github.com/{}", settings.repository);
-    let mut fetch = vec!["-c", &rewritten, "fetch", "--quiet", "--prune", "--no-recurse-submodules"];
+    let mut fetch = vec![
+        "-c",
+        &rewritten,
+        "-c",
+        "maintenance.auto=false",
+        "fetch",
+        "--quiet",
+        "--prune",
+        "--no-recurse-submodules",
+    ];
     let filter = format!("--filter={}", inputs["filter"]);
     if !inputs["filter"].is_empty() {
         fetch.push(&filter);

@@ -197,7 +197,7 @@ impl Machine<'_> {
 
     /// What an action does when its job ends.
     pub fn post(&mut self, post: &Post) {
-        let frame = Frame::job(self);
+        let frame = Frame::job();
         let workspace: PathBuf = self.workspace.clone();
         let mut scope = self.scope(&frame, &[]);
         scope.status.success = self.status == Outcome::Success;

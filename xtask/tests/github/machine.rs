@@ -49,6 +49,7 @@ pub fn secrets(secrets: &BTreeMap<String, String>, token: &str) -> Value {
 /// The state of a runner.
 pub struct Machine<'m> {
     pub task: &'m Task<'m>,
+    folder: PathBuf,
     /// `GITHUB_WORKSPACE`.
     pub workspace: PathBuf,
     pub temp: PathBuf,
@@ -64,6 +65,8 @@ pub struct Machine<'m> {
     pub reports: Vec<StepReport>,
     /// What JavaScript actions do at the end of the job, the last one first.
     pub posts: Vec<Post>,
+    /// When the time of the job is up.
+    pub deadline: Option<Instant>,
     pub shell: Option<String>,
     pub directory: Option<String>,
     pub tracking: String,
@@ -77,11 +80,15 @@ pub fn run(task: &Task<'_>) -> (Outcome, Option<String>, JobReport) {
         Err(problem) => return (Outcome::Failure, Some(problem), JobReport::default()),
     };
     machine.fault(None, None);
-    let frame = Frame::job(&machine);
+    let frame = Frame::job();
     let steps = machine.sequence(&task.steps.steps, &frame);
     let ended = machine.end(&steps.context);
-    let Machine { reports, status, tracking, .. } = machine;
+    let Machine { reports, status, tracking, folder, .. } = machine;
     kill_tracked(&tracking);
+    // The machine is gone with its job.
+    if !task.attempt.world.settings.keep {
+        let _ = fs::remove_dir_all(folder);
+    }
     let (outputs, error) = match ended {
         Ok(outputs) => (outputs, None),
         Err(problem) => (BTreeMap::new(), Some(problem)),
@@ -132,6 +139,7 @@ impl<'m> Machine<'m> {
         contexts.insert("runner", Value::object(runner));
         let mut machine = Self {
             task,
+            folder,
             workspace,
             temp,
             home,
@@ -142,6 +150,7 @@ impl<'m> Machine<'m> {
             status: Outcome::Success,
             reports: Vec::new(),
             posts: Vec::new(),
+            deadline: None,
             shell: None,
             directory: None,
             tracking,
@@ -172,14 +181,15 @@ impl<'m> Machine<'m> {
         let shell = one(job.shell.as_ref(), workflow.shell.as_ref())?;
         let directory = one(job.directory.as_ref(), workflow.directory.as_ref())?;
         (self.shell, self.directory) = (shell, directory);
+        if let Some(minutes) = &task.steps.timeout {
+            let minutes =
+                expand(minutes, Key::JobTimeout, &super::context::scope(&self.contexts))?.to_number();
+            if !(minutes > 0.0 && minutes.is_finite()) {
+                return Err("timeout-minutes: Unexpected value".to_owned());
+            }
+            self.deadline = Some(Instant::now() + Duration::from_secs_f64(minutes * 60.0));
+        }
         Ok(())
-    }
-
-    /// When the time of the job is up.
-    pub fn deadline(&self) -> Option<Instant> {
-        let minutes = self.task.steps.timeout.as_ref()?;
-        let minutes = expand(minutes, Key::JobTimeout, &scope(&self.contexts)).ok()?.to_number();
-        (minutes > 0.0).then(|| Instant::now() + Duration::from_secs_f64(minutes * 60.0))
     }
 
     /// With what the job is at, an expression is evaluated.
@@ -259,7 +269,7 @@ impl<'m> Machine<'m> {
             self.annotate("error", &why);
         }
         let mut outputs = BTreeMap::new();
-        let frame = Frame::job(self);
+        let frame = Frame::job();
         for (name, yaml) in &self.task.steps.outputs {
             let value = expand(yaml, Key::JobOutput, &self.scope(&frame, steps));
             let value =

@@ -18,7 +18,7 @@ mod faults;
 mod fields;
 mod functions;
 mod glob;
-mod groups;
+pub mod groups;
 mod lexer;
 mod local;
 mod machine;

@@ -50,15 +50,13 @@ impl Repository {
     pub fn new(settings: &Settings) -> Self {
         let folder = settings.folder.join("repository.git");
         fs::create_dir_all(&folder).unwrap();
-        git(&folder, &["init", "--quiet", "--bare"]).unwrap();
-        for key in ["allowFilter", "allowAnySHA1InWant"] {
-            git(&folder, &["config", &format!("uploadpack.{key}"), "true"]).unwrap();
-        }
-        let checkout = fs::canonicalize(&settings.checkout).unwrap();
-        let found = Self { folder, checkout, fetching: Mutex::default() };
-        let head = format!("refs/heads/{}", settings.default_branch);
-        git(&found.folder, &["symbolic-ref", "HEAD", &head]).unwrap();
-        found
+        let branch = format!("--initial-branch={}", settings.default_branch);
+        git(&folder, &["init", "--quiet", "--bare", "--template=", &branch]).unwrap();
+        let config = folder.join("config");
+        let text = fs::read_to_string(&config).unwrap();
+        let more = "[uploadpack]\n\tallowFilter = true\n\tallowAnySHA1InWant = true\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n";
+        fs::write(config, text + more).unwrap();
+        Self { folder, checkout: fs::canonicalize(&settings.checkout).unwrap(), fetching: Mutex::default() }
     }
 
     /// Takes over what was committed since: a push.

@@ -65,7 +65,7 @@ impl Rows<'_, '_> {
                 .iter()
                 .enumerate()
                 .map(|(index, matrix)| {
-                    let (all, at_once) = (&all, &at_once);
+                    let (all, at_once, own) = (&all, &at_once, at_once.queue());
                     threads.spawn(move || {
                         let row = Row {
                             rows: self,
@@ -73,9 +73,10 @@ impl Rows<'_, '_> {
                             total,
                             matrix: matrix.clone(),
                             fail_fast: rows.fail_fast,
+                            at_once: rows.at_once,
                         };
                         // The machine is free for the next row when that knows whether it is to run.
-                        let _place = at_once.take(|| all.is_asked());
+                        let _place = at_once.take(own, || all.is_asked());
                         let (report, _slot) = row.run(all);
                         if rows.fail_fast && report.result == Outcome::Failure && total > 1 {
                             all.ask(&format!(
@@ -139,6 +140,7 @@ struct Row<'r, 'f> {
     total: usize,
     matrix: Option<Value>,
     fail_fast: bool,
+    at_once: usize,
 }
 
 /// How a row has ended, before `continue-on-error`.
@@ -231,7 +233,7 @@ impl<'f> Row<'_, 'f> {
             ("fail-fast", Value::Bool(self.fail_fast)),
             ("job-index", number(self.index)),
             ("job-total", number(self.total)),
-            ("max-parallel", number(self.total)),
+            ("max-parallel", number(self.at_once)),
         ];
         contexts.insert("strategy", Value::object(strategy));
         contexts
@@ -270,7 +272,8 @@ impl<'f> Row<'_, 'f> {
             }
             Kind::Steps(steps) => {
                 let attempt = flow.attempt;
-                let Some(slot) = attempt.world.slots.take(|| cancel.is_asked()) else {
+                let Some(slot) = attempt.world.slots.take(attempt.world.slots.queue(), || cancel.is_asked())
+                else {
                     return Ended::with(Outcome::Cancelled, cancel.why().unwrap_or_default());
                 };
                 attempt.running.lock().unwrap().insert(name.to_owned(), Arc::clone(cancel));

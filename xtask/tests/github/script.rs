@@ -150,10 +150,14 @@ impl Machine<'_> {
     ) -> (Result<End, String>, Option<()>, BTreeMap<String, String>) {
         let cancel = std::sync::Arc::clone(self.task.cancel);
         let patience = self.task.attempt.world.settings.patience;
-        let order = || match () {
-            () if cancel.is_dead() => Order::Kill,
-            () if cancel.is_asked() && !doing.spared => Order::Cancel,
-            () => Order::GoOn,
+        let deadline = self.deadline;
+        let order = || {
+            cancel.end_late(deadline);
+            match () {
+                () if cancel.is_dead() => Order::Kill,
+                () if cancel.is_asked() && !doing.spared => Order::Cancel,
+                () => Order::GoOn,
+            }
         };
         let (mut stopped, mut failed, mut outputs) = (None, None, BTreeMap::new());
         let mut line = |line: &str| {

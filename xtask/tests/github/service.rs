@@ -23,6 +23,10 @@ use super::repository::Repository;
 use super::run;
 use super::slots::Slots;
 
+/// A run is run again for so many days.
+/// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/re-run-workflows-and-jobs>
+const RERUNS: u64 = 30;
+
 /// A repository on GitHub, its settings, and the machines that it gets.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -52,6 +56,8 @@ pub struct Settings {
     pub runners: usize,
     /// How many days an artifact is kept that says nothing of it.
     pub retention: u64,
+    /// The folders of jobs stay when these have ended.
+    pub keep: bool,
     /// How long a process may take to obey a signal.
     pub patience: Patience,
 }
@@ -74,6 +80,7 @@ impl Settings {
             identity: Vec::new(),
             runners: 4,
             retention: 90,
+            keep: false,
             // As long as GitHub waits.
             patience: Patience {
                 interrupt: Duration::from_millis(7500),
@@ -135,6 +142,8 @@ pub struct Attempt {
     pub running: Mutex<BTreeMap<String, Arc<Cancel>>>,
     /// What an earlier attempt has done that this one does not do again.
     pub kept: Option<BTreeMap<String, JobReport>>,
+    /// The day on which the run began.
+    began: u64,
     done: Mutex<Option<Report>>,
     ended: Condvar,
 }
@@ -182,6 +191,7 @@ impl Service {
             recorder: Recorder::default(),
             running: Mutex::default(),
             kept: None,
+            began: world.store.today(),
             done: Mutex::default(),
             ended: Condvar::new(),
         };
@@ -203,6 +213,12 @@ impl Service {
     fn again(&self, run: &Run, kept: Option<BTreeMap<String, JobReport>>) -> Run {
         run.wait();
         let before = &run.0;
+        let mut files = before.files.clone();
+        if self.0.store.today() > before.began + RERUNS {
+            files = Err(format!(
+                "Unable to re-run this workflow run because it was created over {RERUNS} days ago"
+            ));
+        }
         Run::begin(Attempt {
             world: Arc::clone(&self.0),
             id: before.id,
@@ -211,11 +227,12 @@ impl Service {
             event: before.event.clone(),
             sha: before.sha.clone(),
             payload: before.payload.clone(),
-            files: before.files.clone(),
+            files,
             cancel: Arc::default(),
             recorder: Recorder::default(),
             running: Mutex::default(),
             kept,
+            began: before.began,
             done: Mutex::default(),
             ended: Condvar::new(),
         })

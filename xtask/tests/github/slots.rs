@@ -27,12 +27,18 @@ impl Slots {
         Self { state: Mutex::new(State { free, next: 0, waiting: VecDeque::new() }), changed: Condvar::new() }
     }
 
-    /// `None`: `gives_up` before there was one.
-    pub fn take(&self, gives_up: impl Fn() -> bool) -> Option<Slot<'_>> {
+    /// A place in the queue, which has to be taken at last.
+    pub fn queue(&self) -> usize {
         let mut state = self.state.lock().unwrap();
-        let own = state.next;
         state.next += 1;
+        let own = state.next;
         state.waiting.push_back(own);
+        own
+    }
+
+    /// Waits for the turn. `None`: `gives_up` before that.
+    pub fn take(&self, own: usize, gives_up: impl Fn() -> bool) -> Option<Slot<'_>> {
+        let mut state = self.state.lock().unwrap();
         loop {
             if gives_up() {
                 state.waiting.retain(|one| *one != own);

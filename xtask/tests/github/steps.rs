@@ -22,6 +22,7 @@ pub struct Frame {
     pub action: Option<PathBuf>,
     /// What its step has set for it.
     pub env: BTreeMap<String, String>,
+    /// When the time of its step is up.
     pub deadline: Option<Instant>,
     /// It goes on in a run that is cancelled.
     pub spared: bool,
@@ -29,9 +30,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    pub fn job(machine: &Machine<'_>) -> Self {
-        let (inputs, action, env) = (None, None, BTreeMap::new());
-        Self { inputs, action, env, deadline: machine.deadline(), spared: true, depth: 0 }
+    pub fn job() -> Self {
+        Self { inputs: None, action: None, env: BTreeMap::new(), deadline: None, spared: true, depth: 0 }
     }
 
     fn keys(&self) -> (Key, Key) {
@@ -82,12 +82,7 @@ impl Machine<'_> {
                 own = Outcome::Failure;
                 break;
             }
-            if frame.inputs.is_none()
-                && frame.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-                && !self.task.cancel.is_asked()
-            {
-                self.task.cancel.ask("The job has exceeded its maximum execution time.");
-            }
+            self.task.cancel.end_late(self.deadline);
             if self.task.cancel.is_asked() {
                 self.status = Outcome::Cancelled;
                 own = Outcome::Cancelled;

@@ -29,7 +29,7 @@ impl Bench {
         let name = format!("github-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::SeqCst));
         let bench = Self { folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join(name) };
         fs::create_dir_all(bench.root()).unwrap();
-        bench.git(&["init", "--quiet", "--initial-branch", "main"]);
+        bench.git(&["init", "--quiet", "--template=", "--initial-branch", "main"]);
         bench.commit(PATH, workflow);
         bench
     }
@@ -40,14 +40,15 @@ impl Bench {
 
     pub fn git(&self, args: &[&str]) -> String {
         let mut command = Command::new("git");
-        command.args([
-            "-c",
+        for setting in [
             "user.name=test",
-            "-c",
             "user.email=test@example.com",
-            "-c",
             "commit.gpgsign=false",
-        ]);
+            "maintenance.auto=false",
+            "gc.auto=0",
+        ] {
+            command.args(["-c", setting]);
+        }
         let output = command.args(args).current_dir(self.root()).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()

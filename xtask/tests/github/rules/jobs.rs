@@ -248,10 +248,11 @@ fn a_job_has_a_machine_and_an_end() {
     let report = push("  job: { runs-on: '${{ vars.none }}', steps: [{ run: 'true' }] }\n");
     assert!(report.has_error("runs-on: Unexpected value ''"), "{}", report.all());
     let report = push(
-        "  job: { runs-on: x, timeout-minutes: 0.005, steps: [{ run: sleep 60 }, { run: echo later }] }\n",
+        "  job: { runs-on: x, timeout-minutes: 0.005, steps: [{ run: sleep 60 }, { run: echo later }, { run: echo tidy, if: always() }] }\n",
     );
-    assert_ne!(report.conclusion, Outcome::Success);
-    assert!(!report.log.contains("] later"), "{}", report.all());
+    assert_eq!(report.result("job"), Outcome::Cancelled, "{}", report.all());
+    assert!(!report.log.contains("] later\n") && report.log.contains("] tidy\n"), "{}", report.all());
+    assert!(report.has_error("exceeded the maximum execution time"), "{}", report.all());
     let report = push(
         "  job: { runs-on: ubuntu-24.04-arm, steps: [{ run: 'test $RUNNER_ARCH = ${{ runner.arch }} -a $RUNNER_ARCH = ARM64' }] }\n",
     );

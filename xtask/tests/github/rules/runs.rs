@@ -1,8 +1,10 @@
 //! Several runs at once, and runs that are stopped or run again.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::bench::{Bench, PATH, refused};
+use crate::model::groups::{Entry, Groups};
 use crate::model::{Event, Fault, Moment, Outcome, Report, Run, Service};
 
 /// A workflow with one job that a test may hold, in a group of concurrency.
@@ -168,13 +170,16 @@ jobs:
     steps:
       - id: work
         run: |
-          (while :; do date +%N >\"$RUNNER_TEMP/alive\"; sleep 0.02; done) &
-          echo 'half done'; sleep 60
+          (while :; do date +%N >\"$ALIVE\"; sleep 0.02; done) &
+          while [ ! -s \"$ALIVE\" ]; do sleep 0.01; done; echo 'half done'; sleep 60
       - { if: always(), run: echo later }
   after: { needs: job, if: always(), runs-on: x, steps: [{ run: 'echo ${{ needs.job.result }} [${{ needs.job.outputs.o }}]' }] }
 ",
     );
-    let service = bench.service();
+    let mut settings = bench.settings();
+    let alive = bench.folder.join("alive");
+    settings.environment.push(("ALIVE".to_owned(), alive.display().to_string()));
+    let service = Service::new(settings);
     service.plan(Moment::line("job", "work", "half done"), Fault::Kill);
     let run = bench.start(&service);
     let report = run.wait();
@@ -184,10 +189,7 @@ jobs:
         "{}",
         report.all()
     );
-    let find =
-        std::process::Command::new("find").arg(&bench.folder).args(["-name", "alive"]).output().unwrap();
-    let alive = String::from_utf8(find.stdout).unwrap();
-    let read = || std::fs::read_to_string(alive.trim()).unwrap();
+    let read = || std::fs::read_to_string(&alive).unwrap();
     let before = read();
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(read(), before);
@@ -297,6 +299,34 @@ jobs:
     service.advance(2);
     let report = service.rerun_failed(&run).wait();
     assert!(report.has_error("Artifact not found for name: a"), "{}", report.all());
+    service.advance(29);
+    refused(&service.rerun_failed(&run).wait(), "created over 30 days ago");
+}
+
+/// The page on concurrency: a hundred may wait, one more is cancelled; they begin in the order in which they came.
+#[test]
+fn a_queue_is_not_endless() {
+    let groups: Arc<Groups> = Arc::default();
+    let entry = Entry { group: "g".to_owned(), cancel: false, queue: true, who: "test".to_owned() };
+    let enter = |entry: &Entry| Groups::enter(&groups, entry, &Arc::default(), &[], || {});
+    let first = enter(&entry).unwrap();
+    let order = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for number in 0..100 {
+            let (entry, groups, order) = (&entry, &groups, &order);
+            let (send, waits) = std::sync::mpsc::channel();
+            scope.spawn(move || {
+                let waiting = || send.send(()).unwrap();
+                let place = Groups::enter(groups, entry, &Arc::default(), &[], waiting).unwrap();
+                order.lock().unwrap().push(number);
+                drop(place);
+            });
+            waits.recv().unwrap();
+        }
+        assert!(enter(&entry).unwrap_err().contains("100 requests wait for 'g' already"));
+        drop(first);
+    });
+    assert_eq!(order.into_inner().unwrap(), (0..100).collect::<Vec<_>>());
 }
 
 /// So many jobs run at once as there are machines, in the order in which they came.

@@ -276,6 +276,34 @@ jobs:
     service.start(PATH, &Event::pull_request(1, "topic", "main")).unwrap().wait();
 }
 
+/// The README of actions/checkout: a private repository needs `contents: read`, and what a filter has left out needs the
+/// credentials that `persist-credentials: false` takes away.
+#[test]
+fn a_private_repository_wants_credentials() {
+    let bench = Bench::new(
+        "on: push
+permissions: {}
+jobs:
+  none: { runs-on: x, steps: [{ uses: CHECKOUT }] }
+  job:
+    permissions: { contents: read }
+    strategy: { fail-fast: false, matrix: { persist: [true, false] } }
+    runs-on: x
+    steps:
+      - { uses: CHECKOUT, with: { fetch-depth: 0, filter: 'blob:none', persist-credentials: '${{ matrix.persist }}' } }
+      - run: git show HEAD~1:old
+",
+    );
+    bench.commit("old", "old");
+    bench.commit("old", "new");
+    let mut settings = bench.settings();
+    settings.private = true;
+    let report = bench.start(&Service::new(settings)).wait();
+    assert!(report.has_error("repository 'https://github.com/acme/images/' not found"), "{}", report.all());
+    assert_eq!(report.result("job (true)"), Outcome::Success, "{}", report.all());
+    assert_eq!(report.result("job (false)"), Outcome::Failure, "{}", report.all());
+}
+
 /// An action is pinned; what it is told is noted, without secrets.
 #[test]
 fn actions_are_pinned_and_known() {
