@@ -6,6 +6,7 @@ use std::time::Duration;
 /// A moment of a run. A job is named as in the report, or by a part of its name behind `*`: `* / merge` is every merge.
 #[derive(Debug, Clone)]
 pub struct Moment {
+    run: Option<u64>,
     job: String,
     step: Option<String>,
     line: Option<String>,
@@ -14,20 +15,26 @@ pub struct Moment {
 impl Moment {
     /// A job has got a runner and begins.
     pub fn job(name: &str) -> Self {
-        Self { job: name.to_owned(), step: None, line: None }
+        Self { run: None, job: name.to_owned(), step: None, line: None }
     }
 
     /// A step begins: by its `id`, or its name in the log.
     pub fn step(job: &str, step: &str) -> Self {
-        Self { job: job.to_owned(), step: Some(step.to_owned()), line: None }
+        Self { run: None, job: job.to_owned(), step: Some(step.to_owned()), line: None }
     }
 
     /// A line of the log of a step has this text in it: the step is in the middle of its work.
     pub fn line(job: &str, step: &str, text: &str) -> Self {
-        Self { job: job.to_owned(), step: Some(step.to_owned()), line: Some(text.to_owned()) }
+        Self { run: None, job: job.to_owned(), step: Some(step.to_owned()), line: Some(text.to_owned()) }
     }
 
-    fn is(&self, job: &str, step: Option<&[&str]>, line: Option<&str>) -> bool {
+    /// Only of this run, by its `id`.
+    pub fn of(mut self, run: u64) -> Self {
+        self.run = Some(run);
+        self
+    }
+
+    fn is(&self, run: u64, job: &str, step: Option<&[&str]>, line: Option<&str>) -> bool {
         let same_job = self.job.strip_prefix('*').map_or(self.job == job, |end| job.ends_with(end));
         let same_step = match (&self.step, step) {
             (None, None) => true,
@@ -39,7 +46,7 @@ impl Moment {
             (Some(own), Some(line)) => line.contains(own),
             _ => false,
         };
-        same_job && same_step && same_line
+        self.run.is_none_or(|own| own == run) && same_job && same_step && same_line
     }
 }
 
@@ -98,9 +105,9 @@ impl Faults {
     }
 
     /// What happens now, if anything.
-    pub fn at(&self, job: &str, step: Option<&[&str]>, line: Option<&str>) -> Option<Fault> {
+    pub fn at(&self, run: u64, job: &str, step: Option<&[&str]>, line: Option<&str>) -> Option<Fault> {
         let mut faults = self.0.lock().unwrap();
-        let at = faults.iter().position(|(moment, _)| moment.is(job, step, line))?;
+        let at = faults.iter().position(|(moment, _)| moment.is(run, job, step, line))?;
         Some(faults.remove(at).1)
     }
 }

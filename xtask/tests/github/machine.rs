@@ -237,7 +237,7 @@ impl<'m> Machine<'m> {
     /// What the test has planned for this moment.
     pub fn fault(&self, step: Option<&[&str]>, line: Option<&str>) {
         let Task { attempt, name, cancel, .. } = self.task;
-        match attempt.world.faults.at(name, step, line) {
+        match attempt.world.faults.at(attempt.id, name, step, line) {
             None => {}
             Some(Fault::Kill) => cancel.kill(),
             Some(Fault::Cancel) => attempt.cancel.ask("The run was canceled by @octocat."),

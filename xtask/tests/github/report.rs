@@ -164,6 +164,10 @@ impl Recorder {
         });
     }
 
+    pub fn has_said(&self, words: &str) -> bool {
+        self.state.lock().unwrap().log.contains(words)
+    }
+
     pub fn annotate(&self, job: &str, level: &str, message: &str) {
         self.line(job, &format!("##[{level}]{message}"));
         self.change(|report| {

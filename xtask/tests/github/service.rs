@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
@@ -288,6 +288,16 @@ impl Run {
                 return report.clone();
             }
             done = self.0.ended.wait(done).unwrap();
+        }
+    }
+
+    /// Waits until the log has these words in it.
+    pub fn until(&self, words: &str) {
+        let began = Instant::now();
+        while !self.0.recorder.has_said(words) {
+            let patient = began.elapsed() < Duration::from_secs(600) && !self.is_done();
+            assert!(patient || self.0.recorder.has_said(words), "no {words:?}: {}", self.so_far().all());
+            thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -222,7 +222,7 @@ jobs:
     assert!(!report.log.contains("hidden-") && !report.log.contains("very"), "{}", report.log);
 }
 
-/// The limits of `jobs.<job_id>.outputs`: 1 MB of UTF-16 a job.
+/// The limits of `jobs.<job_id>.outputs`: 1 MB of UTF-16 a job, 50 MB a run.
 #[test]
 fn outputs_are_not_too_large() {
     let job = |bytes: usize| {
@@ -239,6 +239,17 @@ fn outputs_are_not_too_large() {
     job(500_000).ok();
     let report = job(600_000);
     assert!(report.has_error("The outputs of a job may have 1048576 bytes"), "{:?}", report.annotations);
+    let rows: Vec<String> = (0..53).map(|row| row.to_string()).collect();
+    let report = push(&format!(
+        "  job:
+    strategy: {{ matrix: {{ row: [{}] }} }}
+    runs-on: x
+    outputs: {{ o: \"${{{{ steps.s.outputs.o }}}}\" }}
+    steps: [{{ id: s, run: '(printf o=; head -c 500000 /dev/zero | tr ''\\0'' a) >>$GITHUB_OUTPUT' }}]
+",
+        rows.join(",")
+    ));
+    assert!(report.has_error("The outputs of a run may have 52428800 bytes"), "{:?}", report.annotations);
 }
 
 /// `jobs.<job_id>.timeout-minutes`, `runs-on`: a job needs a machine.

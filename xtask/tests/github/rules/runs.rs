@@ -1,11 +1,11 @@
 //! Several runs at once, and runs that are stopped or run again.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::bench::{Bench, PATH, refused};
 use crate::model::groups::{Entry, Groups};
-use crate::model::{Event, Fault, Moment, Outcome, Report, Run, Service};
+use crate::model::{Event, Fault, Moment, Outcome, Report, Service};
 
 /// A workflow with one job that a test may hold, in a group of concurrency.
 fn grouped(concurrency: &str) -> Bench {
@@ -18,15 +18,6 @@ jobs:
     steps: [{{ run: echo works }}]
 "
     ))
-}
-
-/// Waits until a run has written a line.
-fn until(run: &Run, words: &str) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while !run.so_far().log.contains(words) {
-        assert!(Instant::now() < end, "no {words:?}: {}", run.so_far().log);
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Three runs, of which the first is held until the third has come.
@@ -96,7 +87,7 @@ jobs:
     let hold = service.hold(Moment::job("*/ job"));
     let run = bench.start(&service);
     hold.reached();
-    until(&run, "Waiting for the concurrency group");
+    run.until("Waiting for the concurrency group");
     hold.release();
     run.wait().ok();
     let bench = grouped("own");
@@ -137,7 +128,7 @@ jobs:
     let service = bench.service();
     let run = bench.start(&service);
     for words in ["[job] ready", "[stubborn] deaf", "[spared] begun"] {
-        until(&run, words);
+        run.until(words);
     }
     run.cancel();
     let report = run.wait();
@@ -194,7 +185,7 @@ jobs:
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(read(), before);
     let again = service.rerun_failed(&run);
-    until(&again, "half done");
+    again.until("half done");
     again.kill("job");
     assert_eq!(again.wait().result("job"), Outcome::Failure);
 }
@@ -359,6 +350,8 @@ fn groups_are_told_apart_by_their_names() {
     let hold = service.hold(Moment::step("job", "echo works"));
     let branch = bench.start(&service);
     hold.reached();
+    // What is planned for one run is not for another.
+    service.plan(Moment::step("job", "echo works").of(branch.id()), Fault::Kill);
     service.start(PATH, &Event::tag("v1")).unwrap().wait().ok();
     assert!(!branch.is_done());
     hold.release();
