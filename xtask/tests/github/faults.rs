@@ -57,7 +57,8 @@ pub enum Fault {
     Kill,
     /// Somebody cancels the run.
     Cancel,
-    /// The job waits until the test lets it go on.
+    /// The job waits until the test lets it go on. At a line of its log, nobody reads on: what writes it is not stopped,
+    /// unless the log is long.
     Hold(Hold),
 }
 

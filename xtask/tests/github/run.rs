@@ -240,14 +240,20 @@ impl<'f> Flow<'f> {
 
     /// Whether "Re-run failed jobs" runs a job again: it has failed, or something that it depends on.
     fn is_affected(&self, job: &Job) -> bool {
-        self.is_affected_above(job) || self.earlier(job).iter().any(|(_, report)| has_failed(report))
+        self.is_affected_above(job) || self.has_failed_before(job)
     }
 
     pub fn is_affected_above(&self, job: &Job) -> bool {
         ancestors(self.workflow, &job.id)
             .iter()
             .filter_map(|id| self.workflow.job(id))
-            .any(|job| self.earlier(job).iter().any(|(_, report)| has_failed(report)))
+            .any(|job| self.has_failed_before(job))
+    }
+
+    /// Or it did not come to run: a run that was cancelled while it was pending has no jobs.
+    fn has_failed_before(&self, job: &Job) -> bool {
+        let earlier = self.earlier(job);
+        earlier.is_empty() || earlier.iter().any(|(_, report)| has_failed(report))
     }
 
     /// Takes over what an earlier attempt has done, with all that it has called.

@@ -47,6 +47,18 @@ fn runs_of_a_group_wait_for_each_other() {
     assert_eq!(conclusions("{ group: '${{ github.run_id }}' }"), [good, good, good]);
     let reports = three(&grouped("one"));
     assert!(reports[1].has_error("Canceling since a higher priority waiting request for 'one' exists"));
+    let bench = grouped("one");
+    let service = bench.service();
+    let hold = service.hold(Moment::job("job"));
+    let first = bench.start(&service);
+    hold.reached();
+    let second = bench.start(&service);
+    second.cancel();
+    assert!(second.wait().jobs.is_empty());
+    hold.release();
+    first.wait().ok();
+    // What never ran is run by "Re-run failed jobs".
+    assert_eq!(service.rerun_failed(&second).wait().ok().result("job"), good);
 }
 
 /// The same page: the two are refused together, as the changelog of 2026-05-07 says.
