@@ -15,8 +15,8 @@ use crate::run::retry;
 use crate::session::Session;
 
 /// What is published of the cells whose matrix asks for it as a cache, verified. A plan that was compared with the registry says
-/// it; one that was not is left alone where it was `given`, as its builds may run on many machines, each of which would have to
-/// get cosign first.
+/// it. Of one that was `given` nothing more is asked: its builds may run on many machines, each of which would have to get
+/// cosign first.
 ///
 /// # Errors
 /// If cosign is missing.
@@ -29,22 +29,25 @@ pub(crate) fn published(
 ) -> Result<BTreeMap<CellId, Digest>> {
     cells.retain(|cell| cell.builds.iter().any(|build| build.options.cache.contains(&CacheKind::Inline)));
     cells.dedup_by_key(|cell| &cell.id);
-    let (compared, unknown): (Vec<&Cell>, Vec<&Cell>) =
-        cells.into_iter().partition(|cell| cell.reuse.is_some());
     let verified = |cell: &&Cell| Some((cell.id.clone(), cell.reuse.as_ref()?.verified()?.clone()));
-    let mut known: BTreeMap<CellId, Digest> = compared.iter().filter_map(verified).collect();
-    if given || unknown.is_empty() {
-        for cell in unknown {
-            let id = &cell.id;
-            session.ui.note(format!("{id}: no inline cache, as its plan was not compared with the registry"));
+    let mut known: BTreeMap<CellId, Digest> = cells.iter().filter_map(verified).collect();
+    cells.retain(|cell| !known.contains_key(&cell.id));
+    if given {
+        for cell in &cells {
+            session
+                .ui
+                .note(format!("{}: no inline cache, as its plan names no verified image of it", cell.id));
         }
+        cells.clear();
+    }
+    if cells.is_empty() {
         return Ok(known);
     }
     let signer = session.signer(&plan.sign, stack)?;
     let trust = signer.map(|signer| Ok::<_, anyhow::Error>((session.cosign()?, signer))).transpose()?;
     let published = Published { session, trust };
-    let found = parallel::map(&unknown, parallel::default_jobs(), |cell| published.verified(cell));
-    known.extend(unknown.iter().zip(found).filter_map(|(cell, digest)| Some((cell.id.clone(), digest?))));
+    let found = parallel::map(&cells, parallel::default_jobs(), |cell| published.verified(cell));
+    known.extend(cells.iter().zip(found).filter_map(|(cell, digest)| Some((cell.id.clone(), digest?))));
     Ok(known)
 }
 

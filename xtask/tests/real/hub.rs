@@ -207,9 +207,8 @@ pub fn set_triggers(root: &Path, triggers: &str) {
     fs::write(path, xtask_images::scaffold::templates::with_triggers(&text, triggers)).unwrap();
 }
 
-/// What a repository publishes by its workflow is what the command line would publish: afterwards nothing is left to do. Puts the
-/// records of the run where commands look for them. Returns the plan.
-pub fn by_workflow(checkout: &Checkout, name: &str, event: &Event, simulated: &str) -> Value {
+/// Adds the files of the workflow to a repository, and the remote by which it is GitHub's.
+pub fn put_on_github(checkout: &Checkout) {
     for path in files_of_the_workflow() {
         let to = checkout.root.join(&path);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -218,6 +217,11 @@ pub fn by_workflow(checkout: &Checkout, name: &str, event: &Event, simulated: &s
     set_triggers(&checkout.root, TRIGGERS);
     checkout.commit();
     checkout.git(&["remote", "add", "origin", "https://github.com/acme/images"]);
+}
+
+/// What a repository publishes by its workflow is what the command line would publish: afterwards nothing is left to do. Puts the
+/// records of the run where commands look for them. Returns the plan.
+pub fn by_workflow(checkout: &Checkout, name: &str, event: &Event, simulated: &str) -> Value {
     if let Some(tag) = event.git_ref().strip_prefix("refs/tags/") {
         checkout.git(&["tag", tag]);
     }
@@ -242,7 +246,7 @@ pub fn by_workflow(checkout: &Checkout, name: &str, event: &Event, simulated: &s
         run(Command::new("cp").arg("-R").arg(artifact.folder.join(".")).arg(to)).ok();
     }
     checkout.xtask(&["verify", "--plan", plan.to_str().unwrap()]).ok();
-    let told = checkout.xtask(&["plan", "--event", simulated]).ok();
+    let told = checkout.xtask(&["plan", "--fresh", "--event", simulated]).ok();
     assert!(
         told.stdout.contains("Nothing has changed: no image is built, and no tag is set."),
         "{}",
