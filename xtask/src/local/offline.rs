@@ -180,7 +180,14 @@ fn make(image: &StandIn<'_>, base: &Base, folder: &Path, archive: &Archive) -> R
         ));
         let rootfs = folder.join(format!("rootfs-{}.tar", platform.architecture()));
         let argv = Argv::new(format!("make a root file system for {platform}"), &mmdebstrap)
-            .env("TMPDIR", scratch.display().to_string())
+            .env("TMPDIR", scratch.display().to_string());
+        let argv = if rustix::process::geteuid().is_root() {
+            argv
+        } else {
+            // Nothing is run in it, so that nobody has to be root; what is in it belongs to root all the same.
+            argv.env("TAR_OPTIONS", "--owner=0 --group=0 --numeric-owner").arg("--mode=chrootless")
+        };
+        let argv = argv
             .args(["--variant=extract".to_owned(), format!("--architectures={arch}")])
             .arg(format!("--include={}", base.recipe.packages.join(",")))
             .arg(format!("--extract-hook={STATE}"))

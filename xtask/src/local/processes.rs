@@ -10,7 +10,7 @@ use crate::argv::{Argv, Program};
 use crate::base::error::UserError;
 use crate::local::engine::Trouble;
 use crate::local::process::Id;
-use crate::local::state::State;
+use crate::local::state::{Mode, State};
 use crate::local::{Local, registry_answers, wait_for};
 use crate::run::Output;
 use crate::tools::Tool;
@@ -173,7 +173,10 @@ impl Local<'_> {
     /// # Errors
     /// If the machine cannot be made to run that platform's programs.
     pub fn ensure_emulation(&self, platform: &crate::base::ids::Platform) -> Result<()> {
-        self.tools.system(self.now).emulator(platform)
+        // BuildKit's image brings emulators of its own: nobody has to be root for them. Among its platforms BuildKit lists
+        // only what the kernel emulates, see `getEmulator` in its `solver/llbsolver/ops/exec_binfmt.go`.
+        let contained = State::read(self.layout)?.is_some_and(|state| state.mode == Some(Mode::Containers));
+        if contained { Ok(()) } else { self.tools.system(self.now).emulator(platform) }
     }
 
     /// mmdebstrap, for the stand-ins.

@@ -20,6 +20,9 @@ use crate::tools::memory::Memory;
 /// Where the kernel keeps its interpreters.
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
+/// Where packages have the lines that are written there.
+const BINFMT_LINES: [&str; 2] = ["usr/lib/binfmt.d", "usr/share/qemu/binfmt.d"];
+
 /// Finds what the system gives.
 pub struct System<'a> {
     /// The checkout.
@@ -111,11 +114,20 @@ impl System<'_> {
         }
     }
 
+    /// QEMU as one static program. Since Debian 13 that is all of `qemu-user`, and `qemu-user-static` holds a link to it.
+    fn qemu(&self, name: &str) -> Result<PathBuf> {
+        self.program("qemu-user-static", &[&format!("usr/bin/qemu-{name}-static")])
+            .or_else(|_| self.program("qemu-user", &[&format!("usr/bin/qemu-{name}")]))
+    }
+
     /// Makes an emulator known to the kernel, which opens it now (flag F): its path need not exist inside a build.
     fn register(&self, name: &str) -> Result<()> {
-        let program = self.program("qemu-user-static", &[&format!("usr/bin/qemu-{name}-static")])?;
+        let program = self.qemu(name)?;
         let root = program.ancestors().nth(3).context("an unpacked package has a root")?.to_owned();
-        let line = fs::read_to_string(root.join(format!("usr/lib/binfmt.d/qemu-{name}.conf")))?;
+        let mut files = BINFMT_LINES.iter().map(|folder| root.join(folder).join(format!("qemu-{name}.conf")));
+        let line = files
+            .find_map(|file| fs::read_to_string(file).ok())
+            .with_context(|| format!("{} comes without its line for binfmt_misc", program.display()))?;
         if !Path::new(BINFMT).join("register").exists() {
             let mount = Argv::new("mount binfmt_misc", &Program::new("mount"));
             let mount = mount.args(["-t", "binfmt_misc", "binfmt_misc", BINFMT]);
