@@ -106,7 +106,7 @@ fn dispatch(session: &Session, command: cli::Command) -> Result<()> {
         cli::Command::Update(args) => update::run(session, args.into()),
         cli::Command::Doctor => doctor::run(session),
         #[cfg(feature = "standalone")]
-        cli::Command::Ci => ci::run(session),
+        cli::Command::Ci { without_root } => ci::run(session, without_root),
         #[cfg(feature = "standalone")]
         cli::Command::Init(args) => init::run(session, &args.into()),
         #[cfg(feature = "standalone")]

@@ -301,14 +301,14 @@ fn what_actions_pull_is_what_is_pinned() {
         let line = images.lines().find_map(|line| line.strip_prefix(&format!("FROM {name}:"))).unwrap();
         format!("{name}:{}", line.split(' ').next().unwrap())
     };
-    let (buildkit, binfmt) = (image("moby/buildkit"), image("tonistiigi/binfmt"));
+    let (buildkit, binfmt, rust) = (image("moby/buildkit"), image("tonistiigi/binfmt"), image("rust"));
     let layout = Layout::without_matrix(&root());
     let pinned = |tool: Tool| format!("v{}", tool.pinned(&layout).unwrap());
     assert!(
         buildkit.starts_with(&format!("moby/buildkit:{}@sha256:", pinned(Tool::Buildkitd))),
         "{buildkit}"
     );
-    for image in [&buildkit, &binfmt] {
+    for image in [&buildkit, &binfmt, &rust] {
         xtask_images::base::ids::Digest::from_str(image.split_once('@').unwrap().1).unwrap();
     }
     let mut builders = 0;
@@ -334,6 +334,11 @@ fn what_actions_pull_is_what_is_pinned() {
     }
     let all =
         ["images.yml", "cell.yml", "ci.yml"].map(|file| read(&format!(".github/workflows/{file}"))).concat();
+    assert_eq!(
+        all.matches(&format!("      image: {rust}\n")).count(),
+        1,
+        "the container of the tests that need root"
+    );
     assert_eq!(all.matches("docker/setup-buildx-action@").count(), builders + 1);
     assert_eq!(all.matches("docker/setup-qemu-action@").count(), builders);
     assert_eq!(all.matches("sigstore/cosign-installer@").count(), 2, "`plan` verifies, `merge` signs");

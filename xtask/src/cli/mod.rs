@@ -93,7 +93,11 @@ pub(crate) enum Command {
     Man(Man),
     /// Run what CI of xtask-images itself runs: format, lints, unit tests, tests on the real stack.
     #[cfg(feature = "standalone")]
-    Ci,
+    Ci {
+        /// Leave out the tests that only root can run. They are named.
+        #[arg(long)]
+        without_root: bool,
+    },
 }
 
 /// How the plan is found.

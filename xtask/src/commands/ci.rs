@@ -14,13 +14,18 @@ use crate::tools::checkers;
 ///
 /// # Errors
 /// At the first part that fails. A stack that cannot be had is a failure, not a skip.
-pub fn run(session: &Session) -> Result<()> {
+pub fn run(session: &Session, without_root: bool) -> Result<()> {
     if !session.layout.workspace.join("xtask/tests/real/main.rs").is_file() {
         return Err(UserError::invalid(
             "`ci` runs the tests of xtask-images, and this is not its repository",
         )
         .help("to build, publish and verify your images on this machine: cargo xtask quickstart")
         .into());
+    }
+    if !without_root && !rustix::process::geteuid().is_root() {
+        return Err(UserError::failed("run all tests: some of them need root")
+            .help("run them as root, or those that do not need it: cargo xtask ci --without-root")
+            .into());
     }
     let shell = Shell::new()?;
     shell.change_dir(&session.layout.workspace);
@@ -47,10 +52,11 @@ pub fn run(session: &Session) -> Result<()> {
     }
     session.ui.note("\n== workflows");
     checkers::run(&session.tools)?;
+    let flag = without_root.then_some("--without-root");
     part(
         session,
         "tests on the real stack",
-        cmd!(shell, "cargo test --locked --package xtask-images --test real"),
+        cmd!(shell, "cargo test --locked --package xtask-images --test real -- {flag...}"),
     )
 }
 

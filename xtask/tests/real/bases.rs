@@ -14,6 +14,7 @@ ref = { value = "1" }
 tags = ["{version}"]
 composer = []
 platforms = ["amd64"]
+emulate = true
 target = "runtime"
 test = "test"
 [images.standing]
@@ -22,6 +23,7 @@ ref = { value = "1" }
 tags = ["{version}"]
 composer = []
 platforms = ["amd64"]
+emulate = true
 needs = ["shaky"]
 "#;
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use crate::checkout::{Checkout, Done, run, wait};
+use crate::checkout::{Checkout, Done, FOREIGN, NATIVE, run, wait};
 use crate::registry;
 
 pub const CELLS: [&str; 3] = ["php-base", "hello-php.release.pinned", "hello-php.release.rolling"];
@@ -153,8 +153,8 @@ pub fn dependencies(checkout: &Checkout) {
 /// Typed one after the other: one run.
 pub fn two_builds_then_merge(checkout: &Checkout) {
     checkout.xtask(&["plan", "--fresh", "--no-reuse"]).ok();
-    checkout.xtask(&["build", "--arch", "amd64"]).ok();
-    let done = checkout.xtask(&["build", "--arch", "linux/arm64", "--emulate"]).ok();
+    checkout.xtask(&["build", "--arch", NATIVE]).ok();
+    let done = checkout.xtask(&["build", "--arch", &format!("linux/{FOREIGN}"), "--emulate"]).ok();
     assert!(done.stderr.contains("using the current plan"), "{}", done.all());
     checkout.xtask(&["merge"]).ok();
     checkout.xtask(&["verify"]).ok();
@@ -211,7 +211,7 @@ pub fn no_push(checkout: &Checkout) {
     checkout.xtask(&["build", "--no-push", "--digests", "target/unpushed"]).ok();
     let after = registry::manifests(checkout, "hello-php") + registry::manifests(checkout, "php-base");
     assert_eq!(before, after);
-    let path = checkout.root.join("target/unpushed/hello-php.release.rolling/amd64.json");
+    let path = checkout.root.join(format!("target/unpushed/hello-php.release.rolling/{NATIVE}.json"));
     let record: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!(record["pushed"], false);
     checkout.xtask(&["merge", "--digests", "target/unpushed"]).fails(2, &["without being pushed"]);
@@ -220,7 +220,7 @@ pub fn no_push(checkout: &Checkout) {
 /// A cached build starts the build itself and what git has to say: no version, no builder, no second look into the image,
 /// also where a commit has changed its labels.
 pub fn nothing_twice(checkout: &Checkout) {
-    let build = ["build", "--cell", "php-base", "--arch", "amd64", "--timings", "--no-reuse"];
+    let build = ["build", "--cell", "php-base", "--arch", NATIVE, "--timings", "--no-reuse"];
     let count = |done: &Done, name: &str| -> usize {
         let rows = done.stderr.lines().filter_map(|line| line.strip_prefix("process ")?.strip_prefix(name));
         rows.map(|row| row.split_whitespace().find_map(|word| word.parse::<usize>().ok()).unwrap()).sum()
@@ -239,7 +239,7 @@ pub fn nothing_twice(checkout: &Checkout) {
     }
     // What is known of another image is of no use.
     with_image(checkout, "other", "RUN echo other >/other", |checkout| {
-        let done = checkout.xtask(&["build", "--cell", "other", "--arch", "amd64", "--timings"]).ok();
+        let done = checkout.xtask(&["build", "--cell", "other", "--arch", NATIVE, "--timings"]).ok();
         assert_eq!(count(&done, "docker-buildx build "), 2, "{}", done.all());
     });
 }
@@ -253,8 +253,8 @@ pub fn ctrl_c(checkout: &Checkout) {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let metadata = "slow.amd64.metadata.json";
-        wait("buildx runs", || processes_with(metadata) > 0);
+        let metadata = format!("slow.{NATIVE}.metadata.json");
+        wait("buildx runs", || processes_with(&metadata) > 0);
         thread::sleep(Duration::from_secs(2));
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
@@ -264,22 +264,23 @@ pub fn ctrl_c(checkout: &Checkout) {
             ended.is_some()
         });
         assert_eq!(ended.unwrap().code(), Some(1));
-        assert_eq!(processes_with(metadata), 0);
-        assert!(!checkout.record("slow", "amd64").parent().unwrap().exists());
+        assert_eq!(processes_with(&metadata), 0);
+        assert!(!checkout.record("slow", NATIVE).parent().unwrap().exists());
     });
 }
 
 /// A platform that would be emulated is an error that says how.
 pub fn foreign_arch(checkout: &Checkout) {
     checkout
-        .xtask(&["build", "--arch", "arm64"])
+        .xtask(&["build", "--arch", FOREIGN])
         .fails(1, &["does not have that platform natively", "--emulate", "--builder NAME"]);
     checkout.xtask(&["build", "--arch", "mips"]).fails(2, &["no architecture `mips`", "amd64"]);
-    let dry = checkout.xtask(&["build", "--arch", "arm64", "--dry-run", "--fresh", "--no-reuse"]).ok();
+    let dry = checkout.xtask(&["build", "--arch", FOREIGN, "--dry-run", "--fresh", "--no-reuse"]).ok();
     // Three builds, two of which have a test.
     assert_eq!(dry.stdout.lines().count(), 5, "{}", dry.all());
+    let platform = format!("--platform linux/{FOREIGN}");
     assert!(
-        dry.stdout.lines().all(|line| line.contains(" build ") && line.contains("--platform linux/arm64")),
+        dry.stdout.lines().all(|line| line.contains(" build ") && line.contains(&platform)),
         "{}",
         dry.all()
     );

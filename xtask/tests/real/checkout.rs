@@ -8,6 +8,16 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use xtask_images::base::context::{Environment, Layout};
+use xtask_images::base::ui::Ui;
+use xtask_images::run::{Runner, Signals};
+use xtask_images::tools::{Tool, Toolbox};
+
+/// The architecture of this machine, by its name in matrices.
+pub const NATIVE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+/// One that has to be emulated here.
+pub const FOREIGN: &str = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
+
 /// What a command did.
 #[derive(Debug)]
 pub struct Done {
@@ -161,13 +171,34 @@ impl Checkout {
 
     /// [`Self::tool`], not yet run.
     pub fn tool_command(&self, name: &str) -> Command {
-        let path = self.root.join("target/tools/bin").join(name);
-        let mut command = Command::new(if path.exists() { path } else { PathBuf::from(name) });
+        let words = self.tool_words(name);
+        let mut command = Command::new(&words[0]);
         command
+            .args(&words[1..])
             .envs(self.environment.iter().cloned())
             .env("BUILDX_CONFIG", self.local().join("buildx"))
             .current_dir(&self.root);
         command
+    }
+
+    /// How a tool is called, from any folder and whatever PATH is: what we have built, else what this machine offers.
+    pub fn tool_words(&self, name: &str) -> Vec<String> {
+        let built = self.root.join("target/tools/bin").join(name);
+        if built.exists() {
+            return vec![built.display().to_string()];
+        }
+        let tool = Tool::ALL.into_iter().find(|tool| tool.binary() == name).unwrap();
+        let found = self.toolbox().look(tool).unwrap();
+        let program = found.unwrap_or_else(|| panic!("there is no {name}")).program;
+        let environment: Environment = std::env::vars().collect();
+        let path = environment.program(&program.path).unwrap_or_else(|| PathBuf::from(&program.path));
+        [vec![path.display().to_string()], program.prefix].concat()
+    }
+
+    /// What finds tools for this checkout.
+    pub fn toolbox(&self) -> Toolbox {
+        let (layout, environment) = (Layout::without_matrix(&self.root), std::env::vars().collect());
+        Toolbox::new(&layout, &environment, &Runner::new(Signals::default()), Ui::default())
     }
 
     /// The data of the stack.
@@ -213,11 +244,16 @@ impl Drop for Checkout {
     }
 }
 
+/// Where the Engine and the compiled crates of this user are: no part of CI, nor of the `cargo` that runs the tests.
+const OF_THE_USER: [&str; 3] = ["CARGO_HOME", "DOCKER_CONTEXT", "DOCKER_HOST"];
+
 /// Takes everything of CI out of the environment of a command.
 pub fn clean(command: &mut Command) {
     for (name, _) in std::env::vars() {
         let ours = ["GITHUB_", "RUNNER_", "ACTIONS_", "COSIGN_", "BUILDX_", "DOCKER_", "CARGO_", "XTASK_"];
-        if name == "CI" || name == "SOURCE_DATE_EPOCH" || ours.iter().any(|prefix| name.starts_with(prefix)) {
+        let of_ci =
+            name == "CI" || name == "SOURCE_DATE_EPOCH" || ours.iter().any(|prefix| name.starts_with(prefix));
+        if of_ci && !OF_THE_USER.contains(&name.as_str()) {
             command.env_remove(name);
         }
     }

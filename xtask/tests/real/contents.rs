@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::checkout::{Checkout, Done};
+use crate::checkout::{Checkout, Done, FOREIGN, NATIVE};
 
 /// One image for two platforms, changed from case to case.
 struct Case {
@@ -36,9 +36,8 @@ pub fn machines(_: &Checkout) {
     let root = checkout.root.clone();
     fs::copy(root.join("matrix.toml"), root.join("matrix.original")).unwrap();
     // A program for this machine, whatever that is; and one for the other, as far as its header says.
-    let ours = fs::read(root.join("target/tools/bin/crane")).unwrap();
-    let (native, foreign) =
-        if cfg!(target_arch = "aarch64") { ("arm64", "amd64") } else { ("amd64", "arm64") };
+    let ours = fs::read(&checkout.tool_words("crane")[0]).unwrap();
+    let (native, foreign) = (NATIVE, FOREIGN);
     let mut theirs = ours.clone();
     theirs[18..20].copy_from_slice(if native == "amd64" { &[0xb7, 0] } else { &[0x3e, 0] });
     fs::write(root.join("image").join(native), ours).unwrap();

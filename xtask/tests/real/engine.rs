@@ -6,9 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
 
 use crate::build::CELLS;
-use crate::checkout::{Checkout, Done, run, stop, wait};
+use crate::checkout::{Checkout, Done, FOREIGN, run, stop, wait};
 use crate::registry;
 
 /// quickstart with an Engine, and what other clients say about the result.
@@ -34,7 +35,9 @@ pub fn quickstart(main: &Checkout) {
         checkout.tool("cosign", &["verify", "--key", key, "--insecure-ignore-tlog=true", &reference]).ok();
     }
     assert!(registry::tags(&registry, "hello-php").contains_key("rolling"));
-    // The Engine itself pulls and runs both architectures.
+    // The Engine itself pulls and runs both architectures, one of them by an emulator of the kernel.
+    let foreign = format!("linux/{FOREIGN}").parse().unwrap();
+    main.toolbox().system(SystemTime::now()).emulator(&foreign).unwrap();
     for (platform, machine) in [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")] {
         let image = format!("{registry}/hello-php:latest");
         let done = engine
@@ -152,6 +155,11 @@ impl Engine {
             copy(&library, &buildkit.join(library.strip_prefix("/").unwrap()));
         }
         fs::create_dir_all(buildkit.join("tmp")).unwrap();
+        // What the stand-ins do not replace is pulled from where it is, if that can be reached.
+        let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
+        if authorities.exists() {
+            copy(authorities, &buildkit.join("etc/ssl/certs/ca-certificates.crt"));
+        }
         let name = format!("127.0.0.1:{port}/moby/buildkit:v{}", version("buildkit"));
         self.import(
             &buildkit,
@@ -204,7 +212,8 @@ fn runc(main: &Checkout) -> PathBuf {
     on_path.chain([unpacked]).find(|path| path.exists()).expect("`local up` has found a runc")
 }
 
-/// The Engine's packages, downloaded with an apt state of our own and unpacked; kept for the next run.
+/// The Engine's packages, from the sources of this machine, downloaded with an apt state of our own and unpacked; kept
+/// for the next run.
 fn unpack(main: &Checkout) -> PathBuf {
     let shared = fs::canonicalize(main.root.join("target/tools")).unwrap().join("engine");
     let root = shared.join("root");
@@ -213,13 +222,26 @@ fn unpack(main: &Checkout) -> PathBuf {
     }
     fs::create_dir_all(shared.join("lists/partial")).unwrap();
     fs::create_dir_all(shared.join("archives/partial")).unwrap();
-    let sources =
-        format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {} trixie main\n", mirror());
-    fs::write(shared.join("sources.list"), sources).unwrap();
-    let config = format!(
-        "Dir::State \"{0}\";\nDir::State::Lists \"{0}/lists\";\nDir::Cache \"{0}\";\nDir::Etc::sourcelist \"{0}/sources.list\";\nDir::Etc::sourceparts \"-\";\nAPT::Sandbox::User \"root\";\n",
+    let mut config = format!(
+        "Dir::State \"{0}\";\nDir::State::Lists \"{0}/lists\";\nDir::Cache \"{0}\";\nAPT::Sandbox::User \"root\";\n",
         shared.display()
     );
+    let mut packages = vec!["docker.io", "containerd", "tini"];
+    let release = fs::read_to_string("/etc/os-release").unwrap();
+    let is = |line: &str| release.lines().any(|other| other == line);
+    // Debian has the client in a package of its own, and had an Engine that is too old before its release 13.
+    if is("ID=debian") {
+        packages.push("docker-cli");
+    }
+    if is("VERSION_CODENAME=bookworm") {
+        let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
+        let sources = format!("deb [signed-by={keys}] {} trixie main\n", mirror());
+        fs::write(shared.join("sources.list"), sources).unwrap();
+        config += &format!(
+            "Dir::Etc::sourcelist \"{}/sources.list\";\nDir::Etc::sourceparts \"-\";\n",
+            shared.display()
+        );
+    }
     fs::write(shared.join("apt.conf"), config).unwrap();
     let apt = |args: &[&str]| {
         run(Command::new("apt-get")
@@ -229,7 +251,7 @@ fn unpack(main: &Checkout) -> PathBuf {
         .ok()
     };
     apt(&["update"]);
-    apt(&["download", "docker.io", "docker-cli", "containerd", "tini"]);
+    apt(&[&["download"][..], &packages].concat());
     let unfinished = shared.join("unfinished");
     for entry in fs::read_dir(&shared).unwrap() {
         let path = entry.unwrap().path();

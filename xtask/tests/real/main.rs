@@ -2,7 +2,8 @@
 //!
 //! One stack is shared by all scenarios, so they run one after the other in
 //! this order. `cargo test -p xtask-images --test real -- NAME…` runs those whose name
-//! contains a NAME. What is missing is a failure, never a skip.
+//! contains a NAME. What is missing is a failure, never a skip: who is not root says so by
+//! `--without-root`, and hears which scenarios are left to root.
 
 #![allow(
     clippy::unwrap_used,
@@ -89,6 +90,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a_private_registry_asks_for_both", registries::private),
     ("garbage_goes_and_nothing_else", registries::garbage),
     ("publications_survive_faults", campaign::sample),
+    ("a_publication_survives_a_full_disk", campaign::full_disk),
     ("wrong_input_is_told", input::wrong_input),
     ("a_full_disk_loses_nothing", input::full_disk),
     ("a_dead_registry_is_named", input::dead_registry),
@@ -130,12 +132,26 @@ const SCENARIOS: &[Scenario] = &[
     ("an_update_keeps_what_a_repository_has_changed", adopted::update),
 ];
 
+/// What only root can do, by the name of the scenario.
+const NEEDS_ROOT: &[(&str, &str)] = &[
+    ("a_private_registry_asks_for_both", "it runs BuildKit as a process that sees another /etc/hosts"),
+    ("a_publication_survives_a_full_disk", "it mounts a file system that is full"),
+    ("a_full_disk_loses_nothing", "it mounts a file system that is full"),
+    ("the_same_on_a_docker_engine", "it starts a Docker Engine"),
+];
+
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let chosen: Vec<&Scenario> = SCENARIOS
+    let (options, wanted): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|arg| arg.starts_with('-'));
+    let mut chosen: Vec<&Scenario> = SCENARIOS
         .iter()
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())))
         .collect();
+    if let Err(refusal) = leave_to_root(&mut chosen, options.iter().any(|option| option == "--without-root"))
+    {
+        println!("{refusal}");
+        return ExitCode::FAILURE;
+    }
     let checkout = Checkout::new("main");
     let mut failed = Vec::new();
     for (name, run) in &chosen {
@@ -154,4 +170,27 @@ fn main() -> ExitCode {
     }
     println!("{} passed, {} failed", chosen.len() - failed.len(), failed.len());
     if failed.is_empty() && !chosen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Takes out what needs root, if that was asked for, and says so.
+///
+/// # Errors
+/// If it was not asked for, and this user is not root.
+fn leave_to_root(chosen: &mut Vec<&Scenario>, asked: bool) -> Result<(), String> {
+    let known = |name: &str| SCENARIOS.iter().any(|(scenario, _)| *scenario == name);
+    assert!(NEEDS_ROOT.iter().all(|(name, _)| known(name)), "NEEDS_ROOT names what is no scenario");
+    let is_chosen = |name: &str| chosen.iter().any(|(scenario, _)| *scenario == name);
+    let left: Vec<_> = NEEDS_ROOT.iter().filter(|(name, _)| is_chosen(name)).collect();
+    if left.is_empty() || (!asked && rustix::process::geteuid().is_root()) {
+        return Ok(());
+    }
+    let list: String = left.iter().map(|(name, why)| format!("\n  {name}: {why}")).collect();
+    if !asked {
+        return Err(format!(
+            "these scenarios need root, and this user is not:{list}\nrun all of them as root, or the others with --without-root"
+        ));
+    }
+    println!("left to root:{list}");
+    chosen.retain(|(scenario, _)| left.iter().all(|(name, _)| name != scenario));
+    Ok(())
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::fs;
 
 use crate::build::CELLS;
-use crate::checkout::{Checkout, run};
+use crate::checkout::{Checkout, FOREIGN, NATIVE, run};
 use crate::registry::{self, Watcher};
 use crate::shim::Shims;
 
@@ -258,8 +258,8 @@ pub fn failing_test(checkout: &Checkout) {
     fs::write(&file, original).unwrap();
     checkout.commit();
     checkout.xtask(&["build", "--emulate", "--no-reuse"]).ok();
-    assert_eq!(checkout.read_record("hello-php.release.pinned", "amd64")["tested"], "native");
-    assert_eq!(checkout.read_record("hello-php.release.pinned", "arm64")["tested"], "emulated");
+    assert_eq!(checkout.read_record("hello-php.release.pinned", NATIVE)["tested"], "native");
+    assert_eq!(checkout.read_record("hello-php.release.pinned", FOREIGN)["tested"], "emulated");
     assert_eq!(checkout.read_record("php-base", "arm64")["tested"], Value::Null);
     checkout.xtask(&["merge", "--image", "php-base"]).ok();
     // As a job that has the records of its own image only.

@@ -70,6 +70,8 @@ pub fn private(_: &Checkout) {
         ("SSL_CERT_FILE", text(&files.authority)),
         ("DOCKER_CONFIG", text(&folder)),
         ("BUILDX_CONFIG", text(&checkout.local().join("buildx"))),
+        // Only a BuildKit that is a process of ours sees our `/etc/hosts`.
+        ("DOCKER_HOST", format!("unix://{}", folder.join("no-engine.sock").display())),
         ("GITHUB_SERVER_URL", "https://github.com".to_owned()),
         ("GITHUB_REPOSITORY", PUBLISHER.repository.to_owned()),
     ] {

@@ -17,10 +17,9 @@ impl Shims {
     pub fn new(checkout: &Checkout) -> Self {
         let folder = checkout.root.join("target/shims");
         fs::create_dir_all(&folder).unwrap();
-        let real = checkout.root.join("target/tools/bin");
         for tool in ["docker-buildx", "cosign"] {
             let path = folder.join(tool);
-            fs::write(&path, script(&folder.display().to_string(), &real.join(tool).display().to_string()))
+            fs::write(&path, script(&folder.display().to_string(), &checkout.tool_words(tool).join("' '")))
                 .unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }

@@ -1,32 +1,32 @@
 //! The local stack itself.
 
 use std::net::TcpListener;
+use std::process::Command;
 
-use crate::checkout::{Checkout, wait};
+use crate::checkout::{Checkout, run, wait};
 
 /// Started twice, killed, robbed of its port: it comes back.
 pub fn comes_back(checkout: &Checkout) {
     checkout.xtask(&["local", "up"]).ok();
-    let state = || -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(checkout.local().join("state.json")).unwrap()).unwrap()
+    let containers = checkout.status()["mode"] == "containers";
+    let services = || if containers { ids(checkout) } else { pids(checkout) };
+    let kill = |services: &[String]| {
+        if containers {
+            docker(&["kill", &format!("{}-registry", builder(checkout))]);
+            return;
+        }
+        let victim = rustix::process::Pid::from_raw(services[1].parse().unwrap()).unwrap();
+        rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
     };
-    let pids = |state: &serde_json::Value| -> Vec<i64> {
-        state["processes"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|process| process["pid"].as_i64().unwrap())
-            .collect()
-    };
-    let before = pids(&state());
+    let before = services();
+    assert_eq!(before.len(), 2, "{before:?}");
     checkout.xtask(&["local", "up"]).ok();
-    assert_eq!(pids(&state()), before, "a second `up` starts nothing");
+    assert_eq!(services(), before, "a second `up` starts nothing");
     // One of the two dies.
-    let victim = rustix::process::Pid::from_raw(i32::try_from(before[1]).unwrap()).unwrap();
-    rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
-    wait("BuildKit is dead", || checkout.status()["running"] == false);
+    kill(&before);
+    wait("it is dead", || checkout.status()["running"] == false);
     checkout.xtask(&["build", "--cell", "php-base"]).ok();
-    assert_ne!(pids(&state()), before);
+    assert_ne!(services(), before);
     // Its port is taken while it is down.
     let registry = checkout.registry();
     checkout.xtask(&["local", "down"]).ok();
@@ -38,6 +38,28 @@ pub fn comes_back(checkout: &Checkout) {
     drop(thief);
     // The images are still there, and a new plan knows the new address.
     checkout.xtask(&["quickstart"]).ok();
+}
+
+/// The processes of a stack: the registry and BuildKit.
+fn pids(checkout: &Checkout) -> Vec<String> {
+    let state = std::fs::read(checkout.local().join("state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    state["processes"].as_array().unwrap().iter().map(|process| process["pid"].to_string()).collect()
+}
+
+/// Its containers, those that run.
+fn ids(checkout: &Checkout) -> Vec<String> {
+    let filter = format!("name={}", builder(checkout));
+    let list = docker(&["ps", "--quiet", "--no-trunc", "--filter", &filter]);
+    list.lines().map(str::to_owned).collect()
+}
+
+fn builder(checkout: &Checkout) -> String {
+    checkout.status()["builder"].as_str().unwrap().to_owned()
+}
+
+fn docker(args: &[&str]) -> String {
+    run(Command::new("docker").args(args)).ok().stdout
 }
 
 /// Two checkouts at once have two registries, two builders, two keys.

@@ -13,7 +13,7 @@ repositories = ["ghcr.io/acme"]
 method = "none"
 reason = "the local stack signs by itself"
 [platforms]
-amd64 = { platform = "linux/amd64" }
+amd64 = { platform = "linux/amd64", emulate = true }
 [images.app]
 context = "app"
 ref = { value = "1" }

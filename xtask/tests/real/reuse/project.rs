@@ -107,7 +107,8 @@ impl Project {
         write(&folder, "main.go", source);
         let mut build = std::process::Command::new("go");
         build.args(["build", "-trimpath", "-o"]).arg(self.checkout.root.join("tool/write")).arg("main.go");
-        run(build.env("CGO_ENABLED", "0").env("GOWORK", "off").current_dir(folder)).ok();
+        run(build.env("CGO_ENABLED", "0").env("GOARCH", "amd64").env("GOWORK", "off").current_dir(folder))
+            .ok();
     }
 
     /// A new commit on the upstream branch.
@@ -143,7 +144,12 @@ impl Project {
             build.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(&program);
             build.arg("github.com/moby/buildkit/frontend/dockerfile/cmd/dockerfile-frontend");
             let module = workspace().join("xtask/tools/buildkit");
-            run(build.env("CGO_ENABLED", "0").env("GOWORK", "off").current_dir(module)).ok();
+            run(build
+                .env("CGO_ENABLED", "0")
+                .env("GOARCH", "amd64")
+                .env("GOWORK", "off")
+                .current_dir(module))
+            .ok();
         }
         write(
             &folder,
@@ -292,7 +298,7 @@ repositories = ["ghcr.io/acme"]
 method = "none"
 reason = "a test"
 [platforms]
-amd64 = {{ platform = "linux/amd64" }}
+amd64 = {{ platform = "linux/amd64", emulate = true }}
 [tracks.{track}]
 ref = {{ file = "rel/.version" }}
 tags = ["{{version}}", "latest"]
