@@ -85,6 +85,11 @@ impl System<'_> {
     pub fn emulator(&self, platform: &Platform) -> Result<()> {
         let name = qemu_name(platform);
         let entry = Path::new(BINFMT).join(format!("qemu-{name}"));
+        let failed = |error: anyhow::Error| no_emulation(platform, &format!("{error:#}"));
+        if rustix::process::geteuid().is_root() {
+            // A container may have the kernel's emulators without seeing them.
+            self.mount_binfmt().map_err(failed)?;
+        }
         match fs::read_to_string(&entry) {
             // F: the interpreter is opened when it is registered, so that it works inside builds.
             Ok(text)
@@ -104,7 +109,7 @@ impl System<'_> {
                 Err(no_emulation(platform, why).into())
             }
             Err(_) => {
-                self.register(name).map_err(|error| no_emulation(platform, &format!("{error:#}")))?;
+                self.register(name).map_err(failed)?;
                 self.ui.note(format!(
                     "registered the emulator of {platform} with the kernel; to undo it: echo -1 > {}",
                     entry.display()
@@ -112,6 +117,16 @@ impl System<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Lets us see what is registered with the kernel.
+    fn mount_binfmt(&self) -> Result<()> {
+        if !Path::new(BINFMT).join("register").exists() {
+            let mount = Argv::new("mount binfmt_misc", &Program::new("mount"));
+            let mount = mount.args(["-t", "binfmt_misc", "binfmt_misc", BINFMT]);
+            self.runner.check(&mount, Output::Capture)?;
+        }
+        Ok(())
     }
 
     /// QEMU as one static program. Since Debian 13 that is all of `qemu-user`, and `qemu-user-static` holds a link to it.
@@ -128,11 +143,6 @@ impl System<'_> {
         let line = files
             .find_map(|file| fs::read_to_string(file).ok())
             .with_context(|| format!("{} comes without its line for binfmt_misc", program.display()))?;
-        if !Path::new(BINFMT).join("register").exists() {
-            let mount = Argv::new("mount binfmt_misc", &Program::new("mount"));
-            let mount = mount.args(["-t", "binfmt_misc", "binfmt_misc", BINFMT]);
-            self.runner.check(&mount, Output::Capture)?;
-        }
         let line = if root == Path::new("/") {
             line
         } else {

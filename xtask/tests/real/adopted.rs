@@ -130,7 +130,7 @@ pub fn update(_: &Checkout) {
     adopter.xtask(&["update", "--check"]).ok();
     edit(root, "xtask/Cargo.toml", "v0.1.0", "v0.2.0");
     let doctor = adopter.xtask(&["doctor"]).ok();
-    assert!(doctor.stdout.contains("1 of 4 do not match this version"), "{}", doctor.all());
+    assert!(doctor.stdout.contains("workflow files  1 of "), "{}", doctor.all());
     adopter.xtask(&["update", "--check"]).fails(1, &["do not match this version of the crate"]);
     let shown = adopter.xtask(&["update"]).ok();
     println!("{}", shown.stdout);
