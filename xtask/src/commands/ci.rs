@@ -44,7 +44,6 @@ pub fn run(session: &Session, without_root: bool) -> Result<()> {
         "lints of what is run by name",
         cmd!(shell, "cargo clippy --quiet --workspace {named...} {deny...}"),
     )?;
-    part(session, "unit tests", cmd!(shell, "cargo test --workspace --locked"))?;
     session.ui.note("\n== tools");
     for tool in Tool::ALL {
         let found = session.tools.get(tool)?;
@@ -52,6 +51,7 @@ pub fn run(session: &Session, without_root: bool) -> Result<()> {
     }
     session.ui.note("\n== workflows");
     checkers::run(&session.tools)?;
+    part(session, "unit tests", cmd!(shell, "cargo test --workspace --locked"))?;
     let flag = without_root.then_some("--without-root");
     part(
         session,

@@ -42,20 +42,20 @@ impl Site {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let _lock = self.lock(tool)?;
         if target.is_file() {
-            return self.link(tool, &target);
+            return link(&self.layout, tool.binary(), &target);
         }
         let entry = self.entry(tool, &version)?;
         if let Some(entry) = &entry
             && self.cache.take(entry, &target)
         {
             self.ui.note(format!("{} {version}: taken from the cache of this user", spec.binary));
-            return self.link(tool, &target);
+            return link(&self.layout, tool.binary(), &target);
         }
         self.compile(tool, &version, &target, urgency)?;
         if let Some(entry) = &entry {
             self.cache.keep(entry, &target);
         }
-        self.link(tool, &target)
+        link(&self.layout, tool.binary(), &target)
     }
 
     /// Fails, with the ways out, where a tool is missing and cannot be built.
@@ -136,19 +136,19 @@ impl Site {
         let finished = self.runner.run(&go::list(&tool.spec(), &module), Output::Capture).ok()?;
         finished.success().then(|| Packages::read(&String::from_utf8_lossy(&finished.stdout)))
     }
+}
 
-    /// Puts a relative link into `target/tools/bin`, so that people can put one folder on PATH.
-    fn link(&self, tool: Tool, target: &Path) -> Result<()> {
-        let bin = self.layout.tools().join("bin");
-        fs::create_dir_all(&bin).with_context(|| format!("creating {}", bin.display()))?;
-        let relative = Path::new("..").join(target.strip_prefix(self.layout.tools())?);
-        let temporary = bin.join(format!(".{}.{}", tool.binary(), std::process::id()));
-        // A link left by a killed process of the same number is in the way.
-        let _ = fs::remove_file(&temporary);
-        symlink(&relative, &temporary)
-            .and_then(|()| fs::rename(&temporary, bin.join(tool.binary())))
-            .context("linking the tool into target/tools/bin")
-    }
+/// Puts a relative link into `target/tools/bin`, so that people can put one folder on PATH.
+pub(super) fn link(layout: &Layout, name: &str, target: &Path) -> Result<()> {
+    let bin = layout.tools().join("bin");
+    fs::create_dir_all(&bin).with_context(|| format!("creating {}", bin.display()))?;
+    let relative = Path::new("..").join(target.strip_prefix(layout.tools())?);
+    let temporary = bin.join(format!(".{name}.{}", std::process::id()));
+    // A link left by a killed process of the same number is in the way.
+    let _ = fs::remove_file(&temporary);
+    symlink(&relative, &temporary)
+        .and_then(|()| fs::rename(&temporary, bin.join(name)))
+        .context("linking the tool into target/tools/bin")
 }
 
 /// Where a tool is once it is built: its folder bears the version.

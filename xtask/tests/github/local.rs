@@ -147,7 +147,7 @@ impl Machine<'_> {
                 }
                 env.extend(self.task.attempt.world.settings.runtime.iter().cloned());
                 self.add_identity(&mut env);
-                let argv = |script: &str| vec!["node".to_owned(), folder.join(script).display().to_string()];
+                let argv = |script: &str| vec![node(), folder.join(script).display().to_string()];
                 let (mut acted, state) = self.process(doing, argv(main), self.workspace.clone(), env.clone());
                 let declared = |name: &String| {
                     metadata.outputs.is_empty() || metadata.outputs.iter().any(|(known, _)| known == name)
@@ -259,4 +259,11 @@ fn inputs(
         found.push((name.clone(), value));
     }
     Ok(found)
+}
+
+/// What a runner has for actions in JavaScript, whatever the `PATH` of steps is: the one that `cargo xtask ci` installs, else that of
+/// the machine.
+fn node() -> String {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin/node");
+    if own.is_file() { own.display().to_string() } else { "node".to_owned() }
 }
