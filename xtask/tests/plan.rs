@@ -1079,7 +1079,7 @@ fn waves_have_the_length_of_a_matrix() {
     let error =
         report(&xtask_images::plan::jobs::outputs(&Case::new(&wide(513)).plan().unwrap()).unwrap_err());
     assert!(
-        error.contains("base and the 513 images that it is connected with: they take 4 waves"),
+        error.contains("base and the 513 images that are connected with it: they take 4 waves"),
         "{error}"
     );
 }

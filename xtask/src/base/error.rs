@@ -6,6 +6,10 @@
 
 use std::fmt;
 
+/// What to do where a registry refuses something.
+pub const LOG_IN: &str = "the login or the right to do this is missing: `docker login HOST`; on GitHub give this repository Write under *Manage \
+                          Actions access* of a package of ghcr.io, and for another registry set REGISTRY and its secrets (docs/adopt.md)";
+
 /// The exit codes of the tool (see `docs/reference.md`): 0 done, 1 failed, 2 invalid input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

@@ -91,7 +91,7 @@ fn switched(key: Located<String>, on: bool, span: Range<usize>, errors: &Errors<
         }
     };
     let help = match (on, automatic) {
-        (true, true) => "leave it out: it is on where nothing else is said".to_owned(),
+        (true, true) => "leave it out: automatic labels are on by default".to_owned(),
         _ => format!("the automatic labels are {}", AUTOMATIC.join(", ")),
     };
     errors.add(Diagnostic::new(span, message).help(help));

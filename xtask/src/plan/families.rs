@@ -38,10 +38,10 @@ pub(super) fn of<'p>(built: &[&'p Cell], room: usize) -> Result<Vec<Family<'p>>>
     let each = each.filter(|each| *each <= MOST);
     let Some(each) = each else {
         return Err(UserError::invalid(format!(
-            "make the jobs: {} families of images, and a matrix of GitHub holds {MOST} rows",
+            "make the jobs: {} families of images, and a matrix of GitHub has at most {MOST} rows",
             families.len() + single.len()
         ))
-        .help("plan a part at a time: --image, --track, --save FILE")
+        .help("split matrix.toml, or start the workflow by hand with its input `track`")
         .into());
     };
     let cells: Vec<&Cell> = single.iter().flat_map(|family| family.waves.iter().flatten().copied()).collect();
@@ -83,12 +83,12 @@ fn family<'p>(cells: &[&'p Cell]) -> Result<Family<'p>> {
     if waves.len() > WAVES {
         let first = cells.first().map(|cell| cell.id.to_string()).unwrap_or_default();
         return Err(UserError::invalid(format!(
-            "make the jobs of {first} and the {} images that it is connected with: they take {} waves, each of at most {MOST} \
-             images, and family.yml has jobs for {WAVES}",
+            "make the jobs of {first} and the {} images that are connected with it: they take {} waves of at most {MOST} images, and \
+             family.yml has jobs for {WAVES}",
             cells.len().saturating_sub(1),
             waves.len()
         ))
-        .help("let images that are needed need fewer others, or plan a part at a time: --image, --track, --save FILE")
+        .help("shorten the chain of `needs`, or start the workflow by hand with its input `track`")
         .into());
     }
     Ok(Family { waves })
@@ -101,7 +101,7 @@ pub(super) fn split<T: Clone>(kinds: Vec<Vec<T>>, room: usize) -> Result<Vec<Vec
             "make the jobs: {} kinds of runners and architectures, and a matrix of GitHub holds {MOST} jobs",
             kinds.len()
         ))
-        .help("plan a part at a time: --image, --track, --save FILE")
+        .help("split matrix.toml, or start the workflow by hand with its input `track`")
         .into());
     }
     let total = |each: usize| kinds.iter().map(|kind| kind.len().div_ceil(each)).sum::<usize>();

@@ -176,7 +176,7 @@ fn check_size(outputs: &[(String, String)]) -> Result<()> {
         size / 1024,
         OUTPUTS / 1024
     ))
-    .help("plan a part at a time: --image, --track, --save FILE")
+    .help("split matrix.toml, or start the workflow by hand with its input `track`")
     .into())
 }
 
@@ -368,7 +368,7 @@ fn runner(cell: &Cell, builds: &[&Build]) -> Result<Runner> {
     named_runner(cell, builds).map(Runner::from).ok_or_else(|| {
         let arches: Vec<&str> = builds.iter().map(|build| build.arch.as_str()).collect();
         UserError::invalid(format!("make the jobs of {}: {} has no runner", cell.id, arches.join(",")))
-            .help("give the platform a `runner` in matrix.toml, or `emulate = true`")
+            .help("give the platform a `runner` in matrix.toml, or `emulate = true`, which uses the runner of another platform of the image")
             .into()
     })
 }

@@ -63,7 +63,7 @@ pub(super) fn why_not(spec: &TagSpec, values: &Values<'_>, context: TagContext<'
         Some("a pre-release gets it only with `always`")
     } else if !on.is_empty() && !on.iter().any(|condition| holds(*condition, version, context)) {
         match version == Maturity::None && on.iter().any(by_version) {
-            true => Some("there is no version here that has what it names"),
+            true => Some("the version is none, or lacks a part that it names"),
             false => Some("its `when` does not hold for this run"),
         }
     } else if !values.spec.fits(cell, None) {

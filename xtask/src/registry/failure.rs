@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::error::UserError;
+use crate::base::error::{LOG_IN, UserError};
 use crate::registry::headers;
 use crate::registry::status::{self, Said, Verdict};
 use crate::registry::transport::{Answer, Broke};
@@ -91,7 +91,7 @@ impl Failure {
         match (self.help, self.verdict) {
             (Some(help), _) => fault.help(help),
             (None, Verdict::Refused) => {
-                fault.help("log in to the registry, or get the right to do this there: docker login HOST; in the workflow by REGISTRY, see docs/adopt.md")
+                fault.help(LOG_IN)
             }
             (None, Verdict::Temporary) => fault.help(
                 "check that it runs and can be reached from here; `cargo xtask local up` starts the local one",

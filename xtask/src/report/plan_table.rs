@@ -59,14 +59,14 @@ pub fn done(plan: &Plan) -> Option<&'static str> {
 pub fn nothing(plan: &Plan) -> &'static str {
     match plan.push {
         true => "Nothing to publish: no cell gets a tag in this run.",
-        false => "Nothing to build: no cell belongs to this run.",
+        false => "Nothing to build: no cell is selected by this event.",
     }
 }
 
 /// What a run lacks that tests the code of strangers, if it is one.
 pub fn fork(plan: &Plan) -> Option<&'static str> {
     let fork = matches!(plan.event, Event::PullRequest { fork: true, .. });
-    fork.then_some("The pull request of a fork gets no login and no secret: base images that are not public cannot be pulled.")
+    fork.then_some("The pull request of a fork gets no login and no secret: builds on base images that are not public will fail.")
 }
 
 /// A cell that does not fit into a row.

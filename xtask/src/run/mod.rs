@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub use signals::{InFlight, Signals};
 
 use crate::argv::{Argv, EnvValue};
-use crate::base::error::UserError;
+use crate::base::error::{LOG_IN, UserError};
 use crate::base::files;
 use crate::base::ui::Ui;
 use crate::base::usage::Usage;
@@ -72,11 +72,7 @@ impl Finished {
         let tail = tail(&self.stderr, 12);
         let detail = if tail.is_empty() { String::new() } else { format!("\n{tail}") };
         let fault = UserError::failed(format!("{}: `{}` failed: {how}{detail}", argv.purpose, name(argv)));
-        if refused(&tail) {
-            fault.help("log in to the registry, or get the right to push to it: docker login HOST; in the workflow by REGISTRY, see docs/adopt.md")
-        } else {
-            fault
-        }
+        if refused(&tail) { fault.help(LOG_IN) } else { fault }
     }
 }
 
