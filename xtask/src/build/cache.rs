@@ -32,18 +32,18 @@ pub(crate) fn published(
     let verified = |cell: &&Cell| Some((cell.id.clone(), cell.reuse.as_ref()?.verified()?.clone()));
     let mut known: BTreeMap<CellId, Digest> = cells.iter().filter_map(verified).collect();
     cells.retain(|cell| !known.contains_key(&cell.id));
-    if given {
-        for cell in &cells {
+    let signer = session.signer(&plan.sign, stack)?;
+    if given && signer.is_some() {
+        for cell in cells.iter().filter(|cell| cell.reuse.is_none()) {
             session
                 .ui
-                .note(format!("{}: no inline cache, as its plan names no verified image of it", cell.id));
+                .note(format!("{}: no inline cache: its plan was not compared with the registry", cell.id));
         }
         cells.clear();
     }
     if cells.is_empty() {
         return Ok(known);
     }
-    let signer = session.signer(&plan.sign, stack)?;
     let trust = signer.map(|signer| Ok::<_, anyhow::Error>((session.cosign()?, signer))).transpose()?;
     let published = Published { session, trust };
     let found = parallel::map(&cells, parallel::default_jobs(), |cell| published.verified(cell));

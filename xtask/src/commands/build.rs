@@ -76,7 +76,8 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
         version,
         digests,
         push,
-        reuse: !options.plan.no_reuse,
+        // Where this job vouches for its records, one that lies there already may be another job's: it came with artifacts.
+        reuse: !options.plan.no_reuse && options.github_output.is_none(),
         contexts: contexts(session, &plan)?,
         snapshots: snapshots(session, options),
         job: session.context.environment.job(),

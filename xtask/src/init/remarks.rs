@@ -79,8 +79,8 @@ fn elsewhere(repository: &Repository, found: &Found) -> Vec<String> {
     let mut hosts = hosts.into_iter();
     left.extend(hosts.next().map(|host| {
         format!(
-            "{host}: set the variable REGISTRY to {host}, and the secrets REGISTRY_USERNAME and REGISTRY_PASSWORD, in the settings of \
-             the repository; for a login without a password see docs/adopt.md"
+            "{host}: set the variables REGISTRY (to {host}) and REGISTRY_USERNAME, and the secrets REGISTRY_PASSWORD and \
+             REGISTRY_PULL_PASSWORD, in the settings of the repository; for a login without a password see docs/adopt.md"
         )
     }));
     left.extend(hosts.map(|host| {

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::base::error::UserError;
 use crate::base::ids::CellId;
+use crate::plan::limits::MOST;
 use crate::plan::model::Cell;
-
-/// A matrix of GitHub has at most as many rows.
-pub(super) const MOST: usize = 256;
 
 /// `family.yml` has a job for each of so many waves.
 pub const WAVES: usize = 3;
@@ -92,19 +90,4 @@ fn family<'p>(cells: &[&'p Cell]) -> Result<Family<'p>> {
         .into());
     }
     Ok(Family { waves })
-}
-
-/// Cuts each kind into parts, as many as there is room for in all.
-pub(super) fn split<T: Clone>(kinds: Vec<Vec<T>>, room: usize) -> Result<Vec<Vec<T>>> {
-    if kinds.len() > room {
-        return Err(UserError::invalid(format!(
-            "make the jobs: {} kinds of runners and architectures, and a matrix of GitHub holds {MOST} jobs",
-            kinds.len()
-        ))
-        .help("split matrix.toml, or start the workflow by hand with its input `track`")
-        .into());
-    }
-    let total = |each: usize| kinds.iter().map(|kind| kind.len().div_ceil(each)).sum::<usize>();
-    let each = (1..).find(|each| total(*each) <= room).unwrap_or(usize::MAX);
-    Ok(kinds.iter().flat_map(|kind| kind.chunks(each)).map(<[T]>::to_vec).collect())
 }

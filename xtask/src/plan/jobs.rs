@@ -1,6 +1,4 @@
 //! The job matrices of a workflow: which runner builds what, and what is merged where. Pure.
-//!
-//! GitHub's limits: <https://docs.github.com/en/actions/reference/limits>.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -10,15 +8,13 @@ use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name};
 use crate::matrix::CacheKind;
 use crate::plan::event::Event;
-use crate::plan::families::{self, Family, MOST};
+use crate::plan::families::{self, Family};
+use crate::plan::limits::{self, MOST};
 use crate::plan::model::{Build, Cell, Plan};
 use crate::plan::reuse::Kept;
 
 /// The job `build` of `cell.yml` has so many outputs for records, one for each row of its matrix.
 pub const RECORDS: usize = 12;
-
-/// What the outputs of a job may be in all, in bytes of UTF-16.
-const OUTPUTS: usize = 1 << 20;
 
 /// A row of the matrix `images`: what waits for each other, and for nothing else of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -160,24 +156,8 @@ pub fn outputs(plan: &Plan) -> Result<Vec<(String, String)>> {
         ("fork".to_owned(), fork.to_string()),
     ];
     outputs.extend(matrix);
-    check_size(&outputs)?;
+    limits::check_size(&outputs)?;
     Ok(outputs)
-}
-
-/// GitHub's limit, said here, where somebody can do something about it.
-fn check_size(outputs: &[(String, String)]) -> Result<()> {
-    let units = |text: &str| 2 * text.encode_utf16().count();
-    let size: usize = outputs.iter().map(|(name, value)| units(name) + units(value)).sum();
-    if size < OUTPUTS {
-        return Ok(());
-    }
-    Err(UserError::invalid(format!(
-        "make the jobs: their matrix takes {} KiB, and the outputs of a job may take {} KiB",
-        size / 1024,
-        OUTPUTS / 1024
-    ))
-    .help("split matrix.toml, or start the workflow by hand with its input `track`")
-    .into())
 }
 
 /// The row of all that is kept and lacks tags or a record: one job can merge it, as it stands on nothing of this run.
@@ -312,7 +292,7 @@ fn checks(cells: &[&Cell]) -> Result<Vec<Job>> {
     if single.len() <= MOST {
         return Ok(single);
     }
-    let chunks = families::split(kinds.into_values().collect(), MOST)?;
+    let chunks = limits::split(kinds.into_values().collect(), MOST)?;
     let one = |chunk: &Vec<Group<'_>>| {
         let cells: Vec<&Cell> = chunk.iter().map(|(cell, _)| *cell).collect();
         job(&cells, chunk.first().map_or(&[], |(_, builds)| builds))
@@ -320,11 +300,12 @@ fn checks(cells: &[&Cell]) -> Result<Vec<Job>> {
     chunks.iter().map(one).collect()
 }
 
-/// Architectures and runner: what two jobs must have in common to be one.
-type Shape = (Vec<Name>, Runner);
+/// Architectures, runner, emulator and cache: what two jobs must have in common to be one.
+type Shape = (Vec<Name>, Runner, bool, bool);
 
 fn shape(cell: &Cell, builds: &[&Build]) -> Result<Shape> {
-    Ok((builds.iter().map(|build| build.arch.clone()).collect(), runner(cell, builds)?))
+    let arches = builds.iter().map(|build| build.arch.clone()).collect();
+    Ok((arches, runner(cell, builds)?, needs_qemu(builds), wants_gha(builds)))
 }
 
 /// Each build on its own; all builds of an image whose platforms may all be emulated together.
@@ -358,10 +339,18 @@ fn job(cells: &[&Cell], builds: &[&Build]) -> Result<Job> {
         cells: cells_of(cells),
         arches: arches.join(","),
         runner: runner(first, builds)?,
-        qemu: builds.len() > 1 || builds.iter().any(|build| build.emulate),
-        gha: builds.iter().any(|build| build.options.cache.contains(&CacheKind::Gha)),
+        qemu: needs_qemu(builds),
+        gha: wants_gha(builds),
         allow_failure: cells.iter().all(|cell| cell.allow_failure),
     })
+}
+
+fn needs_qemu(builds: &[&Build]) -> bool {
+    builds.len() > 1 || builds.iter().any(|build| build.emulate)
+}
+
+fn wants_gha(builds: &[&Build]) -> bool {
+    builds.iter().any(|build| build.options.cache.contains(&CacheKind::Gha))
 }
 
 fn runner(cell: &Cell, builds: &[&Build]) -> Result<Runner> {

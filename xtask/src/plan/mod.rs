@@ -16,6 +16,7 @@ mod index_inputs;
 pub mod inputs;
 pub mod jobs;
 pub mod leaks;
+mod limits;
 mod model;
 mod pairs;
 pub mod remote;

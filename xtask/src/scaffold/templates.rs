@@ -27,7 +27,7 @@ pub const ALL: [Template; 6] = [
         path: ".github/actions/cache/action.yml",
         text: include_str!("../../templates/cache.action.yml"),
     },
-    Template { path: ".github/actions/cache/main.js", text: include_str!("../../templates/cache.main.js") },
+    Template { path: ".github/actions/cache/main.cjs", text: include_str!("../../templates/cache.main.cjs") },
 ];
 
 /// How the first line begins, after the sign of a comment.
@@ -68,7 +68,7 @@ impl Template {
     /// The sign of a comment in it.
     fn comment(self) -> &'static str {
         let [yaml, script] = COMMENTS;
-        if self.path.ends_with(".js") { script } else { yaml }
+        if self.path.ends_with(".cjs") { script } else { yaml }
     }
 
     /// Whether a file holds the same, whatever its first line says: this repository edits the templates themselves.

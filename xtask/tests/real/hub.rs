@@ -9,7 +9,8 @@ use std::process::Command;
 
 use crate::checkout::{Checkout, git, run, wait, workspace};
 use crate::github_model::{Event, Report, Run, Service, Settings};
-use crate::registry;
+use crate::kit;
+use crate::registry::{self, http};
 
 /// The file that events start.
 const IMAGES: &str = ".github/workflows/images.yml";
@@ -225,11 +226,26 @@ pub fn by_workflow(checkout: &Checkout, name: &str, event: &Event, simulated: &s
     if let Some(tag) = event.git_ref().strip_prefix("refs/tags/") {
         checkout.git(&["tag", tag]);
     }
+    let cache = kit::Service::start(checkout, "testkit", &["cache"]);
+    let (_, _, token) = http(cache.address(), "GET", "/token").unwrap();
+    let token: Value = serde_json::from_str(&token).unwrap();
     let hub = Hub::new(&checkout.root, checkout, name, |settings| {
         settings.environment.extend(checkout.environment.iter().cloned());
+        // As the runner has it for actions in JavaScript, to the letter.
+        settings.runtime = [
+            ("ACTIONS_RUNTIME_TOKEN", token["token"].as_str().unwrap().to_owned()),
+            ("ACTIONS_RESULTS_URL", format!("http://{}/", cache.address())),
+            ("ACTIONS_CACHE_SERVICE_V2", "True".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec();
     });
     let started = hub.start(event);
-    started.wait().ok();
+    let report = started.wait().ok();
+    assert!(!report.log.contains("neither finds nor keeps anything"), "{}", report.all());
+    let asks = fs::read_to_string(checkout.root.join("matrix.toml")).unwrap().contains("\"gha\"");
+    let kept = report.log.contains("exporting to GitHub Actions Cache");
+    assert_eq!(kept, asks, "a layer is kept where the matrix asks for it: {}", report.all());
     let mut plan = PathBuf::new();
     for artifact in hub.service.artifacts(&started) {
         let place = match artifact.name.split('@').next().unwrap() {

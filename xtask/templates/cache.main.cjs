@@ -1,0 +1,1 @@
+../../.github/actions/cache/main.cjs

@@ -1,1 +1,0 @@
-../../.github/actions/cache/main.js
