@@ -86,7 +86,7 @@ pub fn events(stack: &Checkout) {
     let inputs = [("track", "release"), ("version", "9.9.9"), ("no-reuse", "true")];
     let asked = hub.report(&Event::dispatch("main", &inputs)).ok();
     assert_eq!(jobs(&asked).len(), 9, "{}", asked.all());
-    assert!(asked.log.contains("version   9.9.9"), "{}", asked.all());
+    assert!(asked.log.contains("ev-app.release    9.9.9"), "{}", asked.all());
     assert!(!hub.tags("ev-app").contains_key("9.9.9"), "it is no tag's event");
     // A tag that is no version: only what is not about versions is published, and nothing fails.
     hub.git(&["tag", "sometag"]);
