@@ -492,6 +492,8 @@ fn what_gets_no_tag_is_left_out_of_a_run_that_publishes() {
     assert!(told.contains(&format!("the plan leaves out app.t: {reason}")), "{told}");
     let image = Filter { images: vec!["app".parse().unwrap()], ..Filter::default() };
     assert!(image.narrow(&plan).unwrap().cells.is_empty());
+    let typo = Filter { images: vec!["ap".parse().unwrap()], ..Filter::default() };
+    assert!(report(&typo.narrow(&plan).unwrap_err()).contains("`ap`"));
 }
 
 /// Two images with a need, of which one gets a tag only for a release.

@@ -142,8 +142,9 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 /// The record that is wanted among those at one place: of a folder, or of one that lies in it. Each attempt of a run leaves
-/// artifacts, which may hold files of one name. What cannot be read is none.
-pub fn find<T: DeserializeOwned>(
+/// artifacts, which may hold files of one name. What cannot be read is none, and so are several that do not agree: any job of a run
+/// can add one.
+pub fn find<T: DeserializeOwned + PartialEq>(
     folder: &Path,
     place: impl Fn(&Path) -> PathBuf,
     wanted: impl Fn(&T) -> bool,
@@ -151,7 +152,9 @@ pub fn find<T: DeserializeOwned>(
     let inside = std::fs::read_dir(folder).into_iter().flatten();
     let mut folders: Vec<PathBuf> = inside.filter_map(|entry| Some(entry.ok()?.path())).collect();
     folders.push(folder.to_owned());
-    folders.iter().filter_map(|folder| read(&place(folder)).ok().flatten()).find(wanted)
+    let mut found = folders.iter().filter_map(|folder| read(&place(folder)).ok().flatten()).filter(wanted);
+    let first = found.next()?;
+    found.all(|other| other == first).then_some(first)
 }
 
 #[derive(Deserialize)]
@@ -166,6 +169,35 @@ fn damaged(path: &Path, why: &str) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_agree_is_none() {
+        let folder = std::env::temp_dir().join(format!("xtask-find-{}", std::process::id()));
+        let write = |place: &str, value: u32| {
+            std::fs::create_dir_all(folder.join(place)).unwrap();
+            std::fs::write(folder.join(place).join("x.json"), format!("{{\"schema\":1,\"value\":{value}}}"))
+                .unwrap();
+        };
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Found {
+            value: u32,
+        }
+        let find = |wanted: &[u32]| {
+            find(&folder, |folder| folder.join("x.json"), |found: &Found| wanted.contains(&found.value))
+        };
+        assert_eq!(find(&[1]), None);
+        write("publication@a", 1);
+        write("publication@b", 2);
+        assert_eq!(
+            (find(&[1]), find(&[2])),
+            (Some(Found { value: 1 }), Some(Found { value: 2 })),
+            "of its plan"
+        );
+        assert_eq!(find(&[1, 2]), None);
+        write("", 1);
+        assert_eq!(find(&[1]), Some(Found { value: 1 }));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn bases_are_found_by_their_repository() {

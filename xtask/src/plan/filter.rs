@@ -63,7 +63,14 @@ impl Filter {
     /// is nothing to do, unless one is named by its id.
     pub fn cells<'p>(&self, plan: &'p Plan) -> Result<Vec<&'p Cell>> {
         let cells: Vec<&Cell> = plan.cells.iter().filter(|cell| self.wants(cell)).collect();
-        if cells.is_empty() && self.cells.is_empty() && (plan.cells.is_empty() || self.wants_untagged(plan)) {
+        // Where nothing at all is in the plan, a name is only known from what gets no tag.
+        let names = !(self.images.is_empty()
+            && self.tracks.is_empty()
+            && self.composers.is_empty()
+            && self.axes.is_empty());
+        let unknown = names && plan.excluded.iter().any(|excluded| excluded.untagged);
+        let idle = plan.cells.is_empty() && !unknown || self.wants_untagged(plan);
+        if cells.is_empty() && self.cells.is_empty() && idle {
             return Ok(cells);
         }
         self.check_names(plan)?;
