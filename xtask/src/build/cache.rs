@@ -10,7 +10,7 @@ use crate::base::parallel;
 use crate::base::ui::Ui;
 use crate::local::Stack;
 use crate::matrix::CacheKind;
-use crate::plan::{Build, Cell, Plan};
+use crate::plan::{Build, Cell, Plan, SigningMethod};
 use crate::run::retry;
 use crate::session::Session;
 
@@ -32,8 +32,7 @@ pub(crate) fn published(
     let verified = |cell: &&Cell| Some((cell.id.clone(), cell.reuse.as_ref()?.verified()?.clone()));
     let mut known: BTreeMap<CellId, Digest> = cells.iter().filter_map(verified).collect();
     cells.retain(|cell| !known.contains_key(&cell.id));
-    let signer = session.signer(&plan.sign, stack)?;
-    if given && signer.is_some() {
+    if given && !matches!(plan.sign, SigningMethod::None { .. }) {
         for cell in cells.iter().filter(|cell| cell.reuse.is_none()) {
             session
                 .ui
@@ -41,9 +40,11 @@ pub(crate) fn published(
         }
         cells.clear();
     }
+    // A signer wants cosign, for which a build has no other use.
     if cells.is_empty() {
         return Ok(known);
     }
+    let signer = session.signer(&plan.sign, stack)?;
     let trust = signer.map(|signer| Ok::<_, anyhow::Error>((session.cosign()?, signer))).transpose()?;
     let published = Published { session, trust };
     let found = parallel::map(&cells, parallel::default_jobs(), |cell| published.verified(cell));
