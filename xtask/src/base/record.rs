@@ -141,17 +141,19 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(path, &error.to_string()))
 }
 
-/// The record that is wanted among those at one place: of a folder, or of one that lies in it. Each attempt of a run leaves
-/// artifacts, which may hold files of one name. What cannot be read is none, and so are several that do not agree: any job of a run
-/// can add one.
+/// A folder of records and those that lie in it: each attempt of a run leaves artifacts, which may hold files of one name.
+pub fn folders(folder: &Path) -> Vec<PathBuf> {
+    let inside = std::fs::read_dir(folder).into_iter().flatten();
+    inside.filter_map(|entry| Some(entry.ok()?.path())).chain([folder.to_owned()]).collect()
+}
+
+/// The record that is wanted among those at one place of several folders. What cannot be read is none, and so are several that do
+/// not agree: any job of a run can add one.
 pub fn find<T: DeserializeOwned + PartialEq>(
-    folder: &Path,
+    folders: &[PathBuf],
     place: impl Fn(&Path) -> PathBuf,
     wanted: impl Fn(&T) -> bool,
 ) -> Option<T> {
-    let inside = std::fs::read_dir(folder).into_iter().flatten();
-    let mut folders: Vec<PathBuf> = inside.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    folders.push(folder.to_owned());
     let mut found = folders.iter().filter_map(|folder| read(&place(folder)).ok().flatten()).filter(wanted);
     let first = found.next()?;
     found.all(|other| other == first).then_some(first)
@@ -183,7 +185,8 @@ mod tests {
             value: u32,
         }
         let find = |wanted: &[u32]| {
-            find(&folder, |folder| folder.join("x.json"), |found: &Found| wanted.contains(&found.value))
+            let place = |folder: &Path| folder.join("x.json");
+            find(&folders(&folder), place, |found: &Found| wanted.contains(&found.value))
         };
         assert_eq!(find(&[1]), None);
         write("publication@a", 1);

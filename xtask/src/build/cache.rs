@@ -4,10 +4,8 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 
 use crate::argv::cosign::{Cosign, Signer};
-use crate::base::context::Environment;
 use crate::base::ids::{CellId, Digest, Repository};
 use crate::base::parallel;
-use crate::base::ui::Ui;
 use crate::local::Stack;
 use crate::matrix::CacheKind;
 use crate::plan::{Build, Cell, Plan, SigningMethod};
@@ -54,13 +52,14 @@ pub(crate) fn published(
 
 /// Warns of a cache of GitHub that is declared and cannot work: buildx leaves it out without a word where it lacks the token or
 /// the address (`isActive` in its `build/opt.go`).
-pub(crate) fn check_gha(environment: &Environment, ui: Ui, builds: &[&Build]) {
+pub(crate) fn check_gha<'p>(session: &Session, mut builds: impl Iterator<Item = &'p Build>) {
+    let environment = &session.context.environment;
     let wanted = |build: &Build| build.options.cache.contains(&CacheKind::Gha);
     let has = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
     let works = has("ACTIONS_RUNTIME_TOKEN") && (has("ACTIONS_RESULTS_URL") || has("ACTIONS_CACHE_URL"));
     let on_github = environment.get("GITHUB_ACTIONS") == Some("true");
-    if on_github && !works && builds.iter().any(|build| wanted(build)) {
-        ui.warn(
+    if on_github && !works && builds.any(wanted) {
+        session.ui.warn(
             "the cache `gha` neither finds nor keeps anything: this step has no ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL, which \
              GitHub gives to actions in JavaScript only; hand them on as ./.github/actions/cache does (`cargo xtask update` writes it)",
         );

@@ -89,11 +89,7 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
     }
     let jobs = run.with_needs(jobs, given);
     let cells = jobs.iter().map(|job| job.cell).collect();
-    cache::check_gha(
-        &session.context.environment,
-        session.ui,
-        &jobs.iter().map(|job| job.build).collect::<Vec<_>>(),
-    );
+    cache::check_gha(session, jobs.iter().map(|job| job.build));
     run.published = cache::published(session, &plan, stack.as_ref(), cells, given)?;
     if stack.is_some() {
         for job in jobs.iter().filter(|job| !builder.lists(&job.build.platform)) {

@@ -32,8 +32,8 @@ pub struct Options {
 /// If the plan cannot be had, or if a cell that may not fail is not there.
 pub fn run(session: &Session, options: &Options) -> Result<()> {
     let plan = session.plan(&options.plan)?;
-    let digests = session.digests(options.digests.as_deref());
-    let publications = session.publications(options.publications.as_deref());
+    let digests = record::folders(&session.digests(options.digests.as_deref()));
+    let publications = record::folders(&session.publications(options.publications.as_deref()));
     let mut records = Vec::new();
     let mut done: Vec<(&Cell, Option<Publication>, Vec<String>)> = Vec::new();
     for cell in &plan.cells {
@@ -77,11 +77,11 @@ pub fn run(session: &Session, options: &Options) -> Result<()> {
 }
 
 /// The records of a cell that are of this plan, and the architectures that have none.
-fn built(plan: &Plan, cell: &Cell, folder: &Path) -> (Vec<DigestRecord>, Vec<String>) {
+fn built(plan: &Plan, cell: &Cell, folders: &[PathBuf]) -> (Vec<DigestRecord>, Vec<String>) {
     let (mut records, mut missing) = (Vec::new(), Vec::new());
     for build in &cell.builds {
         let place = |folder: &Path| record::digest_path(folder, &cell.id, &build.arch);
-        match record::find(folder, place, |record: &DigestRecord| record.plan == plan.id) {
+        match record::find(folders, place, |record: &DigestRecord| record.plan == plan.id) {
             Some(record) => records.push(record),
             None => missing.push(build.arch.to_string()),
         }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::error::UserError;
 use crate::base::ids::{CellId, Name};
@@ -53,15 +53,21 @@ struct BuildRow {
     bases: Bases,
 }
 
+/// A job of a run that pushes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct CheckRow {
+    /// For `--cell`, separated by commas.
+    cells: String,
+    #[serde(flatten)]
+    job: Job,
+}
+
 /// A job that builds: what it is given on the command line, where it runs, what it leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Job {
     /// For people, and unique in its matrix.
     name: String,
-    /// For `--cell`, separated by commas; a call says it itself.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    cells: String,
     /// For `--arch`, separated by commas.
     arches: String,
     runner: Runner,
@@ -166,21 +172,24 @@ fn unfinished(plan: &Plan) -> Result<Option<Row>> {
     let cells: Vec<&Cell> = plan.cells.iter().filter(lacks).collect();
     let Some(first) = cells.first() else { return Ok(None) };
     let name = name_of(&cells);
-    let publication = format!("publication@{}", artifact(&name));
     let runner = runner(first, &first.builds.iter().collect::<Vec<_>>())?;
-    let merge = Merge { runner, records: String::new(), publication, bases: Bases::default() };
+    let (records, publication) = (String::new(), publication(&name));
+    let merge = Merge { runner, records, publication, bases: Bases::default() };
     let allow_failure = cells.iter().all(|cell| cell.allow_failure);
     let (cells, builds) = (cells_of(&cells), Matrix { include: Vec::new() });
     let call = Call { name: "unchanged".to_owned(), cells, allow_failure, builds, merge };
     Ok(Some(Row { name, waves: vec![Matrix { include: vec![call] }] }))
 }
 
-/// Which artifact holds the record of a build, and which that of a publication. `@` occurs in no name of a cell or
-/// architecture: no two share one.
+/// Which artifact holds the record of a build, and which cells have a publication. `@` occurs in no name: no two share one.
 #[derive(Default)]
 struct Artifacts {
     records: BTreeMap<(CellId, Name), String>,
-    publications: BTreeMap<CellId, String>,
+    publications: BTreeSet<CellId>,
+}
+
+fn publication(name: &str) -> String {
+    format!("publication@{}", artifact(name))
 }
 
 impl Artifacts {
@@ -196,15 +205,19 @@ impl Artifacts {
 
     /// For the merge of a cell: the publications of what it stands on.
     fn publications(&self, cell: &Cell) -> Bases {
-        let names = cell.needs().filter_map(|need| self.publications.get(need));
+        let names: Vec<String> = self.needs(cell).map(|need| publication(need.as_str())).collect();
         let line = |need: &CellId| format!("!target/xtask/publications/{need}.json");
-        Bases { bases: pattern(names), without: self.lines(cell, line) }
+        Bases { bases: pattern(names.iter()), without: self.lines(cell, line) }
     }
 
-    /// A line for each cell of this run that a cell stands on.
+    /// What a cell stands on, as far as this run makes it.
+    fn needs<'c>(&self, cell: &'c Cell) -> impl Iterator<Item = &'c CellId> {
+        cell.needs().filter(|need| self.publications.contains(*need))
+    }
+
+    /// A line for each of them.
     fn lines(&self, cell: &Cell, line: impl Fn(&CellId) -> String) -> String {
-        let mut lines: Vec<String> =
-            cell.needs().filter(|need| self.publications.contains_key(*need)).map(line).collect();
+        let mut lines: Vec<String> = self.needs(cell).map(line).collect();
         lines.sort();
         lines.dedup();
         lines.join("\n")
@@ -247,8 +260,7 @@ fn call(cell: &Cell, artifacts: &mut Artifacts) -> Result<Call> {
             artifacts.records.insert((cell.id.clone(), build.arch.clone()), job.record.clone());
         }
         let output = format!("record-{}", include.len());
-        let name = job.arches.replace(',', " ");
-        include.push(BuildRow { job: Job { name, cells: String::new(), ..job }, output, bases });
+        include.push(BuildRow { job, output, bases });
     }
     if include.len() > RECORDS {
         return Err(UserError::invalid(format!(
@@ -260,14 +272,13 @@ fn call(cell: &Cell, artifacts: &mut Artifacts) -> Result<Call> {
         .into());
     }
     let Some(first) = include.first() else { return Err(anyhow::anyhow!("a cell has a build")) };
-    let publication = format!("publication@{}", cell.id);
     let merge = Merge {
         runner: first.job.runner.clone(),
         records: pattern(include.iter().map(|row| &row.job.record)),
-        publication: publication.clone(),
+        publication: publication(cell.id.as_str()),
         bases: artifacts.publications(cell),
     };
-    artifacts.publications.insert(cell.id.clone(), publication);
+    artifacts.publications.insert(cell.id.clone());
     Ok(Call {
         name: cell.id.to_string(),
         cells: cell.id.to_string(),
@@ -278,13 +289,13 @@ fn call(cell: &Cell, artifacts: &mut Artifacts) -> Result<Call> {
 }
 
 /// Every build of a run that pushes nothing; what it needs is built in the same job.
-fn checks(cells: &[&Cell]) -> Result<Vec<Job>> {
+fn checks(cells: &[&Cell]) -> Result<Vec<CheckRow>> {
     type Group<'p> = (&'p Cell, Vec<&'p Build>);
     let mut single = Vec::new();
     let mut kinds: BTreeMap<(bool, Shape), Vec<Group<'_>>> = BTreeMap::new();
     for cell in cells {
         for builds in groups(cell) {
-            single.push(job(&[cell], &builds)?);
+            single.push(check(&[cell], &builds)?);
             let kind = (cell.allow_failure, shape(cell, &builds)?);
             kinds.entry(kind).or_default().push((cell, builds));
         }
@@ -295,9 +306,16 @@ fn checks(cells: &[&Cell]) -> Result<Vec<Job>> {
     let chunks = limits::split(kinds.into_values().collect(), MOST)?;
     let one = |chunk: &Vec<Group<'_>>| {
         let cells: Vec<&Cell> = chunk.iter().map(|(cell, _)| *cell).collect();
-        job(&cells, chunk.first().map_or(&[], |(_, builds)| builds))
+        check(&cells, chunk.first().map_or(&[], |(_, builds)| builds))
     };
     chunks.iter().map(one).collect()
+}
+
+/// One row for cells that are built alike.
+fn check(cells: &[&Cell], builds: &[&Build]) -> Result<CheckRow> {
+    let job = job(cells, builds)?;
+    let name = format!("{} {}", name_of(cells), job.name);
+    Ok(CheckRow { cells: cells_of(cells), job: Job { name, ..job } })
 }
 
 /// Architectures, runner, emulator and cache: what two jobs must have in common to be one.
@@ -332,11 +350,9 @@ fn named_runner<'p>(cell: &'p Cell, builds: &[&'p Build]) -> Option<&'p str> {
 fn job(cells: &[&Cell], builds: &[&Build]) -> Result<Job> {
     let [first, ..] = cells else { return Err(anyhow::anyhow!("a job has a cell")) };
     let arches = builds.iter().map(|build| build.arch.as_str()).collect::<Vec<_>>();
-    let name = name_of(cells);
     Ok(Job {
-        record: format!("record@{}@{}", artifact(&name), arches.join("+")),
-        name: format!("{name} {}", arches.join(" ")),
-        cells: cells_of(cells),
+        record: format!("record@{}@{}", artifact(&name_of(cells)), arches.join("+")),
+        name: arches.join(" "),
         arches: arches.join(","),
         runner: runner(first, builds)?,
         qemu: needs_qemu(builds),

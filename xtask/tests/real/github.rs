@@ -4,8 +4,7 @@ use std::fs;
 
 use crate::build::with_image;
 use crate::checkout::{Checkout, Done, NATIVE, run};
-use crate::kit::Service;
-use crate::registry::http;
+use crate::kit;
 
 /// The commands that are ours to give.
 const OURS: [&str; 3] = ["::group::build ", "::endgroup::", "::error title="];
@@ -57,17 +56,15 @@ pub fn logs(checkout: &Checkout) {
 /// Layers are found again by a builder that knows nothing, in the cache of GitHub; a step that cannot reach it says so.
 pub fn cache(checkout: &Checkout) {
     checkout.xtask(&["local", "up"]).ok();
-    let service = Service::start(checkout, "testkit", &["cache"]);
+    let (service, token) = kit::cache(checkout);
     let (address, builder) =
         (service.address().to_owned(), checkout.status()["builder"].as_str().unwrap().to_owned());
-    let (_, _, token) = http(&address, "GET", "/token").unwrap();
-    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
     let build = |handed: bool| {
         let mut command = checkout.command(&["build", "--cell", "cached", "--arch", NATIVE, "--no-reuse"]);
         command.env("GITHUB_ACTIONS", "true");
         if handed {
             // What `.github/actions/cache` hands to the step.
-            command.env("ACTIONS_RUNTIME_TOKEN", token["token"].as_str().unwrap());
+            command.env("ACTIONS_RUNTIME_TOKEN", &token);
             command.env("ACTIONS_RESULTS_URL", format!("http://{address}/"));
             command.env("ACTIONS_CACHE_SERVICE_V2", "true");
         }

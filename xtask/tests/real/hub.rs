@@ -7,10 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use xtask_images::scaffold::templates;
+
 use crate::checkout::{Checkout, git, run, wait, workspace};
 use crate::github_model::{Event, Report, Run, Service, Settings};
 use crate::kit;
-use crate::registry::{self, http};
+use crate::registry;
 
 /// The file that events start.
 const IMAGES: &str = ".github/workflows/images.yml";
@@ -31,17 +33,10 @@ impl<'c> Hub<'c> {
         let folder =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hub-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("bin")).unwrap();
         let mut settings = Settings::new("acme/images", root, &folder.join("github"));
         settings.vars = BTreeMap::from([("XTASK_TO".to_owned(), "local".to_owned())]);
-        let path = format!(
-            "{}:{}:{}",
-            folder.join("bin").display(),
-            workspace().join("target/tools/bin").display(),
-            std::env::var("PATH").unwrap()
-        );
         settings.environment = vec![
-            ("PATH".to_owned(), path),
+            ("PATH".to_owned(), stand_in_for_cargo(&folder.join("bin"))),
             ("XTASK_LOCAL".to_owned(), stack.local().display().to_string()),
             // One machine plays all runners.
             ("XTASK_EMULATE".to_owned(), "true".to_owned()),
@@ -54,23 +49,7 @@ impl<'c> Hub<'c> {
             .environment
             .extend([("BUILDX_BUILDER".to_owned(), builder), ("BUILDX_CONFIG".to_owned(), buildx)]);
         more(&mut settings);
-        let hub = Self { service: Service::new(settings), root: root.to_owned(), stack, folder };
-        hub.stand_in_for_cargo();
-        hub
-    }
-
-    /// A job would compile the tool first; this is the one that is tested.
-    fn stand_in_for_cargo(&self) {
-        let cargo = self.folder.join("bin/cargo");
-        let script = format!(
-            "#!/bin/sh\ncase $1 in\n\
-             xtask) shift; exec '{0}' \"$@\" ;;\n\
-             install) mkdir -p target/handed/bin && exec cp '{0}' target/handed/bin/xtask ;;\n\
-             esac\nexit 1\n",
-            env!("CARGO_BIN_EXE_xtask")
-        );
-        fs::write(&cargo, script).unwrap();
-        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { service: Service::new(settings), root: root.to_owned(), stack, folder }
     }
 
     pub fn start(&self, event: &Event) -> Run {
@@ -118,6 +97,23 @@ impl<'c> Hub<'c> {
             })
         });
     }
+}
+
+/// A job would compile the tool first; in this folder `cargo` gives the one that is tested. Returns the `PATH` of a runner.
+pub fn stand_in_for_cargo(bin: &Path) -> String {
+    let cargo = bin.join("cargo");
+    let script = format!(
+        "#!/bin/sh\ncase $1 in\n\
+         xtask) shift; exec '{0}' \"$@\" ;;\n\
+         install) mkdir -p target/handed/bin && exec cp '{0}' target/handed/bin/xtask ;;\n\
+         esac\nexit 1\n",
+        env!("CARGO_BIN_EXE_xtask")
+    );
+    fs::create_dir_all(bin).unwrap();
+    fs::write(&cargo, script).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let (tools, path) = (workspace().join("target/tools/bin"), std::env::var("PATH").unwrap());
+    format!("{}:{}:{path}", bin.display(), tools.display())
 }
 
 impl Drop for Hub<'_> {
@@ -174,12 +170,7 @@ pub fn small_with<'c>(stack: &'c Checkout, name: &str, more: impl FnOnce(&mut Se
     stack.xtask(&["local", "up"]).ok();
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("small-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&root);
-    for path in files_of_the_workflow() {
-        let to = root.join(&path);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(workspace().join(&path), to).unwrap();
-    }
-    set_triggers(&root, TRIGGERS);
+    write_workflow(&root);
     fs::write(root.join("matrix.toml"), matrix(stack, name)).unwrap();
     for (image, from) in
         [("base", "scratch".to_owned()), ("app", format!("{name}-base")), ("other", "scratch".to_owned())]
@@ -197,25 +188,18 @@ pub fn small_with<'c>(stack: &'c Checkout, name: &str, more: impl FnOnce(&mut Se
     Hub::new(&root, stack, name, more)
 }
 
-/// The files that `cargo xtask update` keeps current.
-pub fn files_of_the_workflow() -> Vec<String> {
-    xtask_images::scaffold::templates::ALL.iter().map(|template| template.path.to_owned()).collect()
-}
-
-pub fn set_triggers(root: &Path, triggers: &str) {
-    let path = root.join(IMAGES);
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(path, xtask_images::scaffold::templates::with_triggers(&text, triggers)).unwrap();
+/// The files that `cargo xtask update` keeps current, with triggers of every kind.
+fn write_workflow(root: &Path) {
+    for template in templates::ALL {
+        let to = root.join(template.path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, template.text(Some(TRIGGERS))).unwrap();
+    }
 }
 
 /// Adds the files of the workflow to a repository, and the remote by which it is GitHub's.
 pub fn put_on_github(checkout: &Checkout) {
-    for path in files_of_the_workflow() {
-        let to = checkout.root.join(&path);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(workspace().join(&path), to).unwrap();
-    }
-    set_triggers(&checkout.root, TRIGGERS);
+    write_workflow(&checkout.root);
     checkout.commit();
     checkout.git(&["remote", "add", "origin", "https://github.com/acme/images"]);
 }
@@ -226,14 +210,12 @@ pub fn by_workflow(checkout: &Checkout, name: &str, event: &Event, simulated: &s
     if let Some(tag) = event.git_ref().strip_prefix("refs/tags/") {
         checkout.git(&["tag", tag]);
     }
-    let cache = kit::Service::start(checkout, "testkit", &["cache"]);
-    let (_, _, token) = http(cache.address(), "GET", "/token").unwrap();
-    let token: Value = serde_json::from_str(&token).unwrap();
+    let (cache, token) = kit::cache(checkout);
     let hub = Hub::new(&checkout.root, checkout, name, |settings| {
         settings.environment.extend(checkout.environment.iter().cloned());
         // As the runner has it for actions in JavaScript, to the letter.
         settings.runtime = [
-            ("ACTIONS_RUNTIME_TOKEN", token["token"].as_str().unwrap().to_owned()),
+            ("ACTIONS_RUNTIME_TOKEN", token),
             ("ACTIONS_RESULTS_URL", format!("http://{}/", cache.address())),
             ("ACTIONS_CACHE_SERVICE_V2", "True".to_owned()),
         ]

@@ -78,6 +78,14 @@ pub fn registry(checkout: &Checkout) -> Service {
     Service::start(checkout, "testkit", &["registry"])
 }
 
+/// GitHub's cache service, in memory, and the token of a job.
+pub fn cache(checkout: &Checkout) -> (Service, String) {
+    let service = Service::start(checkout, "testkit", &["cache"]);
+    let (_, _, answer) = http(service.address(), "GET", "/token").unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    (service, answer["token"].as_str().unwrap().to_owned())
+}
+
 /// What the proxy does to which request.
 pub struct Fault<'a> {
     /// `refuse`, `reset`, `delay`, `429`, `500`, `503`, `empty-404`, `nginx-503`, `cloudflare-520`, `s3-slow-down`, `hold`,

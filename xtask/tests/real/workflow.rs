@@ -5,11 +5,11 @@
 
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::checkout::{Checkout, Done, clean, git, run, workspace};
+use crate::hub::stand_in_for_cargo;
 use crate::registry;
 
 /// A clone that knows GitHub, and the stack of the checkout that it came from.
@@ -31,16 +31,6 @@ impl<'c> Clone<'c> {
         let from = checkout.root.display().to_string();
         git(&folder, &["clone", "--quiet", &from, "images"]);
         git(&clone.root, &["remote", "set-url", "origin", "https://github.com/acme/images"]);
-        // A job would compile the tool first; this is the one that is tested.
-        let cargo = clone.stand_ins.join("bin/cargo");
-        fs::create_dir_all(cargo.parent().unwrap()).unwrap();
-        let script = format!(
-            "#!/bin/sh\ncase $1 in\nxtask) shift; exec '{0}' \"$@\" ;;\n\
-             install) mkdir -p target/handed/bin && cp '{0}' target/handed/bin/xtask ;;\n*) exit 1 ;;\nesac\n",
-            env!("CARGO_BIN_EXE_xtask")
-        );
-        fs::write(&cargo, script).unwrap();
-        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
         // Nothing of what other scenarios have published is kept: what all stands on is another image.
         let base = clone.root.join("images/php-base/Dockerfile");
         fs::write(&base, fs::read_to_string(&base).unwrap() + &format!("\n# {name}\n")).unwrap();
@@ -52,15 +42,9 @@ impl<'c> Clone<'c> {
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         clean(&mut command);
-        let path = format!(
-            "{}:{}:{}",
-            self.stand_ins.join("bin").display(),
-            self.checkout.root.join("target/tools/bin").display(),
-            std::env::var("PATH").unwrap()
-        );
         command
             .current_dir(&self.root)
-            .env("PATH", path)
+            .env("PATH", stand_in_for_cargo(&self.stand_ins.join("bin")))
             .env("STAND_INS", &self.stand_ins)
             .env("XTASK_LOCAL", self.checkout.local())
             // One machine plays all runners.
